@@ -1,0 +1,39 @@
+//! Binds the installed `x264.h` and embeds the page's player when npm has fetched it.
+//!
+//! The binding is made at build time because the layout of `x264_param_t` follows the library's build number.
+
+use std::{env, fs, path::PathBuf};
+
+fn main() {
+    bind_x264();
+    embed_player();
+}
+
+fn bind_x264() {
+    println!("cargo:rerun-if-changed=src/codec/software/x264.h");
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("x264.rs");
+    if let Err(cause) = pkg_config::Config::new().atleast_version("0.155").probe("x264") {
+        panic!("libx264 with its header is needed to build the worker: {cause}\nremedy: apt install libx264-dev libclang-dev pkg-config (or `make deps`)");
+    }
+    let binding = bindgen::Builder::default()
+        .header("src/codec/software/x264.h")
+        .allowlist_function("x264_.*")
+        .allowlist_type("x264_.*")
+        .allowlist_var("X264_.*")
+        .derive_default(false)
+        .layout_tests(false)
+        .generate_comments(false)
+        .generate();
+    match binding {
+        Ok(binding) => binding.write_to_file(&out).expect("OUT_DIR is writable"),
+        Err(cause) => panic!("x264.h could not be bound: {cause}\nremedy: apt install libx264-dev libclang-dev (or `make deps`)"),
+    }
+}
+
+fn embed_player() {
+    let source = PathBuf::from("ui/node_modules/hls.js/dist/hls.min.js");
+    println!("cargo:rerun-if-changed={}", source.display());
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("hls.min.js");
+    let player = fs::read(&source).unwrap_or_default();
+    fs::write(out, player).expect("OUT_DIR is writable");
+}

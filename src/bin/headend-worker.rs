@@ -1,0 +1,2 @@
+//! The codec worker.
+fn main() {}

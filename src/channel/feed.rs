@@ -1,0 +1,112 @@
+//! The seam between ingest and channels: a publisher is admitted at a door, then sends events to its channel.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::base::{Fault, Ticks};
+use crate::media::Track;
+
+/// Events that wait for a channel before its publisher's socket is no longer read.
+pub const FEED_QUEUE_EVENTS: usize = 256;
+
+/// One coded picture or audio frame with the source's own times. Data as in [`crate::media::AccessUnit`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceUnit {
+    /// Index into the latest [`FeedEvent::Tracks`].
+    pub track: u8,
+    /// Decode time on the source's clock, which wraps and may jump.
+    pub dts: Ticks,
+    /// Presentation time minus decode time.
+    pub offset: Ticks,
+    /// Decoding can begin here.
+    pub entry: bool,
+    /// The coded bytes.
+    pub data: Bytes,
+}
+
+/// What a feed tells its channel.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FeedEvent {
+    /// The tracks from here on. Sent before the first unit, and again when a decoder configuration changes.
+    Tracks(Vec<Track>),
+    /// Media.
+    Unit(SourceUnit),
+}
+
+/// A publisher at the door.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The protocol, a metric label: `rtmp`.
+    pub protocol: &'static str,
+    /// RTMP application.
+    pub application: String,
+    /// Stream name or stream id.
+    pub stream: String,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+    /// After this span the source's clock starts over at zero (2^32 ms in RTMP).
+    pub wrap: Ticks,
+}
+
+/// The way in for an admitted publisher. Dropping it ends the feed.
+#[derive(Debug)]
+pub struct Admission {
+    /// The channel that took it, for the log.
+    pub channel: String,
+    /// The feed's name in metrics: `publisher`.
+    pub feed: String,
+    /// Events to the channel; waits when the channel is busy. Closed when another publisher has taken over or the channel stopped.
+    pub events: mpsc::Sender<FeedEvent>,
+}
+
+/// Why a publisher was not let in. The text is for the log; peers get a short code only.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The application is not `live`.
+    #[error("unknown application {0:?}: publish to rtmp://HOST/live/KEY")]
+    Application(String),
+    /// No channel has this key. The text says what to use, never a key.
+    #[error("unknown stream key: {0}")]
+    Key(String),
+    /// The channel has a publisher and its policy is to keep it.
+    #[error("channel {channel} already has a publisher ({peer}); stop it first or set on_second_publisher = \"replace\"")]
+    Busy {
+        /// The channel.
+        channel: String,
+        /// Who is publishing.
+        peer: SocketAddr,
+    },
+    /// No room for another channel of a wildcard.
+    #[error("no room for another channel: {0} are open already")]
+    Full(usize),
+}
+
+impl Refusal {
+    /// The value of the `reason` label.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Refusal::Application(_) => "application",
+            Refusal::Key(_) => "key",
+            Refusal::Busy { .. } => "busy",
+            Refusal::Full(_) => "full",
+        }
+    }
+
+    /// The class.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Refusal::Application(_) | Refusal::Key(_) => Fault::Peer,
+            Refusal::Busy { .. } => Fault::Transient,
+            Refusal::Full(_) => Fault::Overload,
+        }
+    }
+}
+
+/// Decides who may publish. Checks application and key before any media is accepted.
+pub trait Door: Send + Sync + fmt::Debug {
+    /// Lets a publisher in or says why not.
+    fn admit(&self, offer: &Offer) -> Result<Admission, Refusal>;
+}

@@ -1,0 +1,5 @@
+//! One channel's life in the front: its plan, its feeds, its timeline, its worker, what it publishes.
+
+pub mod feed;
+pub mod plan;
+pub mod status;

@@ -1,0 +1,18 @@
+//! What flows: tracks, access units, packets, the frame grid, and the headers of each codec.
+
+pub mod aac;
+pub mod av1;
+pub mod bits;
+pub mod grid;
+pub mod h264;
+pub mod hevc;
+pub mod ladder;
+pub mod nal;
+pub mod opus;
+pub mod packet;
+pub mod track;
+
+pub use grid::{Grid, Slot};
+pub use ladder::{AudioRung, Rung};
+pub use packet::{AccessUnit, Packet};
+pub use track::{AudioCodec, AudioTrack, Track, VideoCodec, VideoTrack};

@@ -1,0 +1,1 @@
+//! FLV tags: what RTMP audio and video messages carry.
