@@ -3,3 +3,4 @@
 pub mod feed;
 pub mod plan;
 pub mod status;
+pub mod timeline;
