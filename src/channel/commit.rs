@@ -70,6 +70,12 @@ impl Commit {
         self.grid.start(self.resume_slot())
     }
 
+    /// Where the longest video rung ends (the audio rung, where there is no video).
+    pub fn newest_end(&self) -> MediaTime {
+        let ends = self.lines.iter().take(self.videos.max(1)).filter_map(|line| line.packets.iter().map(|packet| packet.dts + packet.duration).max());
+        ends.max().unwrap_or_else(|| self.published_to())
+    }
+
     /// Sequence number of the open segment.
     pub fn next_number(&self) -> u64 {
         (self.open + self.number_base).max(0) as u64

@@ -110,6 +110,16 @@ impl Timeline {
         self.anchored = false;
     }
 
+    /// The same feed from here on has `tracks` tracks: what was known of their clocks no longer applies.
+    pub fn resplice_tracks(&mut self, tracks: usize, has_video: bool) {
+        self.splice(tracks, has_video, self.wrap);
+    }
+
+    /// Whether the feed has this many tracks.
+    pub fn has_tracks(&self, tracks: usize) -> bool {
+        self.tracks.len() == tracks
+    }
+
     /// Bends since the last call, with their tracks.
     pub fn take_bends(&mut self) -> Vec<(u8, Bend)> {
         std::mem::take(&mut self.bends)
