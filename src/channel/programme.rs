@@ -364,3 +364,6 @@ impl Programme {
         self.worker = Worker::None { not_before: now.after(self.backoff.failed()) };
     }
 }
+
+#[cfg(test)]
+mod tests;
