@@ -180,8 +180,8 @@ fn fixed_frame(codec: AudioCodec, config: &[u8], sample_rate: u32) -> Ticks {
     let per_second = |samples: i64, rate: u32| Ticks(samples * FLICKS_PER_SECOND / i64::from(rate.max(8_000)));
     match codec {
         AudioCodec::Aac => {
-            let core_rate = aac::AudioSpecificConfig::parse(config).map_or(sample_rate, |config| config.sample_rate);
-            per_second(1024, core_rate)
+            let (samples, core_rate) = aac::AacConfig::parse(config).map_or((1024, sample_rate), |config| (config.frame_samples(), config.sample_rate));
+            per_second(i64::from(samples), core_rate)
         }
         AudioCodec::Mp3 => per_second(1152, sample_rate),
         AudioCodec::Opus | AudioCodec::Other => Ticks::from_millis(20),
