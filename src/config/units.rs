@@ -52,7 +52,7 @@ pub fn bitrate(scalar: &Scalar) -> Result<u32, Complaint> {
 
 /// `25`, `29.97`, `"30000/1001"`: one of the rates that a channel's grid may have.
 pub fn rate(scalar: &Scalar) -> Result<Rate, Complaint> {
-    let listed = GRID_RATES.map(|rate| decimal_rate(rate)).join(", ");
+    let listed = GRID_RATES.map(decimal_rate).join(", ");
     let rule = format!("must be one of {listed} pictures a second");
     let owned = scalar.number();
     let text = scalar.text().or(owned.as_deref()).unwrap_or_default().trim();
@@ -112,8 +112,10 @@ impl Decimal {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let digits = format!("{whole}{fraction}");
         let plain = !whole.is_empty() && digits.len() <= 18 && digits.bytes().all(|byte| byte.is_ascii_digit());
-        let pointed = text.contains('.') && fraction.is_empty();
-        (plain && !pointed).then(|| Some(Decimal { mantissa: digits.parse().ok()?, scale: fraction.len() as u32 }))?
+        if !plain || (fraction.is_empty() && text.contains('.')) {
+            return None;
+        }
+        Some(Decimal { mantissa: digits.parse().ok()?, scale: fraction.len() as u32 })
     }
 
     /// This number of things of which each is `unit`, rounded down.
@@ -141,7 +143,8 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_written() {
-        for (text, millis) in [("2s", 2000), ("500ms", 500), ("1.5s", 1500), ("1m", 60_000), ("0.5h", 1_800_000), ("2 s", 2000), ("0s", 0)] {
+        for (text, millis) in [("2s", 2000), ("500ms", 500), ("1.5s", 1500), ("1m", 60_000), ("0.5h", 1_800_000), ("2 s", 2000), ("0s", 0)]
+        {
             assert_eq!(duration(&Scalar::Text(text)).unwrap().as_millis(), millis, "{text}");
         }
     }
@@ -157,7 +160,15 @@ mod tests {
 
     #[test]
     fn bitrates_are_read_as_written() {
-        let cases = [("4.5M", 4_500_000), ("800k", 800_000), ("64kbit/s", 64_000), ("5 Mbps", 5_000_000), ("128K", 128_000), ("300", 300), ("1G", 1_000_000_000)];
+        let cases = [
+            ("4.5M", 4_500_000),
+            ("800k", 800_000),
+            ("64kbit/s", 64_000),
+            ("5 Mbps", 5_000_000),
+            ("128K", 128_000),
+            ("300", 300),
+            ("1G", 1_000_000_000),
+        ];
         for (text, bits) in cases {
             assert_eq!(bitrate(&Scalar::Text(text)).unwrap(), bits, "{text}");
         }
@@ -177,7 +188,14 @@ mod tests {
     #[test]
     fn rates_are_read_as_written() {
         let film = Rate::new(24_000, 1001);
-        let cases = [("25", Rate::new(25, 1)), ("29.97", Rate::new(30_000, 1001)), ("30000/1001", Rate::new(30_000, 1001)), ("23.98", film), ("23.976", film), ("24", Rate::new(24, 1))];
+        let cases = [
+            ("25", Rate::new(25, 1)),
+            ("29.97", Rate::new(30_000, 1001)),
+            ("30000/1001", Rate::new(30_000, 1001)),
+            ("23.98", film),
+            ("23.976", film),
+            ("24", Rate::new(24, 1)),
+        ];
         for (text, expected) in cases {
             assert_eq!(rate(&Scalar::Text(text)).unwrap(), expected, "{text}");
         }
