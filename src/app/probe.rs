@@ -34,13 +34,13 @@ pub fn probe(arguments: &ProbeArguments) -> Result<(), ProbeError> {
         return Err(ProbeError::Failed(output.status));
     }
     let codecs: Value = serde_json::from_slice(&output.stdout)?;
-    let inventory = placement::read_inventory();
-    let (ladder, left_out) = placement::auto(1920, 1080, Rate::new(30, 1), inventory.cores());
+    let inventory = placement::linux::inventory();
+    let (ladder, left_out) = placement::auto(1920, 1080, Rate::new(30, 1), inventory.cores_allowed);
     let ladder: Vec<&str> = ladder.iter().map(|rung| rung.name.as_str()).collect();
-    let left_out: Vec<String> = left_out.iter().map(|left_out| format!("{}: {}", left_out.rung.name, left_out.reason)).collect();
+    let left_out: Vec<String> = left_out.iter().map(|left_out| left_out.to_string()).collect();
     let report = json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "cores": inventory.cores(),
+        "cores": inventory.cores_allowed,
         "memory_bytes": inventory.memory_bytes,
         "software": codecs,
         "auto_ladder_1080p30": { "rungs": ladder, "left_out": left_out },

@@ -72,7 +72,7 @@ pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
     let sequences = SequenceStore::open(&plan.state_dir).map_err(state_error)?;
     let http = listen("HTTP", "--http", plan.http)?;
     let rtmp = plan.rtmp.map(|address| listen("RTMP", "--rtmp", address)).transpose()?;
-    let cores = placement::read_inventory().cores();
+    let cores = placement::linux::inventory().cores_allowed;
     let house = House { worker, board: Board::default(), sequences, cores };
     let (ingest, edge) = (runtime("ingest", cores)?, runtime("edge", cores)?);
     print!("{}", banner::banner(&plan));

@@ -94,7 +94,7 @@ struct Source {
 /// Runs the command.
 pub fn transcode(arguments: &TranscodeArguments) -> Result<(), TranscodeError> {
     logging::start(arguments.log, "warn");
-    let ladder = config::ladder(&arguments.ladder).map_err(|cause| TranscodeError::Option { option: "--ladder", cause })?;
+    let ladder = config::ladder(&arguments.ladder).map_err(|report| TranscodeError::Option { option: "--ladder", cause: report.to_string() })?;
     let segment = config::duration(&arguments.segment).map_err(|cause| TranscodeError::Option { option: "--segment", cause })?;
     let input = File::open(&arguments.input).map_err(|cause| TranscodeError::Input { path: arguments.input.clone(), cause })?;
     fs::create_dir_all(&arguments.out).map_err(|cause| TranscodeError::Output { path: arguments.out.clone(), cause })?;
@@ -140,7 +140,7 @@ fn fitted(ladder: &[Rung], source: &Source) -> Vec<Rung> {
     let Some(video) = source.tracks.iter().find_map(Track::video) else { return Vec::new() };
     let (rungs, left_out) = placement::fitted(ladder, video.width, video.height);
     for left_out in left_out {
-        tracing::warn!(rung = left_out.rung.name, reason = %left_out.reason, "rung left out");
+        tracing::warn!("{left_out}");
     }
     rungs
 }

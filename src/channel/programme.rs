@@ -334,7 +334,7 @@ impl Programme {
                 let (width, height) = source.filter(|(width, height)| *width > 0 && *height > 0).unwrap_or((1280, 720));
                 let (rungs, left_out) = placement::auto(width, height, rate, self.cores);
                 for left_out in &left_out {
-                    tracing::warn!(channel = self.plan.name, rung = left_out.rung.name, reason = %left_out.reason, "rung left out of the automatic ladder");
+                    tracing::warn!(channel = self.plan.name, rung = left_out.rung.name, "{left_out}");
                 }
                 rungs
             }

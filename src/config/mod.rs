@@ -12,6 +12,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::base::Ticks;
+
 mod channels;
 mod document;
 pub mod keys;
@@ -68,6 +70,11 @@ pub struct Overrides {
 /// The configuration that runs where no file is given.
 pub fn embedded_default() -> &'static str {
     include_str!("../../configs/headend.toml")
+}
+
+/// A duration as people write it (`6s`, `500ms`), from the command line.
+pub fn duration(text: &str) -> Result<Ticks, String> {
+    units::duration(&scalar::Scalar::Text(text)).map_err(|complaint| format!("{text:?} {}; {}", complaint.rule, complaint.remedy))
 }
 
 /// Reads the file at `path` and makes a plan of it, or a report of everything that is wrong. Blocks while it reads.
