@@ -147,7 +147,11 @@ mod tests {
     async fn what_is_not_there_is_a_problem_in_json() {
         for path in ["/api/v1/channels/other", "/api/v2/channels", "/api/v1/channels/"] {
             let (status, kind, body) = ask("GET", path).await;
-            assert_eq!((status, kind.as_str(), &body["status"]), (StatusCode::NOT_FOUND, "application/problem+json", &json!(404)), "{path}");
+            assert_eq!(
+                (status, kind.as_str(), &body["status"]),
+                (StatusCode::NOT_FOUND, "application/problem+json", &json!(404)),
+                "{path}"
+            );
         }
         assert_eq!(ask("POST", "/api/v1/channels").await.0, StatusCode::METHOD_NOT_ALLOWED);
     }

@@ -147,9 +147,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
         result
     }
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         self.wrote(&result);
         result

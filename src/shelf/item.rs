@@ -95,9 +95,7 @@ fn content_type(kind: Kind) -> &'static str {
 /// makes a player miss a reload. What has ended is kept for a minute: the channel may go on the air again at the same address.
 fn cache_control(kind: Kind, target: Ticks) -> Bytes {
     match kind {
-        Kind::Init { .. } | Kind::Cmaf { .. } | Kind::Ts | Kind::PackedAac => {
-            Bytes::from_static(b"public, max-age=31536000, immutable")
-        }
+        Kind::Init { .. } | Kind::Cmaf { .. } | Kind::Ts | Kind::PackedAac => Bytes::from_static(b"public, max-age=31536000, immutable"),
         Kind::Playlist { live: false } | Kind::Manifest { live: false } => Bytes::from_static(b"public, max-age=60"),
         Kind::Multivariant | Kind::Playlist { live: true } | Kind::Manifest { live: true } => {
             if target > Ticks::from_millis(2000) {

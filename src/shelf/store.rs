@@ -42,7 +42,9 @@ pub struct Applied {
 
 /// A batch was refused; the shelf is as it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the shelf is full: it needs {needed_bytes} bytes and may hold {capacity_bytes}; shorten the window or the segments, or raise its capacity")]
+#[error(
+    "the shelf is full: it needs {needed_bytes} bytes and may hold {capacity_bytes}; shorten the window or the segments, or raise its capacity"
+)]
 pub struct Full {
     /// What the batch and the files that cannot be dropped need together.
     pub needed_bytes: usize,

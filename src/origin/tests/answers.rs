@@ -35,7 +35,9 @@ fn head_tells_what_get_would_send_and_sends_nothing() {
 fn ranges_are_served_and_absurd_ones_answered() {
     let house = house(HttpLimits::default());
     let body = segment();
-    for (range, expected) in [("bytes=5-9", 5..10), ("bytes=2999990-", 2_999_990..SEGMENT_BYTES), ("bytes=-1", SEGMENT_BYTES - 1..SEGMENT_BYTES)] {
+    for (range, expected) in
+        [("bytes=5-9", 5..10), ("bytes=2999990-", 2_999_990..SEGMENT_BYTES), ("bytes=-1", SEGMENT_BYTES - 1..SEGMENT_BYTES)]
+    {
         let reply = house.get(SEGMENT, &[("Range", range)]);
         assert_eq!(reply.status, 206, "{range}");
         assert_eq!(reply.header("content-range"), format!("bytes {}-{}/{SEGMENT_BYTES}", expected.start, expected.end - 1));
