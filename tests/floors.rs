@@ -207,8 +207,8 @@ fn unsafe_breaks(path: &str, text: &str) -> Vec<String> {
             broken.push(format!("src/{path}:{}: unsafe outside a foreign function module", number + 1));
             continue;
         }
-        let reason = |text: &&str| text.contains("SAFETY:") || text.contains("# Safety");
-        if !lines[number.saturating_sub(8)..=number].iter().any(|line| reason(&line)) {
+        let reason = |text: &str| text.contains("SAFETY:") || text.contains("# Safety");
+        if !lines[number.saturating_sub(8)..=number].iter().any(|line| reason(line)) {
             broken.push(format!("src/{path}:{}: unsafe without a // SAFETY: reason in the lines above", number + 1));
         }
     }
