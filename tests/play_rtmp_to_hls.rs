@@ -3,7 +3,7 @@
 mod support;
 
 use support::appliance::Appliance;
-use support::configs::{SMALL_RUNGS, channel, config};
+use support::configs::{TEST_RUNGS, channel, config};
 use support::publisher::Publisher;
 use support::wait::seconds;
 use support::watch::Watch;
@@ -29,7 +29,7 @@ fn a_publisher_is_on_the_air_as_two_rungs_that_keep_the_rules() {
     assert_eq!(watch.discontinuities(), 0);
     assert!(watch.count() >= 9, "{} segments of two seconds in twenty", watch.count());
 
-    for rung in SMALL_RUNGS {
+    for rung in TEST_RUNGS {
         let (pictures, complaints) = media::decoded(&appliance.url(&format!("/live/demo/{rung}/playlist.m3u8")), 8);
         assert_eq!(complaints, Vec::<String>::new(), "{rung}");
         assert!(pictures >= 195, "{rung}: {pictures} pictures in eight seconds of 25 a second");

@@ -8,8 +8,8 @@ use std::process::Command;
 use support::{hls, media, mp4, tools};
 use tempfile::TempDir;
 
-const LADDER: &str = "[[rung]]\nname = \"360p\"\nheight = 360\nbitrate = \"600k\"\npreset = \"ultrafast\"\n\n\
-                      [[rung]]\nname = \"180p\"\nheight = 180\nbitrate = \"200k\"\npreset = \"ultrafast\"\n";
+const LADDER: &str = "[[ladder.test]]\nname = \"360p\"\nheight = 360\nbitrate = \"600k\"\npreset = \"ultrafast\"\n\n\
+                      [[ladder.test]]\nname = \"180p\"\nheight = 180\nbitrate = \"200k\"\npreset = \"ultrafast\"\n";
 
 #[test]
 fn a_file_becomes_a_directory_that_decodes_without_a_complaint() {

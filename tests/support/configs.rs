@@ -1,22 +1,22 @@
 //! Configurations of the tests: small ladders that two cores carry in real time, short segments.
 
-/// A ladder `small` of 360p and 180p.
-pub const SMALL_LADDER: &str = r#"
-[[ladder.small]]
+/// A ladder `test` of 360p and 180p.
+pub const TEST_LADDER: &str = r#"
+[[ladder.test]]
 name = "360p"
 height = 360
 bitrate = "600k"
 preset = "ultrafast"
 
-[[ladder.small]]
+[[ladder.test]]
 name = "180p"
 height = 180
 bitrate = "200k"
 preset = "ultrafast"
 "#;
 
-/// Names of the rungs of `small`.
-pub const SMALL_RUNGS: [&str; 2] = ["360p", "180p"];
+/// Names of the rungs of `test`.
+pub const TEST_RUNGS: [&str; 2] = ["360p", "180p"];
 
 /// A channel as the tests want it; written out by [`config`].
 #[derive(Clone, Debug)]
@@ -25,10 +25,10 @@ pub struct Channel {
     keys: Vec<(&'static str, String)>,
 }
 
-/// A channel of the small ladder with two-second segments; its key is its name.
+/// A channel of the ladder `test` with two-second segments; its key is its name.
 pub fn channel(name: &'static str) -> Channel {
     let quoted = |value: &str| format!("\"{value}\"");
-    let keys = vec![("ladder", quoted("small")), ("segment", quoted("2s")), ("gop", quoted("1s")), ("window", quoted("20s"))];
+    let keys = vec![("ladder", quoted("test")), ("segment", quoted("2s")), ("gop", quoted("1s")), ("window", quoted("20s"))];
     Channel { name, keys }
 }
 
@@ -71,5 +71,5 @@ pub fn config(channels: &[Channel]) -> String {
         }
         text.push('\n');
     }
-    text + SMALL_LADDER
+    text + TEST_LADDER
 }
