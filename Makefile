@@ -1,0 +1,92 @@
+# make run      install what is needed, build, start the appliance with its embedded configuration
+# make test     install what the tests need, check style and lints, run every test
+# make help     the rest
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# make run LISTEN=0.0.0.0 serves the network; ARGS are passed on to `headend serve`.
+LISTEN ?=
+ARGS ?=
+FUZZ_SECONDS ?= 30
+SOAK_MINUTES ?= 60
+
+BUILD_PACKAGES := build-essential pkg-config clang libclang-dev libx264-dev \
+  libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev
+TEST_PACKAGES := binutils ffmpeg chromium mpv vlc-bin vlc-plugin-base vlc-plugin-video-output \
+  gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
+  gstreamer1.0-libav prometheus libxml2-utils obs-studio xvfb xauth python3
+BENCH_PACKAGES := ffmpeg nginx libnginx-mod-rtmp wrk python3 python3-venv
+# A node that did not come from Debian's packages is as good.
+NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)
+
+PLAYERS := .qa/node_modules/.package-lock.json
+VMAF := .qa/venv/.installed
+
+.PHONY: help deps test-deps bench-deps build run test lint fuzz-short bench soak
+
+help: ## this list
+	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+deps: ui/node_modules/.package-lock.json ## install what the build needs
+	@.ci/apt-install "the build" $(BUILD_PACKAGES) $(NODE_PACKAGES)
+	@command -v cargo >/dev/null || { echo "no cargo on the PATH: install Rust from https://rustup.rs, then run make again" >&2; exit 1; }
+
+# The page's player. Without the network the build goes on: the page then says how to get it.
+ui/node_modules/.package-lock.json: ui/package-lock.json
+	@.ci/apt-install "the page" $(NODE_PACKAGES)
+	@echo "installing the page's player"
+	@npm ci --prefix ui --no-audit --no-fund --loglevel=error </dev/null \
+	  || echo "npm could not fetch the page's player: the page will be built without it (make deps tries again)" >&2
+	@[ ! -e $@ ] || touch $@
+
+test-deps: deps $(PLAYERS) ## install what the tests need
+	@.ci/apt-install "the tests" $(TEST_PACKAGES)
+
+$(PLAYERS): tests/players/package.json
+	@.ci/apt-install "the players" $(NODE_PACKAGES)
+	@echo "installing the browser players into .qa"
+	@mkdir -p .qa && cp tests/players/package.json .qa/package.json
+	@npm install --prefix .qa --no-audit --no-fund --loglevel=error </dev/null >/dev/null
+	@touch $@
+
+bench-deps: deps $(VMAF) ## install what the benches compare with
+	@.ci/apt-install "the benches" $(BENCH_PACKAGES)
+
+# An ffmpeg with libvmaf and its models; the benches go on without VMAF where it cannot be had.
+$(VMAF):
+	@mkdir -p .qa && python3 -m venv .qa/venv && .qa/venv/bin/pip install -q --disable-pip-version-check imageio-ffmpeg </dev/null && touch $@ \
+	  || echo "imageio-ffmpeg could not be installed: no VMAF in the tables" >&2
+
+build: deps ## build the release binaries
+	@cargo build --release --bins --locked
+
+run: build ## start the appliance (LISTEN=0.0.0.0 for the network, ARGS for more options)
+	@exec target/release/headend serve $(if $(LISTEN),--http $(LISTEN):8080 --rtmp $(LISTEN):1935) $(ARGS)
+
+lint: deps ## style, lints
+	@cargo fmt --all --check || { echo "style: run cargo fmt" >&2; exit 1; }
+	@cargo clippy --all-targets --locked --quiet -- -D warnings
+
+# Tests of one file run one after another where they start the appliance; the files run one after another anyway.
+test: test-deps lint ## run everything that must hold before a change lands
+	@mkdir -p target && rm -f target/test.log
+	@outcome=0; HEADEND_TEST_STRICT=1 QA_NODE_MODULES="$(CURDIR)/.qa/node_modules" \
+	  cargo test --locked --no-fail-fast </dev/null 2>&1 | tee target/test.log || outcome=$$?; \
+	  .ci/summary target/test.log; exit $$outcome
+
+# Long runs need nightly and cargo-fuzz; tests/fuzz_short.rs runs the same bodies on stable each time.
+fuzz-short: ## fuzz every target for FUZZ_SECONDS with cargo-fuzz, where it is installed
+	@if cargo +nightly fuzz --version >/dev/null 2>&1; then \
+	  for target in $$(cd fuzz && cargo +nightly fuzz list); do echo "fuzzing $$target"; \
+	    (cd fuzz && cargo +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=10 -rss_limit_mb=1024); done; \
+	else echo "skipped: cargo-fuzz or a nightly toolchain is missing (rustup toolchain install nightly; cargo install cargo-fuzz)"; fi
+	@cargo test --locked --release --test fuzz_short
+
+bench: build bench-deps ## compare with the peers and print the tables (minutes)
+	@python3 benches/transcode.py && python3 benches/copy_hls.py && python3 benches/origin.py && python3 benches/latency.py
+
+soak: build test-deps ## publish for SOAK_MINUTES, killing the worker now and then; watch playlists and memory
+	@HEADEND_SOAK_MINUTES=$(SOAK_MINUTES) cargo test --locked --release --test soak -- --nocapture

@@ -1,0 +1,22 @@
+//! AMF0 and AMF3: what decodes can be encoded, and decodes to the same again.
+
+use bytes::BytesMut;
+use headend::wire::rtmp::amf0::{Limits, Value, decode, encode};
+
+/// The message.
+pub fn run(data: &[u8]) {
+    let limits = Limits::default();
+    let Ok(values) = decode(data, &limits) else { return };
+    let first = encoded(&values);
+    if first.len() > limits.bytes {
+        return; // bad UTF-8 and raw bytes grow when they become text
+    }
+    let again = decode(&first, &limits).expect("what was encoded decodes");
+    assert_eq!(first, encoded(&again), "a value changed on its way");
+}
+
+fn encoded(values: &[Value]) -> BytesMut {
+    let mut bytes = BytesMut::new();
+    values.iter().for_each(|value| encode(value, &mut bytes));
+    bytes
+}

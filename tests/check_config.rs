@@ -1,0 +1,46 @@
+//! `headend check` says everything that is wrong at once, and where.
+
+use std::path::Path;
+use std::process::Command;
+
+#[test]
+fn the_configurations_that_come_with_it_are_right() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+    for entry in std::fs::read_dir(folder).expect("configs is there") {
+        let file = entry.expect("configs is readable").path();
+        let (is_right, said) = check(&file);
+        assert!(is_right, "{}: {said}", file.display());
+    }
+}
+
+#[test]
+fn every_mistake_is_named_with_its_place_and_a_remedy() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("wrong.toml");
+    let text = "[http]\nlisten = \"0.0.0.0:8080\"\n\n[[channel]]\nname = \"news\"\nladder = \"sport\"\nsegment = \"2\"\n\n\
+                [[ladder.sports]]\nheight = 721\nbitrate = \"1M\"\nfps = 3\n";
+    std::fs::write(&file, text).expect("a file");
+    let (is_right, said) = check(&file);
+    assert!(!is_right, "{said}");
+    for place in ["wrong.toml:6:", "wrong.toml:7:", "wrong.toml:10:", "wrong.toml:12:"] {
+        assert!(said.contains(place), "nothing about {place}\n{said}");
+    }
+    assert!(said.contains("sports"), "no remedy for the misspelt ladder\n{said}");
+}
+
+#[test]
+fn the_help_names_every_command() {
+    let run = Command::new(env!("CARGO_BIN_EXE_headend")).arg("--help").output().expect("headend runs");
+    let said = String::from_utf8_lossy(&run.stdout).into_owned();
+    for command in ["serve", "check", "transcode", "probe"] {
+        assert!(said.contains(command), "--help does not name {command}:\n{said}");
+    }
+}
+
+/// Whether `headend check` takes the file, and what it says.
+fn check(file: &Path) -> (bool, String) {
+    let run = Command::new(env!("CARGO_BIN_EXE_headend")).arg("check").arg(file).output().expect("headend runs");
+    let said = String::from_utf8_lossy(&[run.stdout, run.stderr].concat()).into_owned();
+    assert!(matches!(run.status.code(), Some(0 | 1)), "{}: {said}", run.status);
+    (run.status.success(), said)
+}

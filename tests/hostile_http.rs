@@ -1,0 +1,168 @@
+//! Path tricks, huge heads, absurd ranges: each gets an answer that is no more than a refusal.
+
+mod support;
+
+use std::io::{Read, Write};
+
+use support::appliance::Appliance;
+use support::configs::{channel, config};
+use support::http;
+use support::process;
+use support::wait::{Stopwatch, seconds};
+
+#[test]
+fn no_path_leads_out_of_the_shelf() {
+    let appliance = on_air();
+    let tricks = [
+        "/live/../../../etc/passwd",
+        "/live/demo/../../../../etc/passwd",
+        "/live/demo/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
+        "/live/demo/..%2f..%2f..%2fetc%2fpasswd",
+        "/live/demo/360p/..%5c..%5cetc",
+        "//etc/passwd",
+        "/live//etc/passwd",
+        "/live/demo/360p/%00",
+        "/live/demo/360p/playlist.m3u8%00.m4s",
+        "/live/demo/%ff%fe/playlist.m3u8",
+        "/live/demo/360p/18446744073709551616.m4s",
+        "/live/demo/360p/-1.m4s",
+        "/live/%25%32%65%25%32%65/",
+        "/live/demo;x=1/master.m3u8",
+        "/live/nobody/master.m3u8",
+        "/live/demo/999p/playlist.m3u8",
+    ];
+    for path in tricks {
+        let answer = http::get(appliance.http, path).unwrap_or_else(|cause| panic!("{cause}"));
+        assert!((300..500).contains(&answer.status), "{path}: {} {}", answer.status, answer.text());
+        assert!(!answer.text().contains("root:"), "{path}: {}", answer.text());
+    }
+    unharmed(&appliance);
+}
+
+#[test]
+fn heads_without_measure_are_refused() {
+    let appliance = on_air();
+    let long = "a".repeat(10 << 20);
+    let heads = [
+        format!("GET /{long} HTTP/1.1\r\nHost: x\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\nHost: x\r\nX-Long: {long}\r\n\r\n"),
+        format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "X-Many: 1\r\n".repeat(100_000)),
+        format!("{long} / HTTP/1.1\r\nHost: x\r\n\r\n"),
+        "\u{16}\u{3}\u{1}\u{2}".repeat(500),
+        "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n".into(),
+        "POST /api/v1/channels HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n".into(),
+    ];
+    for head in &heads {
+        let shown: String = head.chars().take(40).collect();
+        if let Ok(raw) = http::exchange(appliance.http, head.as_bytes()) {
+            let answer = String::from_utf8_lossy(&raw).into_owned();
+            assert!(!answer.starts_with("HTTP/1.1 2"), "{shown:?} was taken: {answer}");
+        }
+        unharmed(&appliance);
+    }
+}
+
+#[test]
+fn ranges_are_served_or_refused_as_the_standard_has_them() {
+    let appliance = on_air();
+    let path = "/live/demo/360p/playlist.m3u8";
+    let playlist = support::hls::media(&appliance.get(path).text()).expect("the playlist is valid");
+    let segment = support::watch::resolved(path, &playlist.segments.last().expect("a segment").uri);
+    let whole = appliance.get(&segment).body;
+    let last = whole.len() - 1;
+    let ranged = |range: &str| {
+        http::request(appliance.http, "GET", &segment, &[("Range", range)]).unwrap_or_else(|cause| panic!("{range}: {cause}"))
+    };
+    for (range, from, to) in [
+        ("bytes=0-0".to_string(), 0, 0),
+        ("bytes=10-19".into(), 10, 19),
+        (format!("bytes={last}-"), last, last),
+        ("bytes=-5".into(), last - 4, last),
+        ("bytes=5-99999999999".into(), 5, last),
+    ] {
+        let answer = ranged(&range);
+        assert_eq!(answer.status, 206, "{range}");
+        assert_eq!(answer.body, whole[from..=to], "{range}");
+        assert_eq!(answer.header("content-range"), format!("bytes {from}-{to}/{}", whole.len()), "{range}");
+    }
+    for range in ["bytes=99999999999-", "bytes=18446744073709551615-18446744073709551616", "bytes=-0"] {
+        let answer = ranged(range);
+        assert!(matches!(answer.status, 416 | 200), "{range}: {}", answer.status);
+    }
+    for range in ["bytes=9-3", "bytes=a-b", "lines=1-2", "bytes=", "bytes=--5"] {
+        let answer = ranged(range);
+        assert!(answer.status == 416 || (answer.status == 200 && answer.body == whole), "{range}: {}", answer.status);
+    }
+    let thousands = format!("bytes={}", (0..5000).map(|n| format!("{n}-{n}")).collect::<Vec<_>>().join(","));
+    let greedy = ranged(&thousands);
+    assert!(greedy.status >= 400 || greedy.body.len() <= 2 * whole.len(), "{} with {} bytes", greedy.status, greedy.body.len());
+    unharmed(&appliance);
+}
+
+#[test]
+fn conditional_requests_and_caching_are_as_a_cdn_expects() {
+    let appliance = on_air();
+    let path = "/live/demo/360p/playlist.m3u8";
+    let answer = appliance.get(path);
+    assert_eq!(answer.header("content-type"), "application/vnd.apple.mpegurl");
+    assert_eq!(answer.header("access-control-allow-origin"), "*");
+    let playlist = support::hls::media(&answer.text()).expect("the playlist is valid");
+    let segment = support::watch::resolved(path, &playlist.segments.last().expect("a segment").uri);
+    let answer = appliance.get(&segment);
+    assert!(answer.header("cache-control").contains("immutable"), "{:?}", answer.headers);
+    let tag = answer.header("etag").to_string();
+    assert!(!tag.is_empty(), "{:?}", answer.headers);
+    let again = http::request(appliance.http, "GET", &segment, &[("If-None-Match", &tag)]).expect("an answer");
+    assert_eq!((again.status, again.body.len()), (304, 0));
+    let head = http::request(appliance.http, "HEAD", &segment, &[]).expect("an answer");
+    assert_eq!((head.status, head.header("content-length")), (200, answer.body.len().to_string().as_str()));
+    let zipped = http::request(appliance.http, "GET", path, &[("Accept-Encoding", "gzip")]).expect("an answer");
+    assert_eq!(zipped.header("content-encoding"), "gzip");
+    assert!(zipped.body.starts_with(&[0x1f, 0x8b]));
+}
+
+#[test]
+fn connections_that_say_nothing_are_closed_and_do_not_crowd_others_out() {
+    let appliance = on_air();
+    let start = Stopwatch::start();
+    let silent: Vec<_> = (0..300).filter_map(|_| http::connect(appliance.http).ok()).collect();
+    let mut slow = http::connect(appliance.http).expect("a connection");
+    slow.write_all(b"GET /live/demo/master.m3u8 HTTP/1.1\r\nHost:").expect("the head begins");
+    unharmed(&appliance);
+    assert!(start.seconds() < 10.0, "an answer took {:.1} s beside 300 silent connections", start.seconds());
+    slow.set_read_timeout(Some(seconds(60))).expect("a time limit");
+    let mut said = Vec::new();
+    let closed = slow.read_to_end(&mut said);
+    assert!(closed.is_ok(), "a head that never ends is waited for longer than a minute: {closed:?}");
+    drop(silent);
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("its address").to_string();
+    let folder = tempfile::tempdir().expect("a folder");
+    let free = support::appliance::free_address().to_string();
+    let run = std::process::Command::new(env!("CARGO_BIN_EXE_headend"))
+        .args(["serve", "--http", &address, "--rtmp", &free, "--state-dir"])
+        .arg(folder.path())
+        .output()
+        .expect("headend runs");
+    let said = String::from_utf8_lossy(&[run.stdout, run.stderr].concat()).into_owned();
+    assert!(!run.status.success() && said.contains(&address), "{said}");
+    assert!(!said.contains("panicked"), "{said}");
+}
+
+fn on_air() -> Appliance {
+    let appliance = Appliance::start(&config(&[channel("demo").pattern()]));
+    appliance.wait_on_air("demo", seconds(15));
+    appliance.wait_for("/live/demo/360p/playlist.m3u8", seconds(15), |answer| answer.text().contains("#EXTINF"));
+    appliance
+}
+
+fn unharmed(appliance: &Appliance) {
+    assert!(appliance.is_alive());
+    assert_eq!(appliance.get("/live/demo/master.m3u8").status, 200);
+    let kib = process::resident_kib(appliance.front_id());
+    assert!(kib < 500 << 10, "the front holds {kib} KiB");
+}

@@ -1,0 +1,59 @@
+//! Who publishes to the wrong place is told so, and the log says what to use instead.
+
+mod support;
+
+use support::appliance::Appliance;
+use support::configs::{channel, config};
+use support::publisher::Publisher;
+use support::rtmp_client::{Client, Heard};
+use support::wait::seconds;
+use support::{media, tools};
+
+#[test]
+fn a_wrong_key_is_refused_and_the_log_says_what_to_use() {
+    let appliance = Appliance::start(&config(&[channel("demo").text("stream_key", "right-key-7431")]));
+    refused(&appliance, &appliance.publish_url("wrong-key"), "key");
+    let log = appliance.log();
+    assert!(!log.contains("right-key-7431"), "a key was logged:\n{log}");
+}
+
+#[test]
+fn a_wrong_application_is_refused_and_the_log_says_what_to_use() {
+    let appliance = Appliance::start(&config(&[channel("demo")]));
+    refused(&appliance, &format!("rtmp://{}/stream/demo", appliance.rtmp), "application");
+    appliance.wait_for_log(&["rtmp://", "/live/"], seconds(2));
+}
+
+#[test]
+fn a_second_publisher_is_refused_or_takes_over_as_configured() {
+    let appliance = Appliance::start(&config(&[
+        channel("kept").text("on_second_publisher", "refuse"),
+        channel("taken").text("on_second_publisher", "replace"),
+    ]));
+    let mut first = Client::publishing(appliance.rtmp, "kept");
+    let mut second = Client::shaken(appliance.rtmp);
+    second.connect("live");
+    second.publish("kept");
+    assert_eq!(second.hear("NetStream.Publish.Start", seconds(5)), Heard::Closed, "{:?}", second.received);
+    assert!(!first.is_closed_within(seconds(1)), "the first publisher lost its connection");
+    assert!(appliance.metric("headend_ingest_refusals_total", &["busy"]) >= 1.0);
+
+    let mut first = Client::publishing(appliance.rtmp, "taken");
+    let mut second = Client::publishing(appliance.rtmp, "taken");
+    assert!(first.is_closed_within(seconds(5)), "the first publisher was not sent away");
+    assert!(!second.is_closed_within(seconds(1)), "the second publisher lost its connection");
+}
+
+/// ffmpeg publishes there and fails, the log names peer and reason, the refusal is counted.
+fn refused(appliance: &Appliance, url: &str, reason: &str) {
+    if !tools::has(&["ffmpeg"]) {
+        return;
+    }
+    let before = appliance.metric("headend_ingest_refusals_total", &[reason]);
+    let mut publisher = Publisher::start(&media::PLAIN.flv(), url);
+    let status = publisher.wait(seconds(15)).expect("ffmpeg gives up");
+    assert!(!status.success(), "ffmpeg thinks that it published:\n{}", publisher.log());
+    appliance.wait_for_log(&["127.0.0.1:", reason], seconds(2));
+    assert_eq!(appliance.metric("headend_ingest_refusals_total", &[reason]), before + 1.0);
+    assert_eq!(appliance.channel_state("demo"), "waiting");
+}

@@ -1,0 +1,57 @@
+//! Waiting for something to become true, never longer than a deadline.
+
+use std::fmt::Display;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const PERIOD: Duration = Duration::from_millis(50);
+
+/// `seconds` as a span.
+pub fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Asks until there is an answer; `Err` with the last objection after `limit`.
+pub fn until_ok<T, E: Display>(limit: Duration, mut ask: impl FnMut() -> Result<T, E>) -> Result<T, String> {
+    let start = Instant::now();
+    loop {
+        match ask() {
+            Ok(answer) => return Ok(answer),
+            Err(objection) if start.elapsed() >= limit => return Err(format!("after {:.1} s: {objection}", limit.as_secs_f64())),
+            Err(_) => thread::sleep(PERIOD),
+        }
+    }
+}
+
+/// Asks until it is so; panics with `what` after `limit`.
+#[track_caller]
+pub fn until(what: &str, limit: Duration, mut ask: impl FnMut() -> bool) {
+    if until_ok(limit, || if ask() { Ok(()) } else { Err("not so") }).is_err() {
+        panic!("waited {:.1} s in vain: {what}", limit.as_secs_f64());
+    }
+}
+
+/// How long something took, for tests that hold a promise about time.
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts now.
+    pub fn start() -> Stopwatch {
+        Stopwatch(Instant::now())
+    }
+
+    /// Seconds since the start.
+    pub fn seconds(&self) -> f64 {
+        self.0.elapsed().as_secs_f64()
+    }
+
+    /// Whether `limit` has passed.
+    pub fn is_past(&self, limit: Duration) -> bool {
+        self.0.elapsed() >= limit
+    }
+}
+
+/// Waits a little between two looks at something that moves in real time.
+pub fn a_moment() {
+    thread::sleep(Duration::from_millis(200));
+}
