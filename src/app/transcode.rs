@@ -16,7 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::app::cli::{FileFormat, TranscodeArguments};
 use crate::app::logging;
-use crate::base::{Fault, MediaTime, Rate, Ticks};
+use crate::base::{Fault, Rate, Ticks};
 use crate::channel::commit::Commit;
 use crate::channel::source;
 use crate::channel::worker_process::WorkerProgram;
