@@ -23,6 +23,7 @@ pub(super) struct Traffic {
     blocked: AtomicBool,
     requests: AtomicU64,
     /// `read_bytes` when the last request was handed to the service; beyond it lies the beginning of another one.
+    /// A beginning that came in the same read as that request is not seen; such a connection falls to the idle limit.
     dispatched_at: AtomicU64,
     /// The client speaks HTTP/2, where frames other than requests come at any time.
     http2: AtomicBool,

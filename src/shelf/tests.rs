@@ -64,6 +64,14 @@ fn a_thousand_tiny_files_fill_the_shelf_too() {
 }
 
 #[test]
+fn a_playlist_rewritten_for_ever_takes_no_more_room() {
+    let shelf = shelf(10_000);
+    for number in 0..100 {
+        shelf.apply(vec![put("p.m3u8", format!("#EXTM3U\n#{number}\n"), Kind::Playlist { live: true })], NOW).unwrap();
+    }
+}
+
+#[test]
 fn equal_bytes_keep_tag_and_date_over_puts_and_restarts() {
     let (one, other) = (shelf(1 << 20), shelf(1 << 20));
     let later = WallTime(NOW.0 + 60_000_000);

@@ -156,25 +156,32 @@ fn one_connection_carries_many_requests() {
     }
 }
 
-#[test]
-fn http_2_without_tls_is_spoken() {
-    let house = house(HttpLimits::default());
+/// The first frame of this type (RFC 9113 section 6) that answers a request on stream 1: its flags and payload.
+fn http_2_frame(house: &House, method: &[u8], kind: u8) -> (u8, Vec<u8>) {
     let mut stream = house.connect();
-    // Preface, empty SETTINGS, HEADERS on stream 1: GET /live/demo/master.m3u8 with literal, unindexed fields.
-    let mut block = vec![0x82, 0x86, 0x04, 22];
-    block.extend_from_slice(b"/live/demo/master.m3u8");
-    block.extend_from_slice(b"\x01\x01h");
+    // Preface, empty SETTINGS, then HEADERS with literal fields: :method, :scheme http, :path, :authority.
+    let mut block = vec![0x02, method.len() as u8];
+    block.extend_from_slice(method);
+    block.extend_from_slice(b"\x86\x04\x16/live/demo/master.m3u8\x01\x01h");
     let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec();
     bytes.extend_from_slice(&[0, 0, block.len() as u8, 1, 5, 0, 0, 0, 1]);
     bytes.extend_from_slice(&block);
     stream.write_all(&bytes).unwrap();
-    let mut data = None;
-    while data.is_none() {
+    loop {
         let mut head = [0; 9];
         stream.read_exact(&mut head).unwrap();
         let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
         stream.read_exact(&mut payload).unwrap();
-        data = (head[3] == 0).then_some(payload);
+        if head[3] == kind {
+            return (head[4], payload);
+        }
     }
-    assert_eq!(data.unwrap(), b"#EXTM3U\n");
+}
+
+#[test]
+fn http_2_without_tls_is_spoken() {
+    let house = house(HttpLimits::default());
+    assert_eq!(http_2_frame(&house, b"GET", 0).1, b"#EXTM3U\n");
+    let (flags, _) = http_2_frame(&house, b"HEAD", 1);
+    assert_eq!(flags & 1, 1, "an answer to HEAD ends with its header");
 }
