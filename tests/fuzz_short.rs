@@ -23,9 +23,9 @@ use headend::wire::link::{FromWorker, Stage, ToWorker, framed};
 use headend::wire::rtmp::amf0::{Value, encode};
 
 use mutation::hammer;
-use rtmp_chunks::{Message, chunked};
+use rtmp_chunks::{Message, basic_header, chunked, full_header};
 
-const ROUNDS: u32 = 20_000;
+const ROUNDS: u32 = 200_000;
 
 /// The body of an AVC sequence header: 640x360, Constrained Baseline, as x264 writes it.
 const AVC_CONFIGURATION: &[u8] = &[
@@ -43,7 +43,14 @@ fn chunk_streams() {
     ];
     let stream: Vec<u8> = messages.iter().flat_map(|message| chunked(message, 128)).collect();
     let whole = [&[200][..], &stream].concat();
-    hammer("chunk", &[whole, [&[0][..], &stream].concat()], ROUNDS, chunk::run);
+    // eight messages at a time, a chunk of each in turn: what is held comes close to its cap
+    let turn = |number: usize, head: &dyn Fn(u32) -> Vec<u8>| {
+        (10..18).flat_map(|stream| [head(stream), vec![number as u8; 128]].concat()).collect::<Vec<u8>>()
+    };
+    let begun = turn(0, &|stream| full_header(&message(stream, 9, &[]), 1000));
+    let interleaved = (1..7).fold(begun, |bytes, number| [bytes, turn(number, &|stream| basic_header(3, stream))].concat());
+    let with_end = [&[90][..], &chunked(&message(10, 8, &[1; 40]), 128), &interleaved].concat();
+    hammer("chunk", &[whole, [&[0][..], &stream].concat(), with_end], ROUNDS, chunk::run);
 }
 
 #[test]

@@ -3,4 +3,6 @@
 #[path = "../targets/amf.rs"]
 mod target;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| target::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    target::run(data);
+});

@@ -3,4 +3,6 @@
 #[path = "../targets/chunk.rs"]
 mod target;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| target::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    target::run(data);
+});

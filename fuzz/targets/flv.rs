@@ -5,8 +5,9 @@ use bytes::Bytes;
 use headend::media::{Track, VideoCodec};
 use headend::wire::flv::{Demuxer, Event, Kind};
 
-/// A list of messages: kind, four bytes of time, two bytes of length, body.
-pub fn run(data: &[u8]) {
+/// A list of messages: kind, four bytes of time, two bytes of length, body. Gives the number of units.
+pub fn run(data: &[u8]) -> usize {
+    let mut units = 0;
     let mut demuxer = Demuxer::new();
     let mut tracks: Vec<Track> = Vec::new();
     let mut rest = data;
@@ -21,6 +22,7 @@ pub fn run(data: &[u8]) {
             match event {
                 Event::Tracks(now) => tracks = now,
                 Event::Unit { track, data, .. } => {
+                    units += 1;
                     let track = tracks.get(usize::from(track)).expect("a unit points at a track that was told");
                     assert!(!data.is_empty(), "a unit of nothing");
                     if track.video().is_some_and(|video| matches!(video.codec, VideoCodec::H264 | VideoCodec::Hevc)) {
@@ -30,6 +32,7 @@ pub fn run(data: &[u8]) {
             }
         }
     }
+    units
 }
 
 fn assert_adds_up(mut units: &[u8]) {

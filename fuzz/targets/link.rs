@@ -2,16 +2,16 @@
 
 use headend::wire::link::{Deframer, FrameError, FromWorker, ToWorker, framed};
 
-/// The stream of a child, and of a front.
-pub fn run(data: &[u8]) {
-    both_ways::<FromWorker>(data);
-    both_ways::<ToWorker>(data);
+/// The stream of a child, and of a front. Gives the number of messages.
+pub fn run(data: &[u8]) -> usize {
+    both_ways::<FromWorker>(data) + both_ways::<ToWorker>(data)
 }
 
-fn both_ways<M>(data: &[u8])
+fn both_ways<M>(data: &[u8]) -> usize
 where
     M: serde::Serialize + serde::de::DeserializeOwned + std::fmt::Debug,
 {
+    let mut messages = 0;
     let mut stream = Deframer::default();
     stream.buffer().extend_from_slice(data);
     while let Ok(Some((message, payload))) = stream.next::<M>() {
@@ -22,5 +22,7 @@ where
         // NaN is not equal to itself, and its text is
         assert_eq!(format!("{message:?}"), format!("{same:?}"));
         assert_eq!(payload, same_payload);
+        messages += 1;
     }
+    messages
 }

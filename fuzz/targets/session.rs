@@ -3,22 +3,24 @@
 
 use headend::wire::rtmp::{Event, Limits, Session, Stage};
 
-/// What the client sends after its handshake.
-pub fn run(data: &[u8]) {
+/// What the client sends after its handshake. Gives the number of media messages.
+pub fn run(data: &[u8]) -> usize {
     let mut session = Session::new(Limits::default());
     let hello = [&[3][..], &[0; 1536], &[0; 1536]].concat();
     receive(&mut session, &hello);
     if session.stage() != Stage::Handshaken {
-        return;
+        return 0;
     }
     session.take_output();
-    receive(&mut session, data);
+    let media = receive(&mut session, data);
     let answered = session.take_output().len();
     assert!(answered <= 4096 + 64 * data.len(), "{answered} bytes answer {}", data.len());
+    media
 }
 
-fn receive(session: &mut Session, bytes: &[u8]) {
+fn receive(session: &mut Session, bytes: &[u8]) -> usize {
     let mut rest = bytes;
+    let mut media = 0;
     loop {
         match session.receive(&mut rest) {
             Ok(Some(Event::ConnectRequested { application, agent })) => {
@@ -29,10 +31,16 @@ fn receive(session: &mut Session, bytes: &[u8]) {
                 assert!(stream.len() <= Limits::default().name_bytes);
                 session.accept_publish();
             }
-            Ok(Some(Event::Media { .. })) => assert_eq!(session.stage(), Stage::Publishing, "media from who was not let in"),
+            Ok(Some(Event::Media { .. })) => {
+                assert_eq!(session.stage(), Stage::Publishing, "media from who was not let in");
+                media += 1;
+            }
             Ok(Some(Event::PublishEnded)) => {}
-            Ok(None) => return assert!(rest.is_empty(), "bytes were left although nothing was whole"),
-            Err(_) => return,
+            Ok(None) => {
+                assert!(rest.is_empty(), "bytes were left although nothing was whole");
+                return media;
+            }
+            Err(_) => return media,
         }
     }
 }

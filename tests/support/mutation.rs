@@ -24,10 +24,12 @@ impl Random {
     }
 }
 
-/// Runs `target` on the good inputs, then on `rounds` mutations of them. A failing input is printed before the failure goes on.
-pub fn hammer(name: &str, good: &[Vec<u8>], rounds: u32, target: impl Fn(&[u8])) {
+/// Runs `target`, which tells how much it could read, on the good inputs, then on `rounds` mutations of them. A failing input is printed before the failure goes on.
+pub fn hammer(name: &str, good: &[Vec<u8>], rounds: u32, target: impl Fn(&[u8]) -> usize) {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
-    good.iter().for_each(|input| tried(name, input, &target));
+    for (number, input) in good.iter().enumerate() {
+        assert!(tried(name, input, &target) > 0, "good input {number} of {name} gives nothing: its mutations would try nothing");
+    }
     for _ in 0..rounds {
         let mut input = good[random.below(good.len())].clone();
         for _ in 0..=random.below(4) {
@@ -38,12 +40,12 @@ pub fn hammer(name: &str, good: &[Vec<u8>], rounds: u32, target: impl Fn(&[u8]))
     }
 }
 
-fn tried(name: &str, input: &[u8], target: &impl Fn(&[u8])) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| target(input))) {
+fn tried(name: &str, input: &[u8], target: &impl Fn(&[u8]) -> usize) -> usize {
+    catch_unwind(AssertUnwindSafe(|| target(input))).unwrap_or_else(|panic| {
         let hex: String = input.iter().map(|byte| format!("{byte:02x}")).collect();
         eprintln!("{name} fails on {} bytes: {hex}", input.len());
-        resume_unwind(panic);
-    }
+        resume_unwind(panic)
+    })
 }
 
 fn mutate(input: &mut Vec<u8>, good: &[Vec<u8>], random: &mut Random) {
