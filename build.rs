@@ -13,7 +13,9 @@ fn bind_x264() {
     println!("cargo:rerun-if-changed=src/codec/software/x264.h");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("x264.rs");
     if let Err(cause) = pkg_config::Config::new().atleast_version("0.155").probe("x264") {
-        panic!("libx264 with its header is needed to build the worker: {cause}\nremedy: apt install libx264-dev libclang-dev pkg-config (or `make deps`)");
+        panic!(
+            "libx264 with its header is needed to build the worker: {cause}\nremedy: apt install libx264-dev libclang-dev pkg-config (or `make deps`)"
+        );
     }
     let binding = bindgen::Builder::default()
         .header("src/codec/software/x264.h")

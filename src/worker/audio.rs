@@ -29,10 +29,7 @@ pub(super) enum AudioWork {
     /// The input has ended.
     InputEnd,
     /// Put out every frame that begins before `to`. Pictures show the fill from `fill_from` on.
-    Advance {
-        to: MediaTime,
-        fill_from: MediaTime,
-    },
+    Advance { to: MediaTime, fill_from: MediaTime },
     /// Stretch the input by parts in a million.
     Stretch(i32),
     /// Put out what is held and finish.

@@ -15,7 +15,9 @@ const MAX_TRACKS: usize = 32;
 pub(super) fn check(message: &ToWorker) -> Result<(), RoleError> {
     match message {
         ToWorker::Open(open) => check_open(open),
-        ToWorker::Tracks(tracks) => demand(tracks.len() <= MAX_TRACKS, || format!("{} tracks", tracks.len())).and_then(|()| tracks.iter().try_for_each(check_track)),
+        ToWorker::Tracks(tracks) => {
+            demand(tracks.len() <= MAX_TRACKS, || format!("{} tracks", tracks.len())).and_then(|()| tracks.iter().try_for_each(check_track))
+        }
         ToWorker::Au { pts, dts, .. } => check_time("pts", *pts).and_then(|()| check_time("dts", *dts)),
         ToWorker::Advance { to } | ToWorker::Committed { to, .. } => check_time("to", *to),
         ToWorker::AudioRate { ppm } => demand((-5000..=5000).contains(ppm), || format!("audio rate of {ppm} ppm is outside -5000..=5000")),
@@ -25,11 +27,15 @@ pub(super) fn check(message: &ToWorker) -> Result<(), RoleError> {
 }
 
 fn check_open(open: &Open) -> Result<(), RoleError> {
-    demand(open.version == VERSION, || format!("the front speaks version {} of the link, this worker {VERSION}; install both from one package", open.version))?;
+    demand(open.version == VERSION, || {
+        format!("the front speaks version {} of the link, this worker {VERSION}; install both from one package", open.version)
+    })?;
     let rate = open.grid.rate;
     demand(rate.numerator > 0 && rate.denominator > 0 && (1.0..=300.0).contains(&rate.as_f64()), || format!("grid rate {rate}"))?;
     let slots = 1..=1_000_000;
-    demand(slots.contains(&open.grid.gop_slots) && slots.contains(&open.grid.segment_slots), || "grid with a GOP or segment of no or too many slots".into())?;
+    demand(slots.contains(&open.grid.gop_slots) && slots.contains(&open.grid.segment_slots), || {
+        "grid with a GOP or segment of no or too many slots".into()
+    })?;
     demand(open.start.0.unsigned_abs() <= (MAX_TIME / rate.period().0) as u64, || format!("start at slot {}", open.start.0))?;
     demand((0..=86_400 * FLICKS_PER_SECOND).contains(&open.hold.0), || format!("hold of {} flicks", open.hold.0))?;
     demand(open.rungs.len() <= MAX_RUNGS, || format!("{} rungs", open.rungs.len()))?;
@@ -41,9 +47,13 @@ fn check_open(open: &Open) -> Result<(), RoleError> {
 
 fn check_rung(rung: &Rung) -> Result<(), RoleError> {
     let side = |pixels: u32| pixels % 2 == 0 && (16..=8192).contains(&pixels);
-    demand(side(rung.width) && side(rung.height), || format!("rung {} of {}x{}: sides are even and 16..=8192", rung.name, rung.width, rung.height))?;
+    demand(side(rung.width) && side(rung.height), || {
+        format!("rung {} of {}x{}: sides are even and 16..=8192", rung.name, rung.width, rung.height)
+    })?;
     check_bitrate(&rung.name, rung.bitrate_bps)?;
-    demand(rung.vbv_rate_bps >= rung.bitrate_bps && rung.vbv_size_bits > 0, || format!("rung {}: its VBV is slower than its target or empty", rung.name))
+    demand(rung.vbv_rate_bps >= rung.bitrate_bps && rung.vbv_size_bits > 0, || {
+        format!("rung {}: its VBV is slower than its target or empty", rung.name)
+    })
 }
 
 fn check_audio_rung(rung: &AudioRung) -> Result<(), RoleError> {

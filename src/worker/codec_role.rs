@@ -324,4 +324,3 @@ fn name(message: &ToWorker) -> &'static str {
         ToWorker::Drain => "Drain",
     }
 }
-

@@ -218,14 +218,14 @@ mod tests {
                 3 => (-200i64..3000).prop_map(Event::Advance),
                 1 => Just(Event::End),
             ], 0..120),
-            live: bool, start in -50i64..50, hold in 0i64..10, quarter in 0i64..5,
+            live: bool, start in -50i64..50, hold in 0i64..10, eighths in -3i64..4,
         ) {
             let mut story = Story::new(start, hold, live);
             let mut furthest = start;
             for event in events {
                 match event {
                     Event::Picture(slot) => {
-                        let late = story.picture(slot, quarter * PERIOD / 8) == Placed::Late;
+                        let late = story.picture(slot, eighths * PERIOD / 8) == Placed::Late;
                         prop_assert_eq!(late, slot < furthest);
                         furthest = furthest.max(slot + 1);
                     }

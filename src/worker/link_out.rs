@@ -57,12 +57,11 @@ impl Outbox {
         Ok(())
     }
 
-    /// The worker cannot go on; the front is told why and the link is closed.
+    /// The worker cannot go on; the front is told why and the link is closed. The first failure told is the one that counts.
     pub(super) fn fail(&self, place: &str, cause: &CodecError) {
-        let detail = cause.to_string();
-        tracing::error!(place, fault = %cause.fault(), %detail, "this worker cannot go on");
-        let gone = self.0.send(Out::Failure(FromWorker::Fault { fault: cause.fault(), place: place.into(), detail })).is_err();
-        tracing::trace!(gone, "failure handed to the link");
+        let told =
+            self.0.send(Out::Failure(FromWorker::Fault { fault: cause.fault(), place: place.into(), detail: cause.to_string() })).is_ok();
+        tracing::debug!(place, %cause, told, "this worker cannot go on");
     }
 }
 
@@ -140,7 +139,9 @@ impl LinkWriter {
         let panicked = thread.join().is_err();
         match failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take() {
             Some(failure) => Err(failure),
-            None if panicked => Err(RoleError::Failed { fault: Fault::Bug, place: "link-out".into(), detail: "the writer panicked".into() }),
+            None if panicked => {
+                Err(RoleError::Failed { fault: Fault::Bug, place: "link-out".into(), detail: "the writer panicked".into() })
+            }
             None => Ok(()),
         }
     }

@@ -67,7 +67,10 @@ mod tests {
         fast.done(MediaTime(9));
         assert_eq!(stage.progress(), None);
         slow.done(MediaTime(4));
-        assert_eq!(stage.progress(), Some(FromWorker::Progress { stage: Stage::Encode, pts: MediaTime(4), done: 1, dropped: 0, queued: 0 }));
+        assert_eq!(
+            stage.progress(),
+            Some(FromWorker::Progress { stage: Stage::Encode, pts: MediaTime(4), done: 1, dropped: 0, queued: 0 })
+        );
         fast.done(MediaTime(10));
         assert_eq!(stage.progress(), None);
     }

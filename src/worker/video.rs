@@ -63,7 +63,12 @@ pub(super) struct VideoThread {
 
 impl VideoThread {
     pub(super) fn new(
-        open: &Open, color: Color, work: Receiver<VideoWork>, rungs: Vec<Sender<RungWork>>, newest: Arc<AtomicI64>, meters: VideoMeters,
+        open: &Open,
+        color: Color,
+        work: Receiver<VideoWork>,
+        rungs: Vec<Sender<RungWork>>,
+        newest: Arc<AtomicI64>,
+        meters: VideoMeters,
         outbox: &Outbox,
     ) -> VideoThread {
         VideoThread {

@@ -30,7 +30,9 @@ pub(super) fn error_text(code: i32) -> String {
 pub(super) fn av_error(component: &'static str, doing: &str, code: i32) -> CodecError {
     let fault = match code {
         _ if code == ffi::AVERROR(libc::ENOMEM) => Fault::Transient,
-        _ if code == ffi::AVERROR(libc::ENOSYS) || code == ffi::AVERROR_PATCHWELCOME || code == ffi::AVERROR_DECODER_NOT_FOUND => Fault::Unsupported,
+        _ if code == ffi::AVERROR(libc::ENOSYS) || code == ffi::AVERROR_PATCHWELCOME || code == ffi::AVERROR_DECODER_NOT_FOUND => {
+            Fault::Unsupported
+        }
         _ => Fault::Corrupt,
     };
     CodecError::new(fault, component, format!("{doing}: {}", error_text(code)))

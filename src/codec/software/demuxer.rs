@@ -42,6 +42,8 @@ pub struct StreamInfo {
     pub height: u32,
     /// Frame rate, as far as it can be told.
     pub rate: Option<Rate>,
+    /// By how many pictures presentation lags behind decoding.
+    pub reorder: u32,
     /// Samples a second; 0 where unknown.
     pub sample_rate: u32,
     /// Channels; 0 where unknown.
@@ -205,6 +207,7 @@ impl Demuxer {
                 width: codec.width.max(0) as u32,
                 height: codec.height.max(0) as u32,
                 rate: (rate.num > 0 && rate.den > 0).then(|| Rate::new(rate.num as u32, rate.den as u32)),
+                reorder: codec.video_delay.clamp(0, 16) as u32,
                 sample_rate: codec.sample_rate.max(0) as u32,
                 channels: codec.ch_layout.nb_channels.clamp(0, 255) as u8,
                 start: in_flicks((*stream).start_time, (*stream).time_base),

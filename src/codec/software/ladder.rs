@@ -170,7 +170,10 @@ mod tests {
         let source = gray(640, 360, 50);
         let mut out = Vec::new();
         ladder.scale(&source, &mut out).unwrap();
-        let (Surface::Host(HostPicture::Planar(before)), Surface::Host(HostPicture::Planar(after))) = (&source.surface, &out[0].surface) else { panic!() };
+        let (Surface::Host(HostPicture::Planar(before)), Surface::Host(HostPicture::Planar(after))) = (&source.surface, &out[0].surface)
+        else {
+            panic!()
+        };
         assert!(Arc::ptr_eq(before, after));
     }
 

@@ -4,11 +4,11 @@
 
 mod aac;
 mod av;
-mod avc_config;
 mod demuxer;
 mod ladder;
 mod log;
 mod picture;
+mod picture_order;
 mod probe;
 mod resampler;
 mod sei;
@@ -24,6 +24,7 @@ pub use demuxer::{Demuxer, FileUnit, StreamInfo, StreamKind};
 pub use ladder::LadderScaler;
 pub use log::forward_library_logs;
 pub use picture::Picture;
+pub use picture_order::PictureNumbers;
 pub use probe::{Capabilities, capabilities};
 pub use resampler::Resampler;
 pub use sound_decoder::{Sound, SoundDecoder};

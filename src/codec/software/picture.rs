@@ -64,7 +64,8 @@ impl Picture {
     pub fn color(&self) -> Color {
         let raw = self.frame.raw();
         // SAFETY: reads plain integers of a valid frame; not as Rust enums, since a bitstream may hold any number.
-        let (space, range) = unsafe { (std::ptr::addr_of!(raw.colorspace).cast::<i32>().read(), std::ptr::addr_of!(raw.color_range).cast::<i32>().read()) };
+        let (space, range) =
+            unsafe { (std::ptr::addr_of!(raw.colorspace).cast::<i32>().read(), std::ptr::addr_of!(raw.color_range).cast::<i32>().read()) };
         let assumed = Color::assumed(self.height());
         // ISO/IEC 23091-2 table 4: 1 is BT.709; 5, 6 and 7 are BT.601-like; 9 and 10 are BT.2020.
         let matrix = match space {

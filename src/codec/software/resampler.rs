@@ -105,7 +105,8 @@ impl Session {
                 }
             };
             let float = ffi::AVSampleFormat::AV_SAMPLE_FMT_FLTP;
-            let code = ffi::swr_alloc_set_opts2(&mut raw, &mut to, float, rate, &mut from, float, source.sample_rate, 0, std::ptr::null_mut());
+            let code =
+                ffi::swr_alloc_set_opts2(&mut raw, &mut to, float, rate, &mut from, float, source.sample_rate, 0, std::ptr::null_mut());
             ffi::av_channel_layout_uninit(&mut from);
             ffi::av_channel_layout_uninit(&mut to);
             if code >= 0 && !raw.is_null() {

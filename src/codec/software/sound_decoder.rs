@@ -55,7 +55,8 @@ impl SoundDecoder {
             AudioCodec::Other => track.other.as_str(),
         };
         let codec = decoder_named(COMPONENT, name)?;
-        let mut context = CodecContext::new(COMPONENT, codec).map_err(|_| CodecError::new(Fault::Unsupported, COMPONENT, format!("libavcodec cannot decode {name}")))?;
+        let mut context = CodecContext::new(COMPONENT, codec)
+            .map_err(|_| CodecError::new(Fault::Unsupported, COMPONENT, format!("libavcodec cannot decode {name}")))?;
         context.set_extradata(&track.config)?;
         let raw = context.raw_mut();
         raw.pkt_timebase = FLICKS;

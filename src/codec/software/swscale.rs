@@ -45,7 +45,8 @@ impl Converter {
     /// Bicubic: cheaper filters cost the lower rungs of a cascade visibly.
     pub(super) fn open(from: Side, to: Side) -> Result<Converter, CodecError> {
         // SAFETY: no arguments; null is handled.
-        let raw = NonNull::new(unsafe { ffi::sws_alloc_context() }).ok_or_else(|| CodecError::new(Fault::Transient, COMPONENT, "out of memory"))?;
+        let raw = NonNull::new(unsafe { ffi::sws_alloc_context() })
+            .ok_or_else(|| CodecError::new(Fault::Transient, COMPONENT, "out of memory"))?;
         let converter = Converter { raw, source_height: from.height as i32 };
         let flags = ffi::SWS_BICUBIC as i64;
         let options = [
@@ -91,9 +92,21 @@ impl Converter {
         // SAFETY: the source planes have the size and format the context was opened for and outlive the call; the area
         // lies within the target, whose rows are padded beyond what vector code overshoots.
         let rows = unsafe {
-            ffi::sws_scale(self.raw.as_ptr(), source.data.as_ptr(), source.strides.as_ptr(), 0, self.source_height, planes.as_ptr(), strides.as_ptr())
+            ffi::sws_scale(
+                self.raw.as_ptr(),
+                source.data.as_ptr(),
+                source.strides.as_ptr(),
+                0,
+                self.source_height,
+                planes.as_ptr(),
+                strides.as_ptr(),
+            )
         };
-        if rows == area.height as i32 { Ok(()) } else { Err(CodecError::new(Fault::Corrupt, COMPONENT, format!("made {rows} of {} rows", area.height))) }
+        if rows == area.height as i32 {
+            Ok(())
+        } else {
+            Err(CodecError::new(Fault::Corrupt, COMPONENT, format!("made {rows} of {} rows", area.height)))
+        }
     }
 
     fn set_colors(&self, from: Color, to: Color) {
@@ -113,7 +126,15 @@ impl Converter {
     }
 
     fn refused(&self, from: Side, to: Side, code: i32) -> CodecError {
-        let what = format!("{}x{} in format {} to {}x{}: {}", from.width, from.height, from.format, to.width, to.height, super::av::error_text(code));
+        let what = format!(
+            "{}x{} in format {} to {}x{}: {}",
+            from.width,
+            from.height,
+            from.format,
+            to.width,
+            to.height,
+            super::av::error_text(code)
+        );
         CodecError::new(Fault::Unsupported, COMPONENT, what)
     }
 }

@@ -7,7 +7,6 @@ use std::ptr::NonNull;
 
 use bytes::Bytes;
 
-use super::avc_config::avc_config;
 use super::picture::RawPlanes;
 use super::sei::{USER_DATA_T35, caption_payload};
 use super::swscale::planes_of;
@@ -18,7 +17,12 @@ use crate::codec::decode_order::DecodeOrder;
 use crate::codec::engine::{Encoder, EncoderInfo};
 use crate::codec::error::CodecError;
 use crate::codec::frame::{Attached, Color, Frame, HostPicture, Surface};
+use crate::media::h264::AvcConfig;
 use crate::media::{Grid, Packet, Rung, Track, VideoCodec, VideoTrack};
+
+/// NAL unit types of parameter sets (ITU-T H.264 table 7-1).
+const SPS: i32 = 7;
+const PPS: i32 = 8;
 
 /// What an encoder needs besides its rung.
 #[derive(Clone, Copy, Debug)]
@@ -51,11 +55,24 @@ impl X264Encoder {
         let mut params = Params::new(rung, &options.grid, options.color, options.threads)?;
         // SAFETY: complete parameters; x264 copies them.
         let raw = NonNull::new(unsafe { ffi::x264_encoder_open(params.as_ptr()) }).ok_or_else(|| {
-            let detail = format!("rung {} ({}x{} at {} bit/s) was refused; see x264's message before this", rung.name, rung.width, rung.height, rung.bitrate_bps);
+            let detail = format!(
+                "rung {} ({}x{} at {} bit/s) was refused; see x264's message before this",
+                rung.name, rung.width, rung.height, rung.bitrate_bps
+            );
             CodecError::new(Fault::Config, COMPONENT, detail)
         })?;
         let period = options.grid.rate.period();
-        let info = EncoderInfo { track: Track::Video(VideoTrack { codec: VideoCodec::H264, other: String::new(), config: Bytes::new(), width: rung.width, height: rung.height, rate: Some(options.grid.rate) }), reorder: Ticks::ZERO };
+        let info = EncoderInfo {
+            track: Track::Video(VideoTrack {
+                codec: VideoCodec::H264,
+                other: String::new(),
+                config: Bytes::new(),
+                width: rung.width,
+                height: rung.height,
+                rate: Some(options.grid.rate),
+            }),
+            reorder: Ticks::ZERO,
+        };
         let order = DecodeOrder::new(period, 0);
         let mut encoder = X264Encoder { raw, params, rung: rung.clone(), number, period, first: None, order, held: None, info };
         // SAFETY: the encoder is open; what it settled on is written over our own copy, which holds no pointers of its own.
@@ -94,10 +111,11 @@ impl X264Encoder {
         let unit = |kind: i32| {
             let unit = units.iter().find(|unit| unit.i_type == kind)?;
             // SAFETY: a unit holds `i_payload` bytes, of which four are its length.
-            unsafe { std::slice::from_raw_parts(unit.p_payload, unit.i_payload.max(0) as usize) }.get(4..)
+            unsafe { std::slice::from_raw_parts(unit.p_payload, unit.i_payload.max(0) as usize) }.get(4..).map(Bytes::copy_from_slice)
         };
-        let (sps, pps) = (unit(7), unit(8));
-        sps.zip(pps).and_then(|(sps, pps)| avc_config(sps, pps)).ok_or_else(|| CodecError::new(Fault::Bug, COMPONENT, "parameter sets are incomplete"))
+        let sets = |kind: i32| unit(kind).into_iter().collect();
+        let config = AvcConfig::from_parameter_sets(sets(SPS), sets(PPS));
+        config.map(|config| config.to_bytes()).map_err(|cause| CodecError::new(Fault::Bug, COMPONENT, format!("parameter sets: {cause}")))
     }
 
     /// Hands a picture (or nothing, to drain) to x264 and appends the packet that comes out.
@@ -116,7 +134,8 @@ impl X264Encoder {
         }
         // SAFETY: all units of a picture lie one after the other from the first one's payload, `size` bytes in all; the
         // picture was filled in, since there is output.
-        let (data, coded) = unsafe { (Bytes::copy_from_slice(std::slice::from_raw_parts((*units).p_payload, size as usize)), coded.assume_init_ref()) };
+        let (data, coded) =
+            unsafe { (Bytes::copy_from_slice(std::slice::from_raw_parts((*units).p_payload, size as usize)), coded.assume_init_ref()) };
         self.put_out(data, coded.i_pts, coded.b_keyframe != 0, out)
     }
 
@@ -171,7 +190,9 @@ impl Encoder for X264Encoder {
         self.params.retune(&self.rung, bitrate_bps);
         // SAFETY: the encoder is open; the parameters are the ones it settled on, with other rates.
         match unsafe { ffi::x264_encoder_reconfig(self.raw.as_ptr(), self.params.as_ptr()) } {
-            code if code < 0 => Err(CodecError::new(Fault::Config, COMPONENT, format!("rung {} refused {bitrate_bps} bit/s", self.rung.name))),
+            code if code < 0 => {
+                Err(CodecError::new(Fault::Config, COMPONENT, format!("rung {} refused {bitrate_bps} bit/s", self.rung.name)))
+            }
             _ => Ok(()),
         }
     }
@@ -207,7 +228,8 @@ fn input_picture(planes: &RawPlanes, slots: i64, key: bool, attached: &Attached)
         picture.img.i_stride[plane] = planes.strides[plane];
     }
     picture.i_pts = slots;
-    picture.i_type = if key { ffi::X264_TYPE_IDR } else { ffi::X264_TYPE_AUTO } as i32;
+    // A key frame is an IDR in closed GOPs. Asking for IDR itself makes x264 warn of its own look-ahead, which marks the same picture.
+    picture.i_type = if key { ffi::X264_TYPE_KEYFRAME } else { ffi::X264_TYPE_AUTO } as i32;
     if let Some(payload) = caption_payload(attached) {
         attach_sei(&mut picture, &payload);
     }

@@ -62,7 +62,13 @@ impl Params {
         // SAFETY: all zeroes is a valid value (integers, floats, null pointers), so it is initialised even if the call failed.
         let params = Params(unsafe { raw.assume_init() });
         if code < 0 {
-            let detail = format!("rung {}: x264 has no preset {:?} with tuning {:?}; presets: {}", rung.name, rung.preset, rung.tune, PRESETS.join(" "));
+            let detail = format!(
+                "rung {}: x264 has no preset {:?} with tuning {:?}; presets: {}",
+                rung.name,
+                rung.preset,
+                rung.tune,
+                PRESETS.join(" ")
+            );
             return Err(CodecError::new(Fault::Config, COMPONENT, detail));
         }
         Ok(params)
@@ -119,7 +125,8 @@ fn set_timing(raw: &mut ffi::x264_param_t, grid: &Grid) {
 }
 
 fn set_rate(raw: &mut ffi::x264_param_t, rung: &Rung, bitrate_bps: u32) {
-    let scaled = |bits: u32| (u64::from(bits) * u64::from(bitrate_bps) / u64::from(rung.bitrate_bps.max(1)) / 1000).clamp(1, 2_000_000) as i32;
+    let scaled =
+        |bits: u32| (u64::from(bits) * u64::from(bitrate_bps) / u64::from(rung.bitrate_bps.max(1)) / 1000).clamp(1, 2_000_000) as i32;
     raw.rc.i_bitrate = scaled(rung.bitrate_bps);
     raw.rc.i_vbv_max_bitrate = scaled(rung.vbv_rate_bps);
     raw.rc.i_vbv_buffer_size = scaled(rung.vbv_size_bits);
