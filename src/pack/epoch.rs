@@ -34,9 +34,9 @@ impl Tree {
 #[derive(Debug)]
 pub enum Maker {
     /// Fragmented MP4.
-    Cmaf(Fragmenter),
+    Cmaf(Box<Fragmenter>),
     /// A transport stream.
-    Ts(Mux),
+    Ts(Box<Mux>),
     /// Packed AAC.
     PackedAac(PackedAac),
 }
@@ -251,10 +251,10 @@ impl Plan {
             let codecs =
                 std::iter::once(&track).chain(muxed).map(|track| super::codecs::codec_string(&track.track)).collect::<Vec<_>>().join(",");
             let maker = match planned.kind {
-                PlannedKind::Cmaf => Maker::Cmaf(Fragmenter::new(cmaf::timescale(&track), track.track.video().is_some())),
+                PlannedKind::Cmaf => Maker::Cmaf(Box::new(Fragmenter::new(cmaf::timescale(&track), track.track.video().is_some()))),
                 PlannedKind::Ts(video) => {
                     let counters = old.and_then(|old| if let Maker::Ts(mux) = &old.maker { Some(mux.counters()) } else { None });
-                    Maker::Ts(Mux::new(video, adts, track.reorder, counters))
+                    Maker::Ts(Box::new(Mux::new(video, adts, track.reorder, counters)))
                 }
                 PlannedKind::PackedAac(adts) => Maker::PackedAac(PackedAac::new(adts)),
             };

@@ -165,14 +165,14 @@ impl Packager {
                 changes.push(Change::Put { path: stream.segment_path(set.number), body, kind: segment_kind(stream) });
                 made
             });
-            if let (Maker::Ts(mux), false) = (&stream.maker, self.malformed_noted) {
-                if mux.malformed() > 0 {
-                    self.malformed_noted = true;
-                    let name = stream.name();
-                    self.notes.push(format!(
-                        "rendition {name}: NAL unit lengths of a picture do not add up; what follows them is left out of MPEG-TS"
-                    ));
-                }
+            if let (Maker::Ts(mux), false) = (&stream.maker, self.malformed_noted)
+                && mux.malformed() > 0
+            {
+                self.malformed_noted = true;
+                let name = stream.name();
+                self.notes.push(format!(
+                    "rendition {name}: NAL unit lengths of a picture do not add up; what follows them is left out of MPEG-TS"
+                ));
             }
             all.push(made);
         }
