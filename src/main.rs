@@ -1,2 +1,7 @@
-//! The front.
-fn main() {}
+//! The front: every socket, the timeline, the packagers, the origin. See `headend --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    headend::app::run()
+}

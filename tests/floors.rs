@@ -55,7 +55,7 @@ fn every_module_of_the_library_has_a_floor() {
 #[test]
 fn protocols_and_packagers_stay_without_input_and_output() {
     let mut broken = Vec::new();
-    for (path, text) in sources().iter().filter(|(path, _)| path.starts_with("wire/") || path.starts_with("pack/")) {
+    for (path, text) in sources().iter().filter(|(path, _)| (path.starts_with("wire/") || path.starts_with("pack/")) && !path.contains("/tests")) {
         let code = code_only(text);
         for (number, line) in code.lines().enumerate() {
             for outside in OUTSIDE_WORLD.iter().filter(|outside| line.contains(**outside)) {

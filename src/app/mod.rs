@@ -1,1 +1,33 @@
-//! TODO
+//! Command line, wiring, signals, telemetry: the only floor that sees all others.
+
+pub mod banner;
+pub mod check;
+pub mod cli;
+pub mod keys;
+pub mod logging;
+pub mod probe;
+pub mod serve;
+pub mod transcode;
+
+use std::process::ExitCode;
+
+/// Runs the command line; what `main` does.
+pub fn run() -> ExitCode {
+    let command = cli::parse();
+    match command {
+        cli::Command::Serve(arguments) => report(serve::serve(arguments)),
+        cli::Command::Check(arguments) => check::check(&arguments),
+        cli::Command::Transcode(arguments) => report(transcode::transcode(&arguments)),
+        cli::Command::Probe(arguments) => report(probe::probe(&arguments)),
+    }
+}
+
+fn report<E: std::fmt::Display>(result: Result<(), E>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(cause) => {
+            eprintln!("headend: {cause}");
+            ExitCode::FAILURE
+        }
+    }
+}

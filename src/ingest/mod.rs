@@ -1,1 +1,7 @@
-//! TODO
+//! Sockets that publishers connect to. Protocols are in [`crate::wire`], decisions at the
+//! [`crate::channel::feed::Door`]; here are deadlines, caps, logs and the way between them.
+
+mod places;
+pub mod rtmp;
+
+pub use rtmp::{RtmpLimits, serve_rtmp};

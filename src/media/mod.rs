@@ -3,16 +3,20 @@
 pub mod aac;
 pub mod av1;
 pub mod bits;
+pub mod color;
 pub mod grid;
 pub mod h264;
 pub mod hevc;
 pub mod ladder;
+pub mod malformed;
 pub mod nal;
 pub mod opus;
 pub mod packet;
 pub mod track;
 
+pub use color::Color;
 pub use grid::{Grid, Slot};
 pub use ladder::{AudioRung, Rung};
+pub use malformed::Malformed;
 pub use packet::{AccessUnit, Packet};
 pub use track::{AudioCodec, AudioTrack, Track, VideoCodec, VideoTrack};

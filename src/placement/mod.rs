@@ -1,1 +1,17 @@
-//! TODO
+//! What this machine is and which ladder it can carry: pure functions over an [`Inventory`].
+//!
+//! [`ladders`] holds the ladders that have a name, [`fit`] limits one to a source, [`cost`] says what one costs and
+//! [`auto()`] chooses one for a live source on this many cores. Only [`linux`] looks at the machine.
+
+pub mod auto;
+pub mod cost;
+pub mod fit;
+pub mod inventory;
+pub mod ladders;
+pub mod linux;
+
+pub use auto::auto;
+pub use cost::cores_needed;
+pub use fit::{LeftOut, Reason, fitted};
+pub use inventory::Inventory;
+pub use ladders::ladder;

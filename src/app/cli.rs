@@ -1,0 +1,121 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A live-transcode appliance: RTMP in, an adaptive ladder out as HLS and DASH.
+///
+/// `headend serve` with no options puts a test pattern on the air at http://127.0.0.1:8080/ and takes a publisher at
+/// rtmp://127.0.0.1/live/demo. `headend transcode` makes the same renditions of a file.
+#[derive(Debug, Parser)]
+#[command(name = "headend", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the appliance: take publishers, make ladders, serve viewers.
+    Serve(ServeArguments),
+    /// Say everything that is wrong with a configuration file, with line, rule and remedy; exit 1 if anything is.
+    Check(CheckArguments),
+    /// Make an adaptive ladder of a file, in a directory that any web server can serve.
+    Transcode(TranscodeArguments),
+    /// Say what this machine can encode with.
+    Probe(ProbeArguments),
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, for collectors.
+    Json,
+}
+
+impl LogFormat {
+    /// As the command line writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        }
+    }
+}
+
+/// Options of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArguments {
+    /// Configuration file (TOML); without it the built-in one runs: channel `demo` with a test pattern.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where viewers connect, instead of what the configuration says [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<String>,
+    /// Where publishers connect, instead of what the configuration says [default: 127.0.0.1:1935].
+    #[arg(long, value_name = "ADDR")]
+    pub rtmp: Option<String>,
+    /// Where sequence numbers and generated keys are kept, instead of what the configuration says.
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// How log lines look. The level comes from HEADEND_LOG (`debug`, `headend::channel=debug` ...).
+    #[arg(long, value_enum, default_value = "text")]
+    pub log: LogFormat,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// The configuration file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// A format of `transcode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FileFormat {
+    /// Fragmented MP4 with HLS playlists and a DASH manifest.
+    Cmaf,
+    /// MPEG-TS with HLS playlists, below `ts/`.
+    Ts,
+}
+
+/// Options of `transcode`.
+#[derive(Debug, Args)]
+pub struct TranscodeArguments {
+    /// The file: anything that FFmpeg reads.
+    #[arg(value_name = "INPUT")]
+    pub input: PathBuf,
+    /// The directory to make; an existing one is written into.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// The ladder: a built-in name, or a TOML file with `[[ladder.NAME]]` tables.
+    #[arg(long, value_name = "NAME|FILE", default_value = "standard")]
+    pub ladder: String,
+    /// What to make.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "cmaf")]
+    pub format: Vec<FileFormat>,
+    /// Length of a segment.
+    #[arg(long, value_name = "DURATION", default_value = "6s")]
+    pub segment: String,
+    /// How log lines look.
+    #[arg(long, value_enum, default_value = "text")]
+    pub log: LogFormat,
+}
+
+/// Options of `probe`.
+#[derive(Debug, Args)]
+pub struct ProbeArguments {
+    /// As one JSON object instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The command that was given; leaves with a message if it is not one.
+pub fn parse() -> Command {
+    Cli::parse().command
+}

@@ -1,0 +1,184 @@
+//! `headend serve`: from a plan to a running appliance and back down.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::api::{self, Publishing};
+use crate::app::cli::ServeArguments;
+use crate::app::{banner, keys, logging};
+use crate::base::{Ticks, clock};
+use crate::channel::directory::{Directory, Wildcard};
+use crate::channel::feed::Door;
+use crate::channel::plan::Idle;
+use crate::channel::run::House;
+use crate::channel::sequence::SequenceStore;
+use crate::channel::status::Board;
+use crate::channel::worker_process::WorkerProgram;
+use crate::config::{self, Overrides, Plan, Report};
+use crate::ingest::{RtmpLimits, serve_rtmp};
+use crate::origin::{self, HttpLimits, Origin, Readiness};
+use crate::placement;
+use crate::shelf::Shelves;
+use crate::ui;
+
+/// Threads of each runtime from four cores up; one each below.
+const RUNTIME_THREADS: usize = 2;
+/// A channel that should be on the air is ready while its newest segment is at most this many segments old.
+const FRESH_SEGMENTS: i64 = 4;
+
+/// Why the appliance did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The configuration is wrong; everything that is wrong with it.
+    #[error("{0}")]
+    Config(Report),
+    /// A listener cannot be opened.
+    #[error("{protocol} cannot listen on {address}: {cause}; {remedy}")]
+    Listen {
+        /// `HTTP` or `RTMP`.
+        protocol: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        cause: io::Error,
+        /// What to do.
+        remedy: String,
+    },
+    /// The state directory cannot be used.
+    #[error("state directory {path}: {cause}; choose another with --state-dir")]
+    State {
+        /// The directory.
+        path: String,
+        /// Why.
+        cause: io::Error,
+    },
+    /// Anything else that the operating system refuses.
+    #[error("{0}")]
+    System(#[from] io::Error),
+}
+
+/// Runs the appliance until SIGTERM or SIGINT.
+pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
+    let plan = plan(&arguments)?;
+    logging::start(arguments.log, "info");
+    let worker = WorkerProgram::beside_this_binary(arguments.log.as_str())?;
+    let state_error = |cause| ServeError::State { path: plan.state_dir.display().to_string(), cause };
+    let sequences = SequenceStore::open(&plan.state_dir).map_err(state_error)?;
+    let http = listen("HTTP", "--http", plan.http)?;
+    let rtmp = plan.rtmp.map(|address| listen("RTMP", "--rtmp", address)).transpose()?;
+    let cores = placement::linux::inventory().cores_allowed;
+    let house = House { worker, board: Board::default(), sequences, cores };
+    let (ingest, edge) = (runtime("ingest", cores)?, runtime("edge", cores)?);
+    print!("{}", banner::banner(&plan));
+    ingest.block_on(run(&plan, house, http, rtmp, &edge))?;
+    edge.shutdown_background();
+    ingest.shutdown_background();
+    Ok(())
+}
+
+/// The plan with the command line's overrides. Keys are made where the built-in configuration meets the network, and kept.
+fn plan(arguments: &ServeArguments) -> Result<Plan, ServeError> {
+    let mut overrides = Overrides {
+        http: arguments.http.clone(),
+        rtmp: arguments.rtmp.clone(),
+        state_dir: arguments.state_dir.clone(),
+        generate_keys: arguments.config.is_none(),
+        ..Overrides::default()
+    };
+    let parse = |overrides: &Overrides| match &arguments.config {
+        Some(path) => config::load(path, overrides),
+        None => config::parse("built-in headend.toml", config::embedded_default(), overrides),
+    };
+    let plan = parse(&overrides).map_err(ServeError::Config)?;
+    if plan.generated_keys.is_empty() {
+        return Ok(plan);
+    }
+    let state_error = |cause| ServeError::State { path: plan.state_dir.display().to_string(), cause };
+    overrides.stream_keys = keys::load(&plan.state_dir).map_err(state_error)?;
+    let plan = parse(&overrides).map_err(ServeError::Config)?;
+    keys::keep(&plan).map_err(state_error)?;
+    Ok(plan)
+}
+
+async fn run(plan: &Plan, house: House, http: StdTcpListener, rtmp: Option<StdTcpListener>, edge: &Runtime) -> Result<(), ServeError> {
+    let (stop, stopped) = watch::channel(false);
+    let shelves = Shelves::default();
+    let wildcards = plan.wildcards.iter().map(|wildcard| Wildcard {
+        prefix: wildcard.prefix.clone(),
+        template: wildcard.template().clone(),
+        most: wildcard.max_channels,
+    });
+    let here = tokio::runtime::Handle::current();
+    let board = house.board.clone();
+    let directory = Arc::new(Directory::new(house, shelves.clone(), here, wildcards.collect()));
+    plan.channels.iter().for_each(|channel| directory.start(channel.clone()));
+
+    let publishing = Publishing { rtmp_port: plan.rtmp.map(|address| address.port()), default_keys: plan.rtmp.is_some_and(|rtmp| rtmp.ip().is_loopback()) };
+    let router = origin::routes(readiness(plan, shelves.clone())).merge(api::router(board, publishing)).merge(ui::router());
+    let viewers = {
+        let _edge = edge.enter();
+        let listener = TcpListener::from_std(http)?;
+        edge.spawn(origin::serve(listener, Origin::new(shelves, router), HttpLimits::default(), stopped.clone()))
+    };
+    let door: Arc<dyn Door> = directory.clone();
+    let publishers = match rtmp {
+        Some(listener) => Some(tokio::spawn(serve_rtmp(TcpListener::from_std(listener)?, door, RtmpLimits::default(), stopped))),
+        None => None,
+    };
+
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+    }
+    let _ = stop.send(true);
+    if let Some(publishers) = publishers {
+        let _ = publishers.await;
+    }
+    directory.stop().await;
+    let _ = viewers.await;
+    Ok(())
+}
+
+/// Ready: every channel that is on the air by itself lists fresh segments.
+fn readiness(plan: &Plan, shelves: Shelves) -> Readiness {
+    let due: Vec<(String, Ticks)> =
+        plan.channels.iter().filter(|channel| channel.idle == Idle::Pattern).map(|channel| (channel.name.clone(), channel.segment)).collect();
+    Readiness::new(move || {
+        for (channel, segment) in &due {
+            let newest = shelves.find(channel).and_then(|shelf| shelf.newest_segment());
+            let Some(newest) = newest else { return Err(format!("channel {channel} has no segment yet")) };
+            let age = clock::wall().as_media() - newest.as_media();
+            if age.0 > segment.0 * FRESH_SEGMENTS {
+                return Err(format!("channel {channel} has listed nothing for {:.0} s", age.as_secs_f64()));
+            }
+        }
+        Ok(())
+    })
+}
+
+fn listen(protocol: &'static str, option: &str, address: SocketAddr) -> Result<StdTcpListener, ServeError> {
+    let opened = StdTcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    opened.map_err(|cause| {
+        let port = address.port();
+        let remedy = match cause.kind() {
+            io::ErrorKind::AddrInUse => format!("another program has the port (`ss -ltnp 'sport = :{port}'` shows which): stop it, or choose another with {option}"),
+            io::ErrorKind::PermissionDenied => format!("ports below 1024 need CAP_NET_BIND_SERVICE: choose a higher one with {option}"),
+            io::ErrorKind::AddrNotAvailable => format!("this machine has no such address: choose one of `ip addr` with {option}"),
+            _ => format!("choose another address with {option}"),
+        };
+        ServeError::Listen { protocol, address, cause, remedy }
+    })
+}
+
+fn runtime(name: &str, cores: usize) -> io::Result<Runtime> {
+    let threads = if cores >= 4 { RUNTIME_THREADS } else { 1 };
+    Builder::new_multi_thread().worker_threads(threads).max_blocking_threads(4).thread_name(name).enable_all().build()
+}

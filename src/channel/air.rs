@@ -1,0 +1,332 @@
+//! A channel on the air: what is fixed from its first picture on, and the way of media through it.
+
+use bytes::Bytes;
+
+use crate::base::metrics::metrics;
+use crate::base::{MediaTime, Ticks};
+use crate::channel::commit::{Commit, Committed};
+use crate::channel::feed::SourceUnit;
+use crate::channel::plan::ChannelPlan;
+use crate::channel::replay::{Item, Replay};
+use crate::channel::sequence::Sequence;
+use crate::channel::status::RungStatus;
+use crate::channel::timeline::{Bend, Mapped, Timeline};
+use crate::media::{AccessUnit, AudioRung, Grid, Rung, Slot, Track};
+use crate::pack::{Change, OutputTrack, PackError, Packager, Presentation, Window};
+use crate::wire::link::{Fill, FromWorker, Open, RungConfig, Stage, ToWorker, VERSION};
+
+/// What a worker's message led to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Nothing to be done.
+    Nothing,
+    /// A segment is listed.
+    Listed {
+        /// For the shelf.
+        changes: Vec<Change>,
+        /// For the state directory.
+        sequence: Sequence,
+    },
+}
+
+/// Everything that exists once a channel is on the air.
+#[derive(Debug)]
+pub struct OnAir {
+    channel: String,
+    plan: ChannelPlan,
+    grid: Grid,
+    rungs: Vec<Rung>,
+    audio: AudioRung,
+    fill: Fill,
+    timeline: Timeline,
+    replay: Replay,
+    commit: Commit,
+    packager: Option<Packager>,
+    configs: Vec<RungConfig>,
+    /// The worker must be told `Open` first.
+    open_due: bool,
+    /// What it has been told of what is published.
+    committed_due: Vec<(u8, MediaTime)>,
+    advance_to: MediaTime,
+    advance_sent: MediaTime,
+    newest: Option<(u64, MediaTime)>,
+    now: MediaTime,
+    /// Counters of the present worker's stages, as it last told them.
+    told: Vec<(Stage, u64, u64)>,
+}
+
+impl OnAir {
+    /// A channel whose programme begins with slot `start`.
+    pub fn new(plan: &ChannelPlan, grid: Grid, rungs: Vec<Rung>, fill: Fill, start: Slot, last: Option<Sequence>) -> OnAir {
+        let natural = grid.segment_of(start).max(0) as u64;
+        let first_number = last.map_or(natural, |last| natural.max(last.number + 1));
+        let mut commit = Commit::new(grid, rungs.len(), true, start, first_number);
+        if last.is_some() {
+            commit.mark_discontinuity();
+        }
+        OnAir {
+            channel: plan.name.clone(),
+            plan: plan.clone(),
+            grid,
+            audio: plan.audio.clone(),
+            fill,
+            timeline: Timeline::new(grid),
+            replay: Replay::default(),
+            commit,
+            packager: None,
+            configs: Vec::new(),
+            open_due: true,
+            committed_due: Vec::new(),
+            advance_to: grid.start(start),
+            advance_sent: grid.start(start),
+            newest: None,
+            now: grid.start(start),
+            told: Vec::new(),
+            rungs,
+        }
+    }
+
+    /// The grid.
+    pub fn grid(&self) -> Grid {
+        self.grid
+    }
+
+    /// A new publisher with these tracks.
+    pub fn splice(&mut self, tracks: &[Track], wrap: Ticks) {
+        let has_video = tracks.iter().any(|track| track.video().is_some());
+        self.timeline.splice(tracks.len(), has_video, wrap);
+        self.push(Item::Tracks(tracks.to_vec()));
+    }
+
+    /// The same publisher changed its decoder configuration. A changed number of tracks begins a splice of its own.
+    pub fn change_tracks(&mut self, tracks: &[Track]) {
+        if !self.timeline.has_tracks(tracks.len()) {
+            let has_video = tracks.iter().any(|track| track.video().is_some());
+            self.timeline.resplice_tracks(tracks.len(), has_video);
+        }
+        self.push(Item::Tracks(tracks.to_vec()));
+    }
+
+    /// The publisher is gone.
+    pub fn end_input(&mut self) {
+        self.push(Item::End);
+    }
+
+    /// Media from the publisher.
+    pub fn feed_unit(&mut self, unit: &SourceUnit, tracks: &[Track], arrival: MediaTime) {
+        let is_video = tracks.get(usize::from(unit.track)).is_some_and(|track| track.video().is_some());
+        if let Mapped::At { pts, dts } = self.timeline.map(unit, is_video, arrival) {
+            let unit = AccessUnit { track: unit.track, pts, dts, entry: unit.entry, data: unit.data.clone() };
+            self.push(Item::Unit(unit, is_video));
+        }
+    }
+
+    /// Bends of the source's clock since the last call.
+    pub fn take_bends(&mut self) -> Vec<(u8, Bend)> {
+        self.timeline.take_bends()
+    }
+
+    /// How far the feed is ahead of `now`.
+    pub fn lead(&self, now: MediaTime) -> Option<Ticks> {
+        self.timeline.lead(now)
+    }
+
+    /// Units that wait for the worker.
+    pub fn unsent(&self) -> usize {
+        self.replay.unsent()
+    }
+
+    /// The programme is to be made up to `to`; the clock reads `now`.
+    pub fn advance(&mut self, to: MediaTime, now: MediaTime) {
+        self.advance_to = self.advance_to.max(to);
+        self.now = now;
+        let age = self.newest.map_or(Ticks::ZERO, |(_, end)| now - end);
+        metrics().segment_age.with_label_values(&[&*self.channel]).set(age.as_secs_f64());
+        metrics().queue_depth.with_label_values(&[&*self.channel, "replay_unsent"]).set(self.replay.unsent() as i64);
+    }
+
+    /// A new worker begins at the commit point, with the input from the entry before it.
+    pub fn restart(&mut self) {
+        self.commit.restart();
+        self.replay.rewind();
+        self.open_due = true;
+        self.committed_due.clear();
+        self.advance_sent = self.commit.published_to();
+        self.told.clear();
+    }
+
+    /// The next message for the worker: first how to run, then input in order, then how far the clock is.
+    pub fn next_message(&mut self) -> Option<(ToWorker, Bytes)> {
+        if std::mem::take(&mut self.open_due) {
+            return Some((ToWorker::Open(Box::new(self.open())), Bytes::new()));
+        }
+        if let Some((rung, to)) = self.committed_due.pop() {
+            return Some((ToWorker::Committed { rung, to }, Bytes::new()));
+        }
+        match self.replay.next() {
+            Some(Item::Tracks(tracks)) => return Some((ToWorker::Tracks(tracks), Bytes::new())),
+            Some(Item::Unit(unit, _)) => {
+                let AccessUnit { track, pts, dts, entry, data } = unit;
+                return Some((ToWorker::Au { track, pts, dts, entry }, data));
+            }
+            Some(Item::End) => return Some((ToWorker::InputEnd, Bytes::new())),
+            None => {}
+        }
+        let due = self.advance_to - self.advance_sent >= self.grid.rate.period();
+        due.then(|| {
+            self.advance_sent = self.advance_to;
+            (ToWorker::Advance { to: self.advance_to }, Bytes::new())
+        })
+    }
+
+    /// Takes a worker's message in.
+    pub fn worker_message(&mut self, message: FromWorker, payload: Bytes) -> Result<Outcome, PackError> {
+        match message {
+            FromWorker::Opened { configs } => self.opened(configs)?,
+            FromWorker::Progress { stage, done, dropped, queued, .. } => self.progress(stage, done, dropped, queued),
+            FromWorker::Fault { fault, place, detail } => {
+                metrics().faults.with_label_values(&[&*self.channel, fault.label()]).inc();
+                tracing::warn!(channel = self.channel, fault = %fault, place, detail, "worker reports a fault");
+            }
+            message => {
+                if let Some(packet) = message.into_packet(payload) {
+                    self.lag(&packet);
+                    self.commit.push(packet);
+                    return self.list();
+                }
+            }
+        }
+        Ok(Outcome::Nothing)
+    }
+
+    /// The renditions as the API shows them.
+    pub fn rung_statuses(&self) -> Vec<RungStatus> {
+        let measured = |index| self.packager.as_ref().map_or(0, |packager| packager.measured_bitrate(index));
+        let codecs = |index: usize| self.configs.get(index).map_or_else(String::new, |config| config.track.codec_string());
+        let video = self.rungs.iter().enumerate().map(|(index, rung)| RungStatus {
+            name: rung.name.clone(),
+            width: rung.width,
+            height: rung.height,
+            bitrate: rung.bitrate_bps,
+            measured_bitrate: measured(index),
+            codecs: codecs(index),
+        });
+        let audio = RungStatus {
+            name: self.audio.name.clone(),
+            width: 0,
+            height: 0,
+            bitrate: self.audio.bitrate_bps,
+            measured_bitrate: measured(self.rungs.len()),
+            codecs: codecs(self.rungs.len()),
+        };
+        video.chain([audio]).collect()
+    }
+
+    /// Number of the newest listed segment.
+    pub fn newest_segment(&self) -> Option<u64> {
+        self.newest.map(|(number, _)| number)
+    }
+
+    /// End of the newest listed segment.
+    pub fn listed_to(&self) -> Option<MediaTime> {
+        self.newest.map(|(_, end)| end)
+    }
+
+    fn push(&mut self, item: Item) {
+        let given_up = self.replay.push(item);
+        if given_up > 0 {
+            metrics().frames_dropped.with_label_values(&[&*self.channel, "replay_full"]).inc_by(given_up as u64);
+            tracing::warn!(channel = self.channel, units = given_up, "input given up: no worker has taken it for too long");
+        }
+    }
+
+    fn open(&self) -> Open {
+        Open {
+            version: VERSION,
+            channel: self.channel.clone(),
+            grid: self.grid,
+            start: self.commit.resume_slot(),
+            rungs: self.rungs.clone(),
+            audio: Some(self.audio.clone()),
+            fill: self.fill,
+            hold: self.plan.hold,
+            live: true,
+        }
+    }
+
+    fn opened(&mut self, configs: Vec<RungConfig>) -> Result<(), PackError> {
+        if configs == self.configs {
+            return Ok(());
+        }
+        let tracks = self.output_tracks(&configs);
+        match &mut self.packager {
+            Some(packager) => {
+                tracing::warn!(channel = self.channel, "parameter sets changed: a discontinuity and a new map follow");
+                packager.reconfigure(tracks)?;
+                self.commit.mark_discontinuity();
+            }
+            None => {
+                let presentation = Presentation {
+                    channel: self.channel.clone(),
+                    tracks,
+                    segment: self.grid.segment_duration(),
+                    window: Window::Live(self.plan.window),
+                    cmaf: self.plan.formats.cmaf,
+                    ts: self.plan.formats.ts,
+                };
+                self.packager = Some(Packager::new(presentation)?);
+            }
+        }
+        self.configs = configs;
+        Ok(())
+    }
+
+    fn output_tracks(&self, configs: &[RungConfig]) -> Vec<OutputTrack> {
+        let rung = |index: usize| self.rungs.get(index);
+        let track = |(index, config): (usize, &RungConfig)| OutputTrack {
+            name: rung(index).map_or_else(|| self.audio.name.clone(), |rung| rung.name.clone()),
+            track: config.track.clone(),
+            bitrate_bps: rung(index).map_or(self.audio.bitrate_bps, |rung| rung.bitrate_bps),
+            peak_bps: rung(index).map_or(self.audio.bitrate_bps, |rung| rung.vbv_rate_bps),
+            rate: rung(index).map(|_| self.grid.rate),
+            reorder: config.reorder,
+        };
+        configs.iter().enumerate().map(track).collect()
+    }
+
+    fn list(&mut self) -> Result<Outcome, PackError> {
+        let Some((packager, committed)) = self.packager.as_mut().and_then(|packager| Some((packager, self.commit.take()?))) else {
+            return Ok(Outcome::Nothing);
+        };
+        let Committed { set, missing } = committed;
+        for rung in missing {
+            let name = self.rungs.get(rung).map_or(&self.audio.name, |rung| &rung.name);
+            metrics().segment_gaps.with_label_values(&[&*self.channel, &**name]).inc();
+            tracing::error!(channel = self.channel, rung = name, segment = set.number, "rung is a segment late; its absence is listed as a gap");
+        }
+        let sequence = Sequence { number: set.number, end: set.start + set.duration };
+        let changes = packager.push(set)?;
+        metrics().segments.with_label_values(&[&*self.channel]).inc();
+        self.newest = Some((sequence.number, sequence.end));
+        self.replay.trim(sequence.end);
+        self.committed_due = (0..=self.rungs.len() as u8).map(|rung| (rung, sequence.end)).collect();
+        Ok(Outcome::Listed { changes, sequence })
+    }
+
+    fn lag(&self, packet: &crate::media::Packet) {
+        let name = self.rungs.get(usize::from(packet.rung)).map_or(&self.audio.name, |rung| &rung.name);
+        let lag = self.now - (packet.dts + packet.duration);
+        metrics().encode_lag.with_label_values(&[&*self.channel, &**name]).set(lag.as_secs_f64());
+    }
+
+    /// A worker counts from its start; the counters of the front go on over replacements.
+    fn progress(&mut self, stage: Stage, done: u64, dropped: u64, queued: u32) {
+        let before = self.told.iter().position(|(told, ..)| *told == stage).map(|index| self.told.swap_remove(index));
+        let (done_before, dropped_before) = before.map_or((0, 0), |(_, done, dropped)| (done, dropped));
+        self.told.push((stage, done, dropped));
+        let channel = &*self.channel;
+        metrics().frames.with_label_values(&[channel, stage.label()]).inc_by(done.saturating_sub(done_before));
+        metrics().frames_dropped.with_label_values(&[channel, "overload"]).inc_by(dropped.saturating_sub(dropped_before));
+        metrics().queue_depth.with_label_values(&[channel, stage.label()]).set(i64::from(queued));
+    }
+}

@@ -1,0 +1,141 @@
+use super::*;
+use crate::base::Rate;
+use bytes::Bytes;
+use proptest::prelude::*;
+
+const RTMP_WRAP: Ticks = Ticks::from_millis(1 << 32);
+
+fn ms(millis: i64) -> Ticks {
+    Ticks::from_millis(millis)
+}
+
+fn now() -> MediaTime {
+    MediaTime::from_scale(1_790_000_000, 1)
+}
+
+fn unit(track: u8, dts_ms: i64, offset_ms: i64, entry: bool) -> SourceUnit {
+    SourceUnit { track, dts: ms(dts_ms.rem_euclid(1 << 32)), offset: ms(offset_ms), entry, data: Bytes::new() }
+}
+
+fn timeline() -> Timeline {
+    let mut timeline = Timeline::new(Grid::fitted(Rate::new(25, 1), ms(2000), ms(6000)));
+    timeline.splice(2, true, RTMP_WRAP);
+    timeline
+}
+
+fn at(mapped: Mapped) -> (MediaTime, MediaTime) {
+    match mapped {
+        Mapped::At { pts, dts } => (pts, dts),
+        Mapped::BeforeEntry => panic!("not placed"),
+    }
+}
+
+#[test]
+fn nothing_is_placed_before_the_first_keyframe_and_it_lands_on_a_slot() {
+    let mut timeline = timeline();
+    assert_eq!(timeline.map(&unit(1, 0, 0, true), false, now()), Mapped::BeforeEntry);
+    assert_eq!(timeline.map(&unit(0, 0, 0, false), true, now()), Mapped::BeforeEntry);
+    let (pts, dts) = at(timeline.map(&unit(0, 40, 80, true), true, now() + ms(13)));
+    assert_eq!(pts, now() + ms(40));
+    assert_eq!(pts - dts, ms(80));
+    let (audio, _) = at(timeline.map(&unit(1, 121, 0, true), false, now() + ms(20)));
+    assert_eq!(audio - pts, ms(1), "lip-sync is the source's");
+}
+
+#[test]
+fn the_clock_of_rtmp_wraps_after_49_days_without_a_seam() {
+    let mut timeline = timeline();
+    let wrap = 1i64 << 32;
+    let first = at(timeline.map(&unit(0, wrap - 40, 0, true), true, now())).0;
+    let second = at(timeline.map(&unit(0, wrap, 0, false), true, now() + ms(40))).0;
+    let audio = at(timeline.map(&unit(1, wrap + 7, 0, true), false, now() + ms(47))).0;
+    assert_eq!(second - first, ms(40));
+    assert_eq!(audio - second, ms(7));
+    assert!(timeline.take_bends().is_empty());
+}
+
+#[test]
+fn both_clocks_starting_over_keep_lip_sync() {
+    let mut timeline = timeline();
+    for n in 0..100 {
+        timeline.map(&unit(0, 50_000 + n * 40, 0, n % 50 == 0), true, now() + ms(n * 40));
+        timeline.map(&unit(1, 50_010 + n * 40, 0, true), false, now() + ms(n * 40));
+    }
+    let video = at(timeline.map(&unit(0, 0, 0, true), true, now() + ms(4000))).0;
+    let audio = at(timeline.map(&unit(1, 25, 0, true), false, now() + ms(4000))).0;
+    assert_eq!(video, now() + ms(4000));
+    assert_eq!(audio - video, ms(25));
+    assert_eq!(timeline.take_bends(), [(0, Bend::Jump), (1, Bend::Jump)]);
+}
+
+#[test]
+fn a_hole_stays_a_hole() {
+    let mut timeline = timeline();
+    timeline.map(&unit(0, 0, 0, true), true, now());
+    let after = at(timeline.map(&unit(0, 12_000, 0, true), true, now() + ms(12_000))).0;
+    assert_eq!(after - now(), ms(12_000));
+    assert_eq!(timeline.take_bends(), [(0, Bend::Gap)]);
+}
+
+#[test]
+fn a_clock_that_jumps_an_hour_ahead_is_bridged() {
+    let mut timeline = timeline();
+    timeline.map(&unit(0, 0, 0, true), true, now());
+    timeline.map(&unit(0, 40, 0, false), true, now() + ms(40));
+    let after = at(timeline.map(&unit(0, 3_600_080, 0, false), true, now() + ms(80))).0;
+    assert_eq!(after - now(), ms(80));
+}
+
+#[test]
+fn a_feed_that_stands_still_is_placed_anew_at_its_next_entry() {
+    let mut timeline = timeline();
+    for n in 0..100 {
+        timeline.map(&unit(0, 0, 0, n == 0), true, now() + ms(n * 40));
+    }
+    let after = at(timeline.map(&unit(0, 0, 0, true), true, now() + ms(4000))).0;
+    assert_eq!(after, now() + ms(4000));
+    assert!(timeline.take_bends().contains(&(0, Bend::Resplice)));
+}
+
+#[test]
+fn a_second_publisher_comes_after_all_that_was_placed() {
+    let mut timeline = timeline();
+    let first = at(timeline.map(&unit(0, 0, 2000, true), true, now())).0;
+    timeline.splice(1, true, RTMP_WRAP);
+    let second = at(timeline.map(&unit(0, 777, 0, true), true, now())).0;
+    assert!(second >= first);
+}
+
+proptest! {
+    #[test]
+    fn decode_times_strictly_increase_whatever_the_source_says(
+        steps in prop::collection::vec((0u8..2, prop_oneof![8 => 0i64..60, 1 => -5_000i64..5_000, 1 => -(1i64 << 33)..(1i64 << 33)], 0i64..200, any::<bool>()), 1..200)
+    ) {
+        let mut timeline = timeline();
+        let mut clock = now();
+        let mut raw = [0i64; 2];
+        let mut last: [Option<MediaTime>; 2] = [None; 2];
+        for (track, step, offset, entry) in steps {
+            let index = usize::from(track);
+            raw[index] += step;
+            clock += ms(20);
+            if let Mapped::At { pts, dts } = timeline.map(&unit(track, raw[index], offset, entry || track == 1), track == 0, clock) {
+                prop_assert!(last[index].is_none_or(|last| dts > last));
+                prop_assert!(pts >= dts);
+                last[index] = Some(dts);
+            }
+        }
+    }
+
+    #[test]
+    fn a_clean_feed_keeps_its_distances_wherever_its_clock_starts(start in 0i64..(1i64 << 32), frames in 10i64..300) {
+        let mut timeline = timeline();
+        let first = at(timeline.map(&unit(0, start, 0, true), true, now())).0;
+        for n in 1..frames {
+            let video = at(timeline.map(&unit(0, start + n * 40, 0, n % 50 == 0), true, now() + ms(n * 40))).0;
+            let audio = at(timeline.map(&unit(1, start + n * 40 + 3, 0, true), false, now() + ms(n * 40))).0;
+            prop_assert_eq!(video - first, ms(n * 40));
+            prop_assert_eq!(audio - video, ms(3));
+        }
+    }
+}

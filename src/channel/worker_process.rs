@@ -1,0 +1,190 @@
+//! A codec worker as a process: started with the link as its descriptor 0, fed through a bounded queue, read by a task.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+use crate::wire::link::{Deframer, FromWorker, ToWorker, framed};
+
+/// Frames that wait for a worker that reads slowly; what is more waits in the replay.
+const LINK_QUEUE_FRAMES: usize = 16;
+/// Messages of a worker that wait for its channel.
+const MESSAGE_QUEUE: usize = 64;
+
+/// Something from a worker.
+#[derive(Debug)]
+pub enum WorkerEvent {
+    /// A message and its payload.
+    Message(FromWorker, Bytes),
+    /// The link is closed; why.
+    Gone(String),
+}
+
+/// How to start workers.
+#[derive(Clone, Debug)]
+pub struct WorkerProgram {
+    /// The binary `headend-worker`.
+    pub path: PathBuf,
+    /// Log format, handed on: `text` or `json`.
+    pub log: String,
+}
+
+impl WorkerProgram {
+    /// The worker beside the running binary.
+    pub fn beside_this_binary(log: &str) -> io::Result<WorkerProgram> {
+        let path = std::env::current_exe()?.with_file_name("headend-worker");
+        match path.is_file() {
+            true => Ok(WorkerProgram { path, log: log.to_owned() }),
+            false => Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                format!("{} is missing: install headend-worker beside headend (cargo build builds both)", path.display()),
+            )),
+        }
+    }
+
+    /// The command that runs a role with `link` as descriptor 0.
+    pub fn command(&self, role: &str, channel: &str, link: OwnedFd) -> std::process::Command {
+        let mut command = std::process::Command::new(&self.path);
+        command.args([role, "--channel", channel, "--log", &self.log]);
+        command.stdin(Stdio::from(link)).stdout(Stdio::null()).stderr(Stdio::inherit());
+        command
+    }
+}
+
+/// A running worker. Dropping it kills the process.
+#[derive(Debug)]
+pub struct WorkerProcess {
+    /// Its number within the channel.
+    pub id: u64,
+    /// What it says.
+    pub events: mpsc::Receiver<WorkerEvent>,
+    frames: mpsc::Sender<Bytes>,
+    child: Child,
+}
+
+impl WorkerProcess {
+    /// Starts a codec worker for `channel`.
+    pub fn start(program: &WorkerProgram, channel: &str, id: u64) -> io::Result<WorkerProcess> {
+        let (ours, theirs) = StdUnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let mut command = Command::from(program.command("codec", channel, theirs.into()));
+        let child = command.kill_on_drop(true).spawn()?;
+        let (read, write) = UnixStream::from_std(ours)?.into_split();
+        let (frames, frames_due) = mpsc::channel(LINK_QUEUE_FRAMES);
+        let (events_sender, events) = mpsc::channel(MESSAGE_QUEUE);
+        tokio::spawn(write_link(write, frames_due));
+        tokio::spawn(read_link(read, events_sender));
+        Ok(WorkerProcess { id, events, frames, child })
+    }
+
+    /// The way into the link's queue, for waiting until it has room.
+    pub fn link(&self) -> mpsc::Sender<Bytes> {
+        self.frames.clone()
+    }
+
+    /// Whether the link has room now.
+    pub fn has_room_now(&self) -> bool {
+        self.frames.capacity() > 0
+    }
+
+    /// Sends if there is room; see [`WorkerProcess::has_room_now`].
+    pub fn send(&self, message: &ToWorker, payload: &[u8]) {
+        match framed(message, payload) {
+            Ok(frame) => {
+                if self.frames.try_send(frame).is_err() {
+                    tracing::debug!(worker = self.id, "link is closed or full; the worker is about to be replaced");
+                }
+            }
+            Err(cause) => tracing::error!(worker = self.id, %cause, "message for the worker is too large and was left out"),
+        }
+    }
+
+    /// Its process id while it runs.
+    pub fn process_id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// How the process ended, for the log; kills it if it has not.
+    pub async fn end(mut self) -> String {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            return status.to_string();
+        }
+        if let Err(cause) = self.child.kill().await {
+            return format!("could not be killed: {cause}");
+        }
+        "killed by the front".to_owned()
+    }
+}
+
+/// Waits for the worker that there may be; for ever without one.
+pub async fn next_event(worker: &mut Option<WorkerProcess>) -> (u64, WorkerEvent) {
+    match worker {
+        Some(worker) => {
+            let event = worker.events.recv().await.unwrap_or_else(|| WorkerEvent::Gone("its reader ended".to_owned()));
+            (worker.id, event)
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until the link has room; for ever without a link or when it is closed (its reader tells).
+pub async fn room(link: Option<mpsc::Sender<Bytes>>) {
+    match link {
+        Some(link) => {
+            if link.reserve().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn write_link(mut socket: OwnedWriteHalf, mut frames: mpsc::Receiver<Bytes>) {
+    while let Some(frame) = frames.recv().await {
+        if let Err(cause) = socket.write_all(&frame).await {
+            tracing::debug!(%cause, "link to a worker cannot be written; its reader tells the channel");
+            return;
+        }
+    }
+}
+
+async fn read_link(mut socket: OwnedReadHalf, events: mpsc::Sender<WorkerEvent>) {
+    let mut deframer = Deframer::default();
+    let cause = loop {
+        match deframer.next::<FromWorker>() {
+            Ok(Some((message, payload))) => {
+                if events.send(WorkerEvent::Message(message, payload)).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            Ok(None) => {}
+            Err(cause) => break cause.to_string(),
+        }
+        match socket.read_buf(deframer.buffer()).await {
+            Ok(0) => break "it closed the link".to_owned(),
+            Ok(_) => {}
+            Err(cause) => break format!("link cannot be read: {cause}"),
+        }
+    };
+    let _ = events.send(WorkerEvent::Gone(cause)).await;
+}
+
+/// Ends a worker beside the caller, who need not wait.
+pub fn end_beside(worker: WorkerProcess, channel: &Path) {
+    let channel = channel.display().to_string();
+    tokio::spawn(async move {
+        let id = worker.id;
+        let status = worker.end().await;
+        tracing::info!(channel, worker = id, status, "worker ended");
+    });
+}

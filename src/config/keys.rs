@@ -1,0 +1,180 @@
+//! Every key that a configuration may have, as data: the reader, the did-you-mean and the test of the manual use it.
+
+/// A table of the file.
+#[derive(Debug)]
+pub struct Section {
+    /// How the table's header is written: `[[channel]]`; empty for the top of the file.
+    pub header: &'static str,
+    /// Its keys.
+    pub keys: &'static [Key],
+}
+
+/// One key.
+#[derive(Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds.
+    pub holds: Holds,
+    /// What people write who mean this key, beside misspellings.
+    pub also: &'static [&'static str],
+}
+
+/// What a key holds.
+#[derive(Clone, Copy, Debug)]
+pub enum Holds {
+    /// A value.
+    Value,
+    /// A value that is never printed.
+    Secret,
+    /// A table.
+    Table(&'static Section),
+    /// A list of tables.
+    Tables(&'static Section),
+    /// Lists of tables by names of the operator's choice.
+    Named(&'static Section),
+}
+
+const fn value(name: &'static str, also: &'static [&'static str]) -> Key {
+    Key { name, holds: Holds::Value, also }
+}
+
+/// The top of the file.
+pub static ROOT: Section = Section {
+    header: "",
+    keys: &[
+        value("state_dir", &["state", "statedir", "data_dir"]),
+        Key { name: "http", holds: Holds::Table(&HTTP), also: &["web", "server", "listen"] },
+        Key { name: "rtmp", holds: Holds::Table(&RTMP), also: &["ingest"] },
+        Key { name: "channel", holds: Holds::Tables(&CHANNEL), also: &["stream", "streams", "input"] },
+        Key { name: "ladder", holds: Holds::Named(&RUNG), also: &["rungs", "renditions", "profiles"] },
+    ],
+};
+
+const LISTEN: Key = value("listen", &["address", "addr", "bind", "port", "host"]);
+
+/// Where viewers come.
+pub static HTTP: Section = Section { header: "[http]", keys: &[LISTEN] };
+
+/// Where publishers come.
+pub static RTMP: Section = Section { header: "[rtmp]", keys: &[LISTEN] };
+
+/// A channel.
+pub static CHANNEL: Section = Section {
+    header: "[[channel]]",
+    keys: &[
+        value("name", &["id", "title"]),
+        Key { name: "stream_key", holds: Holds::Secret, also: &["key", "secret", "password", "token"] },
+        value("feed", &["source", "input"]),
+        value("rate", &["fps", "framerate", "frame_rate"]),
+        value("ladder", &["rungs", "renditions", "profile"]),
+        value("formats", &["output", "outputs"]),
+        value("gop", &["keyint", "keyframe_interval", "idr"]),
+        value("segment", &["segment_duration", "segment_length", "hls_time", "fragment"]),
+        value("window", &["playlist", "playlist_length", "dvr"]),
+        value("hold", &["timeout"]),
+        value("on_second_publisher", &["second_publisher", "takeover"]),
+        Key { name: "audio", holds: Holds::Table(&AUDIO), also: &["aac"] },
+        value("trusted_network", &["trusted", "insecure"]),
+        value("max_channels", &["max", "limit"]),
+    ],
+};
+
+/// A channel's audio.
+pub static AUDIO: Section = Section { header: "[channel.audio]", keys: &[value("bitrate", &["rate", "bandwidth"])] };
+
+/// A rung of a ladder.
+pub static RUNG: Section = Section {
+    header: "[[ladder.NAME]]",
+    keys: &[
+        value("name", &["id"]),
+        value("width", &["size", "resolution"]),
+        value("height", &["lines"]),
+        value("bitrate", &["bandwidth", "rate", "video_bitrate"]),
+        value("preset", &["speed"]),
+        value("tune", &["tuning"]),
+        value("profile", &[]),
+    ],
+};
+
+impl Section {
+    /// The key of this name.
+    pub fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+
+    /// The key that somebody may have meant who wrote `written`.
+    pub fn meant(&self, written: &str) -> Option<&'static str> {
+        let plain = written.to_lowercase().replace('-', "_");
+        let synonym = self.keys.iter().find(|key| key.name == plain || key.also.contains(&plain.as_str()));
+        synonym.map(|key| key.name).or_else(|| nearest(&plain, self.keys.iter().map(|key| key.name)))
+    }
+}
+
+/// The candidate that `written` is most likely a misspelling of: at most a third of its letters differ.
+pub fn nearest<'a>(written: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = |candidate: &str| (candidate.len().max(3)) / 3;
+    let scored = candidates.map(|candidate| (edits(written, candidate), candidate));
+    scored.filter(|(edits, candidate)| *edits <= limit(candidate)).min_by_key(|(edits, _)| *edits).map(|(_, candidate)| candidate)
+}
+
+/// Letters to insert, delete, replace or swap with their neighbour that make one text of the other. Long texts count as far apart.
+fn edits(a: &str, b: &str) -> usize {
+    const LONGEST: usize = 64;
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(LONGEST + 1).collect(), b.chars().take(LONGEST + 1).collect());
+    if a.len().max(b.len()) > LONGEST {
+        return usize::MAX;
+    }
+    let mut table = vec![vec![0usize; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            table[i][j] = match (i, j) {
+                (0, _) => j,
+                (_, 0) => i,
+                _ => {
+                    let replaced = table[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                    let shortest = replaced.min(table[i - 1][j] + 1).min(table[i][j - 1] + 1);
+                    let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                    if swapped { shortest.min(table[i - 2][j - 2] + 1) } else { shortest }
+                }
+            };
+        }
+    }
+    table[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn misspellings_and_other_programs_words_are_understood() {
+        assert_eq!(CHANNEL.meant("straem_key"), Some("stream_key"));
+        assert_eq!(CHANNEL.meant("Segments"), Some("segment"));
+        assert_eq!(CHANNEL.meant("fps"), Some("rate"));
+        assert_eq!(CHANNEL.meant("stream-key"), Some("stream_key"));
+        assert_eq!(ROOT.meant("channels"), Some("channel"));
+        assert_eq!(HTTP.meant("port"), Some("listen"));
+        assert_eq!(CHANNEL.meant("whatever"), None);
+    }
+
+    #[test]
+    fn edits_count_letters() {
+        assert_eq!(edits("gop", "gop"), 0);
+        assert_eq!(edits("pgo", "gop"), 2);
+        assert_eq!(edits("ogp", "gop"), 1);
+        assert_eq!(edits("", "gop"), 3);
+        assert_eq!(edits(&"x".repeat(100_000), "gop"), usize::MAX);
+    }
+
+    #[test]
+    fn no_synonym_is_another_key_of_its_section() {
+        for section in [&ROOT, &HTTP, &RTMP, &CHANNEL, &AUDIO, &RUNG] {
+            let all: Vec<&str> = section.keys.iter().flat_map(|key| key.also.iter().chain([&key.name])).copied().collect();
+            let mut unique = all.clone();
+            unique.sort_unstable();
+            unique.dedup();
+            assert_eq!(all.len(), unique.len(), "{}", section.header);
+        }
+    }
+}

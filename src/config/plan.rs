@@ -1,0 +1,63 @@
+//! The configuration as meant: every default filled in, every unit converted, every rule kept.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::channel::plan::{ChannelPlan, StreamKey};
+
+use super::values::is_name;
+
+/// What one run of the appliance is to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Where viewers, the API and the page are served.
+    pub http: SocketAddr,
+    /// Where publishers come; `None` where nothing can be published.
+    pub rtmp: Option<SocketAddr>,
+    /// Where the few bytes live that survive a restart.
+    pub state_dir: PathBuf,
+    /// The channels, in the order of the file; names and keys differ.
+    pub channels: Vec<ChannelPlan>,
+    /// The wildcards, in the order of the file; prefixes differ.
+    pub wildcards: Vec<WildcardPlan>,
+    /// Names of the channels whose key was made for this run ([`super::Overrides::generate_keys`]), so that it must be shown to the operator.
+    pub generated_keys: Vec<String>,
+}
+
+/// Channels that come into being when somebody publishes to a stream name that begins like this.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WildcardPlan {
+    /// What the stream names begin with; empty for every name.
+    pub prefix: String,
+    /// How many channels of this wildcard may be open at a time.
+    pub max_channels: usize,
+    /// What such a channel is like; its name and key are those of the stream.
+    pub(super) template: ChannelPlan,
+}
+
+impl Plan {
+    /// The channel that a stream name opens where no configured channel has it as its key: the stream name is the
+    /// channel's name and key. The wildcard with the longest prefix takes it. `None` for what is no name and for the name of a
+    /// configured channel, which is not to be had without its key.
+    pub fn opened_by(&self, stream: &str) -> Option<(&WildcardPlan, ChannelPlan)> {
+        if !is_name(stream) || self.channels.iter().any(|channel| channel.name == stream) {
+            return None;
+        }
+        let matching = self.wildcards.iter().filter(|wildcard| stream.starts_with(&wildcard.prefix));
+        let wildcard = matching.max_by_key(|wildcard| wildcard.prefix.len())?;
+        let channel = ChannelPlan { name: stream.into(), stream_key: StreamKey::new(stream), ..wildcard.template.clone() };
+        Some((wildcard, channel))
+    }
+}
+
+impl WildcardPlan {
+    /// How the wildcard is written: `studio-*`.
+    pub fn pattern(&self) -> String {
+        format!("{}*", self.prefix)
+    }
+
+    /// What its channels are like; name and key are empty.
+    pub fn template(&self) -> &ChannelPlan {
+        &self.template
+    }
+}

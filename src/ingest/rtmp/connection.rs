@@ -1,0 +1,288 @@
+//! One connection: socket to session, session to demuxer, demuxer to channel.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::core::{AtomicU64, GenericCounter};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+use tracing::{debug, info, warn};
+
+use super::{Cause, PROTOCOL, RtmpLimits, stopped};
+use crate::base::metrics::metrics;
+use crate::base::{Fault, Mono, Ticks, clock};
+use crate::channel::feed::{Admission, Door, FeedEvent, Offer, Refusal, SourceUnit};
+use crate::wire::flv::{self, Demuxer};
+use crate::wire::rtmp::{Event, MediaKind, Session, Stage};
+
+/// Bytes read at once before a publisher is admitted.
+const EARLY_READ_BYTES: usize = 4 << 10;
+
+/// Bytes read at once from a publisher.
+const READ_BYTES: usize = 64 << 10;
+
+/// RTMP timestamps start over after 2^32 ms.
+const WRAP: Ticks = Ticks::from_millis(1 << 32);
+
+/// One peer.
+#[derive(Debug)]
+pub(super) struct Connection {
+    socket: TcpStream,
+    peer: SocketAddr,
+    door: Arc<dyn Door>,
+    limits: Arc<RtmpLimits>,
+    shutdown: watch::Receiver<bool>,
+    session: Session,
+    publisher: Option<Publisher>,
+    /// The last channel that this peer published to, for the closing line.
+    channel: Option<String>,
+    /// When the wait for the current stage began; with a publisher, when its last unit came.
+    since: Mono,
+}
+
+/// An admitted publisher.
+#[derive(Debug)]
+struct Publisher {
+    admission: Admission,
+    demuxer: Demuxer,
+    media: Vec<flv::Event>,
+    received: GenericCounter<AtomicU64>,
+    corrupt: u64,
+}
+
+impl Connection {
+    pub(super) fn new(
+        socket: TcpStream,
+        peer: SocketAddr,
+        door: Arc<dyn Door>,
+        limits: Arc<RtmpLimits>,
+        shutdown: watch::Receiver<bool>,
+    ) -> Connection {
+        let session = Session::new(limits.session);
+        Connection { socket, peer, door, limits, shutdown, session, publisher: None, channel: None, since: clock::mono() }
+    }
+
+    /// The channel that it published to, or a dash.
+    pub(super) fn channel(&self) -> String {
+        self.channel.clone().unwrap_or_else(|| "-".to_owned())
+    }
+
+    /// Serves the peer until there is a reason to close.
+    pub(super) async fn run(&mut self) -> Cause {
+        // Acknowledgements and pongs are small and wanted at once.
+        if let Err(cause) = self.socket.set_nodelay(true) {
+            debug!(peer = %self.peer, %cause, "TCP_NODELAY could not be set");
+        }
+        let mut buffer = vec![0; EARLY_READ_BYTES];
+        loop {
+            let step = async {
+                let length = self.read(&mut buffer).await?;
+                self.take(buffer.get(..length).unwrap_or_default()).await?;
+                self.flush().await
+            };
+            if let Err(cause) = step.await {
+                return cause;
+            }
+            let wanted = if self.publisher.is_some() { READ_BYTES } else { EARLY_READ_BYTES };
+            buffer.resize(wanted.max(buffer.len()), 0);
+        }
+    }
+
+    /// Tells the peer why it is closed, where it still listens, and gives it time to read that.
+    pub(super) async fn close(mut self, cause: &Cause) {
+        // The channel learns of the end at once, not when the peer has gone.
+        self.publisher = None;
+        if !cause.peer_listens() {
+            return;
+        }
+        self.session.end_publish(cause.text_for_peer());
+        let linger = self.limits.linger;
+        if self.flush().await.is_err() || self.socket.shutdown().await.is_err() {
+            return;
+        }
+        // Closing with unread input would reset the connection and lose what was just written.
+        let mut rest = vec![0; EARLY_READ_BYTES];
+        let drain = async { while matches!(self.socket.read(&mut rest).await, Ok(1..)) {} };
+        let _ = timeout(linger, drain).await;
+    }
+
+    /// Waits for bytes, but no longer than the stage allows, the channel wants them and the appliance runs.
+    async fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Cause> {
+        let remaining = self.deadline().saturating_sub(clock::mono().since(self.since));
+        let late = self.late();
+        if remaining.is_zero() {
+            // A peer that always has bytes ready would otherwise never be late.
+            return Err(late);
+        }
+        let Connection { socket, shutdown, publisher, session, .. } = self;
+        tokio::select! {
+            biased;
+            () = stopped(shutdown) => Err(Cause::Shutdown),
+            () = taken_over(publisher.as_ref()) => Err(Cause::TakenOver),
+            read = timeout(remaining, socket.read(buffer)) => match read {
+                Err(_) => Err(late),
+                Ok(Err(cause)) => Err(cause.into()),
+                Ok(Ok(0)) if session.stage() == Stage::Connected && self.channel.is_some() => Err(Cause::Ended),
+                Ok(Ok(0)) => Err(Cause::Gone),
+                Ok(Ok(length)) => Ok(length),
+            },
+        }
+    }
+
+    /// How long the current stage may last.
+    fn deadline(&self) -> Duration {
+        match self.session.stage() {
+            Stage::Handshake => self.limits.handshake,
+            Stage::Publishing => self.limits.idle,
+            _ => self.limits.publish,
+        }
+    }
+
+    fn late(&self) -> Cause {
+        let limit = self.deadline();
+        match self.session.stage() {
+            Stage::Handshake => Cause::Late { what: "complete handshake", limit },
+            Stage::Publishing => Cause::Idle(limit),
+            _ => Cause::Late { what: "publish", limit },
+        }
+    }
+
+    /// Runs received bytes through the session.
+    async fn take(&mut self, mut input: &[u8]) -> Result<(), Cause> {
+        if let Some(publisher) = &self.publisher {
+            publisher.received.inc_by(input.len() as u64);
+        }
+        let stage = self.session.stage();
+        while let Some(event) = self.session.receive(&mut input)? {
+            match event {
+                Event::ConnectRequested { application, agent } => self.on_connect(application, &agent)?,
+                Event::PublishRequested { application, stream } => self.on_publish(application, stream)?,
+                Event::Media { kind, timestamp_ms, payload } => self.on_media(kind, timestamp_ms, payload).await?,
+                Event::PublishEnded => {
+                    info!(peer = %self.peer, channel = self.channel(), "publisher ended its stream");
+                    self.publisher = None;
+                    self.since = clock::mono();
+                }
+            }
+        }
+        if stage == Stage::Handshake && self.session.stage() != Stage::Handshake {
+            self.since = clock::mono();
+        }
+        Ok(())
+    }
+
+    fn on_connect(&mut self, application: String, agent: &str) -> Result<(), Cause> {
+        let known = &self.limits.applications;
+        if known.is_empty() || known.contains(&application) {
+            debug!(peer = %self.peer, application, agent, "RTMP peer connected");
+            self.session.accept_connect();
+            return Ok(());
+        }
+        self.session.refuse_connect("no such application; publish to rtmp://HOST/live/KEY");
+        Err(Refusal::Application(application).into())
+    }
+
+    fn on_publish(&mut self, application: String, stream: String) -> Result<(), Cause> {
+        let offer = Offer { protocol: PROTOCOL, application, stream, peer: self.peer, wrap: WRAP };
+        match self.door.admit(&offer) {
+            Ok(admission) => {
+                self.session.accept_publish();
+                info!(peer = %self.peer, channel = admission.channel, feed = admission.feed, "publisher admitted");
+                let received = metrics().ingest_bytes.with_label_values(&[admission.channel.as_str(), admission.feed.as_str()]);
+                self.channel = Some(admission.channel.clone());
+                self.publisher = Some(Publisher { admission, demuxer: Demuxer::new(), media: Vec::new(), received, corrupt: 0 });
+                self.since = clock::mono();
+                Ok(())
+            }
+            Err(refusal) => {
+                let (code, text) = status_of(&refusal);
+                self.session.refuse_publish(code, text);
+                Err(refusal.into())
+            }
+        }
+    }
+
+    async fn on_media(&mut self, kind: MediaKind, timestamp_ms: u32, payload: bytes::Bytes) -> Result<(), Cause> {
+        let Connection { publisher: Some(publisher), shutdown, .. } = self else { return Ok(()) };
+        let kind = match kind {
+            MediaKind::Audio => flv::Kind::Audio,
+            MediaKind::Video => flv::Kind::Video,
+            MediaKind::Data => flv::Kind::Script,
+        };
+        if let Err(error) = publisher.demuxer.receive(kind, timestamp_ms, payload, &mut publisher.media) {
+            if error.fault() == Fault::Unsupported {
+                return Err(error.into());
+            }
+            publisher.count_corrupt(self.peer, &error);
+        }
+        for event in publisher.media.drain(..) {
+            let is_unit = matches!(event, flv::Event::Unit { .. });
+            send(&publisher.admission.events, feed_event(event), shutdown).await?;
+            if is_unit {
+                self.since = clock::mono();
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what the session has to say.
+    async fn flush(&mut self) -> Result<(), Cause> {
+        let output = self.session.take_output();
+        if output.is_empty() {
+            return Ok(());
+        }
+        match timeout(self.limits.write, self.socket.write_all(&output)).await {
+            Ok(written) => Ok(written?),
+            Err(_) => Err(Cause::Blocked(self.limits.write)),
+        }
+    }
+}
+
+impl Publisher {
+    /// Counts a tag that gave nothing. The log has the first, second, fourth, eighth ... so that garbage cannot fill it.
+    fn count_corrupt(&mut self, peer: SocketAddr, error: &flv::Error) {
+        let channel = self.admission.channel.as_str();
+        metrics().faults.with_label_values(&[channel, error.fault().label()]).inc();
+        self.corrupt += 1;
+        if self.corrupt.is_power_of_two() {
+            warn!(%peer, channel, cause = %error, count = self.corrupt, "media dropped; the encoder or the way to here damages it");
+        }
+    }
+}
+
+/// Waits for the channel to have room.
+async fn send(events: &mpsc::Sender<FeedEvent>, event: FeedEvent, shutdown: &mut watch::Receiver<bool>) -> Result<(), Cause> {
+    tokio::select! {
+        biased;
+        sent = events.send(event) => sent.map_err(|_| Cause::TakenOver),
+        () = stopped(shutdown) => Err(Cause::Shutdown),
+    }
+}
+
+/// Ends when the channel wants no more of its publisher; never, where there is none.
+async fn taken_over(publisher: Option<&Publisher>) {
+    match publisher {
+        Some(publisher) => publisher.admission.events.closed().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn feed_event(event: flv::Event) -> FeedEvent {
+    match event {
+        flv::Event::Tracks(tracks) => FeedEvent::Tracks(tracks),
+        flv::Event::Unit { track, dts, offset, entry, data } => FeedEvent::Unit(SourceUnit { track, dts, offset, entry, data }),
+    }
+}
+
+/// What a refused publisher is told: a code that encoders know, and no more than they need.
+fn status_of(refusal: &Refusal) -> (&'static str, &'static str) {
+    match refusal {
+        Refusal::Application(_) => ("NetStream.Publish.BadName", "no such application; publish to rtmp://HOST/live/KEY"),
+        Refusal::Key(_) => ("NetStream.Publish.BadName", "unknown stream key"),
+        Refusal::Busy { .. } => ("NetStream.Publish.BadName", "another publisher is on this channel"),
+        Refusal::Full(_) => ("NetStream.Publish.Failed", "no room for another channel"),
+    }
+}

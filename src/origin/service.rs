@@ -1,0 +1,101 @@
+//! From a request to an answer.
+
+use std::convert::Infallible;
+use std::future::{Future, Ready, ready};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::http::header::X_CONTENT_TYPE_OPTIONS;
+use axum::http::{HeaderValue, Request, Response, StatusCode, Version};
+use hyper::body::{Body, Incoming};
+use tower::Service;
+
+use super::body::OriginBody;
+use super::live::{answer, refusal};
+use super::tally::{Asked, tally};
+use super::traffic::Traffic;
+use crate::shelf::Shelves;
+
+/// Everything that is served on a listener. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    shelves: Shelves,
+    router: Router,
+}
+
+impl Origin {
+    /// Serves `shelves` under `/live/` and `router` elsewhere; what the router does not know is 404.
+    pub fn new(shelves: Shelves, router: Router) -> Origin {
+        Origin { shelves, router: router.fallback(async || (StatusCode::NOT_FOUND, [("cache-control", "no-store")], "Nothing is here.\n")) }
+    }
+
+    /// Answers one request. The body of the request is not read.
+    pub(super) fn answer(&self, request: Request<Incoming>, max_target_bytes: usize) -> Answer {
+        let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+        if target > max_target_bytes {
+            return Answer::at_once(Asked::Other, refusal(StatusCode::URI_TOO_LONG, "The address is too long.\n"));
+        }
+        if let Some(path) = request.uri().path().strip_prefix("/live/") {
+            let (asked, response) = answer(&self.shelves, request.method(), path, request.headers());
+            return Answer::at_once(asked, response);
+        }
+        let asked = Asked::of(request.uri().path());
+        let answering = self.router.clone().call(request);
+        Answer::Routed(Box::pin(async move {
+            let Ok(response) = answering.await;
+            let mut response = response.map(OriginBody::Routed);
+            response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+            counted(asked, response)
+        }))
+    }
+}
+
+/// An answer: there at once from a shelf, later from the router.
+pub(super) enum Answer {
+    AtOnce(Ready<Result<Response<OriginBody>, Infallible>>),
+    Routed(Pin<Box<dyn Future<Output = Response<OriginBody>> + Send>>),
+}
+
+impl Answer {
+    fn at_once(asked: Asked, response: Response<OriginBody>) -> Answer {
+        Answer::AtOnce(ready(Ok(counted(asked, response))))
+    }
+}
+
+impl Future for Answer {
+    type Output = Result<Response<OriginBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Answer::AtOnce(response) => Pin::new(response).poll(context),
+            Answer::Routed(response) => response.as_mut().poll(context).map(Ok),
+        }
+    }
+}
+
+fn counted(asked: Asked, response: Response<OriginBody>) -> Response<OriginBody> {
+    let bytes = response.body().size_hint().exact().unwrap_or(0);
+    tally().count(asked, response.status(), bytes);
+    response
+}
+
+/// The service of one connection.
+#[derive(Debug)]
+pub(super) struct Connected {
+    pub(super) origin: Arc<Origin>,
+    pub(super) traffic: Arc<Traffic>,
+    pub(super) max_target_bytes: usize,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Connected {
+    type Response = Response<OriginBody>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn call(&self, request: Request<Incoming>) -> Answer {
+        self.traffic.dispatched(request.version() == Version::HTTP_2);
+        self.origin.answer(request, self.max_target_bytes)
+    }
+}
