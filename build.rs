@@ -13,11 +13,14 @@ fn bind_x264() {
     println!("cargo:rerun-if-changed=src/codec/software/x264.h");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("x264.rs");
     if let Err(cause) = pkg_config::Config::new().atleast_version("0.155").probe("x264") {
-        panic!("libx264 with its header is needed to build the worker: {cause}\nremedy: apt install libx264-dev libclang-dev pkg-config (or `make deps`)");
+        panic!(
+            "libx264 with its header is needed to build the worker: {cause}\nremedy: apt install libx264-dev libclang-dev pkg-config (or `make deps`)"
+        );
     }
     let binding = bindgen::Builder::default()
         .header("src/codec/software/x264.h")
         .allowlist_function("x264_.*")
+        .allowlist_function("vsnprintf")
         .allowlist_type("x264_.*")
         .allowlist_var("X264_.*")
         .derive_default(false)
@@ -25,9 +28,16 @@ fn bind_x264() {
         .generate_comments(false)
         .generate();
     match binding {
-        Ok(binding) => binding.write_to_file(&out).expect("OUT_DIR is writable"),
+        Ok(binding) => fs::write(&out, with_plain_open(binding.to_string())).expect("OUT_DIR is writable"),
         Err(cause) => panic!("x264.h could not be bound: {cause}\nremedy: apt install libx264-dev libclang-dev (or `make deps`)"),
     }
+}
+
+/// `x264_encoder_open` is a macro for a symbol that ends in the build number; this adds the plain name to the binding.
+fn with_plain_open(binding: String) -> String {
+    let symbol = binding.split("pub fn ").filter_map(|rest| rest.split('(').next()).find(|name| name.starts_with("x264_encoder_open_"));
+    let Some(symbol) = symbol.map(str::to_owned) else { panic!("x264.h declares no x264_encoder_open_NNN") };
+    format!("{binding}\npub use self::{symbol} as x264_encoder_open;\n")
 }
 
 /// Without npm both files are empty, and the page says how to get its player.

@@ -1,2 +1,102 @@
-//! The codec worker.
-fn main() {}
+//! `headend-worker`: the process around native codecs. `headend` starts it; people only ever need `probe`.
+
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use headend::codec::software::forward_library_logs;
+use headend::worker::{RoleError, codec_role, die_with_parent, file_role, probe};
+use tracing_subscriber::EnvFilter;
+
+/// Decodes, scales and encodes for one channel of headend, in a process of its own.
+///
+/// It is started by `headend`, which keeps a link to it on descriptor 0 and restarts it when it fails. Its log goes to
+/// standard error. Run by hand, only `headend-worker probe` is of use.
+#[derive(Debug, Parser)]
+#[command(name = "headend-worker", version, verbatim_doc_comment)]
+struct Arguments {
+    #[command(subcommand)]
+    role: Role,
+    /// Form of the log.
+    #[arg(long, value_enum, default_value_t = LogForm::Text, global = true)]
+    log: LogForm,
+    /// The channel's name, for those who read the list of processes.
+    #[arg(long, value_name = "NAME", global = true)]
+    channel: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Role {
+    /// Access units in, packets of every rung out: descriptor 0 is the link.
+    Codec,
+    /// A file in, its access units out: descriptor 0 is the link, descriptor 1 the file, opened for reading.
+    File,
+    /// Prints what this machine can decode and encode, as JSON.
+    Probe,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogForm {
+    Text,
+    Json,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    start_log(arguments.log);
+    forward_library_logs();
+    let ended = match arguments.role {
+        Role::Probe => return print_probe(),
+        Role::Codec => link().and_then(codec_role),
+        Role::File => link().and_then(|link| file_role(link, input()?)),
+    };
+    match ended {
+        // Threads that are still at work have nobody left to work for: returning from main ends them.
+        Ok(()) => ExitCode::SUCCESS,
+        Err(cause) => {
+            tracing::error!(fault = %cause.fault(), channel = arguments.channel.as_deref().unwrap_or_default(), "{cause}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Descriptor 0 as the link.
+fn link() -> Result<UnixStream, RoleError> {
+    die_with_parent();
+    let link = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+    match link.peer_addr() {
+        Ok(_) => Ok(link),
+        Err(_) => Err(RoleError::Protocol(
+            "descriptor 0 is no link: headend-worker is started by headend, not by hand (try `headend-worker probe`)".into(),
+        )),
+    }
+}
+
+/// Descriptor 1 as the file.
+fn input() -> Result<File, RoleError> {
+    Ok(File::from(std::io::stdout().as_fd().try_clone_to_owned()?))
+}
+
+fn print_probe() -> ExitCode {
+    let printed = probe().map_err(std::io::Error::other).and_then(|text| writeln!(std::io::stdout(), "{text}"));
+    match printed {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(cause) => {
+            tracing::error!(%cause, "the capabilities could not be printed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Logs to standard error; `HEADEND_LOG` filters (`debug`, `headend::worker=trace`).
+fn start_log(form: LogForm) {
+    let filter = EnvFilter::try_from_env("HEADEND_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match form {
+        LogForm::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogForm::Json => log.json().init(),
+    }
+}

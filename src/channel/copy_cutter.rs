@@ -124,20 +124,34 @@ impl CopyCutter {
             last.duration = dts - last.dts;
         }
         let gop_start = *self.gop_start.get_or_insert(dts);
-        let start = *self.start.get_or_insert(dts);
+        self.start.get_or_insert(dts);
         let gop = dts - gop_start;
         if gop > self.segment + TOLERANCE {
             return Err(LongGop { seconds: gop.as_secs_f64() });
         }
-        if unit.entry && dts > start {
-            self.gop_start = Some(dts);
-            if dts - start + gop > self.segment + TOLERANCE {
-                self.boundaries.push_back(Boundary { end: dts, give_up: now.after(SOUND_PATIENCE) });
-                self.start = Some(dts);
-            }
+        if unit.entry && dts > gop_start {
+            self.keyframe(dts, gop_start, now);
         }
         self.video.push_back(Packet { rung: 0, pts, dts, duration: last_duration, key: unit.entry, data: unit.data.clone() });
         Ok(())
+    }
+
+    /// A GOP from `gop_start` to `dts` is whole. If it does not fit into the open segment, the cut lies before it; if another one
+    /// like it would not fit, the cut lies after it.
+    fn keyframe(&mut self, dts: MediaTime, gop_start: MediaTime, now: Mono) {
+        let longest = self.segment + TOLERANCE;
+        self.gop_start = Some(dts);
+        if self.start.is_some_and(|start| dts - start > longest) {
+            self.cut_at(gop_start, now);
+        }
+        if self.start.is_some_and(|start| dts - start + (dts - gop_start) > longest) {
+            self.cut_at(dts, now);
+        }
+    }
+
+    fn cut_at(&mut self, end: MediaTime, now: Mono) {
+        self.boundaries.push_back(Boundary { end, give_up: now.after(SOUND_PATIENCE) });
+        self.start = Some(end);
     }
 
     fn push_sound(&mut self, unit: &SourceUnit, pts: MediaTime, now: Mono) {
@@ -241,6 +255,18 @@ mod tests {
     fn gops_of_four_seconds_are_not_joined_beyond_the_target() {
         let cuts = run(100, 20).unwrap();
         assert!(cuts.iter().all(|cut| cut.duration.as_millis() == 4000), "{cuts:?}");
+    }
+
+    #[test]
+    fn a_gop_that_is_longer_than_the_one_before_begins_a_segment_of_its_own() {
+        let mut cutter = CopyCutter::new(&tracks()[..1], Ticks::from_millis(6_000));
+        let mut cuts = Vec::new();
+        for n in 0..400 {
+            let entry = [0, 25, 50, 75, 100, 240, 250, 375].contains(&n);
+            cutter.push(&unit(0, entry), at(n * 40), at(n * 40), Mono(0)).unwrap();
+            cuts.extend(cutter.take(Mono(0)));
+        }
+        assert_eq!(cuts.iter().map(|cut| cut.duration.as_millis()).collect::<Vec<_>>(), [4000, 5600, 5400]);
     }
 
     #[test]

@@ -1,1 +1,40 @@
-//! TODO
+//! What runs in a child process, `headend-worker`: the codec engine and the file demuxer, each at the end of a link.
+//!
+//! ```text
+//! codec role
+//!   link (reads, checks) -> video: decode, conform to the grid, fill, scale -> one rung thread each: encode -\
+//!                       \-> audio: decode, resample, place on the sample line, encode ------------------------> link-out
+//! file role
+//!   demux -> link-out
+//! ```
+//!
+//! Every arrow is a bounded queue; a full one holds up what is before it. The worker never looks at a clock to decide
+//! anything: time comes over the link.
+
+pub mod codec_role;
+pub mod conform;
+pub mod file_role;
+pub mod paint;
+pub mod probe;
+pub mod sample_line;
+pub mod tone;
+
+mod audio;
+mod budget;
+mod check;
+mod error;
+mod file_order;
+mod file_track;
+mod link_in;
+mod link_out;
+mod meters;
+mod orphan;
+mod overload;
+mod rung;
+mod video;
+
+pub use codec_role::codec_role;
+pub use error::RoleError;
+pub use file_role::file_role;
+pub use orphan::die_with_parent;
+pub use probe::probe;

@@ -1,2 +1,3 @@
 #include <stdint.h>
+#include <stdio.h>
 #include <x264.h>

@@ -1,0 +1,32 @@
+//! The CPU back end: libavcodec decodes, libswscale scales, libx264 and libavcodec's AAC encode, libavformat reads files.
+//!
+//! Every file here that names a C function is fenced with `allow(unsafe_code)` and offers safe wrappers only.
+
+mod aac;
+mod av;
+mod demuxer;
+mod ladder;
+mod log;
+mod picture;
+mod picture_order;
+mod probe;
+mod resampler;
+mod sei;
+mod sound_decoder;
+mod swscale;
+mod video_decoder;
+mod x264;
+mod x264_params;
+mod x264_sys;
+
+pub use aac::{AAC_FRAME_SAMPLES, AacEncoder};
+pub use demuxer::{Demuxer, FileUnit, StreamInfo, StreamKind};
+pub use ladder::LadderScaler;
+pub use log::forward_library_logs;
+pub use picture::Picture;
+pub use picture_order::PictureNumbers;
+pub use probe::{Capabilities, capabilities};
+pub use resampler::Resampler;
+pub use sound_decoder::{Sound, SoundDecoder};
+pub use video_decoder::VideoDecoder;
+pub use x264::{X264Encoder, X264Options};

@@ -1,0 +1,263 @@
+//! H.264 encoding by libx264's own API.
+#![allow(unsafe_code)]
+
+use std::ffi::c_void;
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+
+use bytes::Bytes;
+
+use super::picture::RawPlanes;
+use super::sei::{USER_DATA_T35, caption_payload};
+use super::swscale::planes_of;
+use super::x264_params::{COMPONENT, Params};
+use super::x264_sys as ffi;
+use crate::base::{Fault, MediaTime, Ticks};
+use crate::codec::decode_order::DecodeOrder;
+use crate::codec::engine::{Encoder, EncoderInfo};
+use crate::codec::error::CodecError;
+use crate::codec::frame::{Attached, Color, Frame, HostPicture, Surface};
+use crate::media::h264::AvcConfig;
+use crate::media::{Grid, Packet, Rung, Track, VideoCodec, VideoTrack};
+
+/// NAL unit types of parameter sets (ITU-T H.264 table 7-1).
+const SPS: i32 = 7;
+const PPS: i32 = 8;
+
+/// What an encoder needs besides its rung.
+#[derive(Clone, Copy, Debug)]
+pub struct X264Options {
+    /// The channel's grid: GOP length and time base.
+    pub grid: Grid,
+    /// The colour of every picture, which parameter sets declare.
+    pub color: Color,
+    /// Encoding threads. One is the most efficient where there are several rungs; each more adds a picture of delay.
+    pub threads: u32,
+}
+
+/// An x264 encoder of one rung. Its packets have four-byte NAL lengths, their parameter sets are in [`EncoderInfo`] only.
+pub struct X264Encoder {
+    raw: NonNull<ffi::x264_t>,
+    params: Params,
+    rung: Rung,
+    number: u8,
+    period: Ticks,
+    first: Option<MediaTime>,
+    order: DecodeOrder,
+    /// The newest packet while the time of its successor is not known.
+    held: Option<Packet>,
+    info: EncoderInfo,
+}
+
+impl X264Encoder {
+    /// Opens an encoder whose packets carry the rung number `number`.
+    pub fn open(number: u8, rung: &Rung, options: X264Options) -> Result<X264Encoder, CodecError> {
+        let mut params = Params::new(rung, &options.grid, options.color, options.threads)?;
+        // SAFETY: complete parameters; x264 copies them.
+        let raw = NonNull::new(unsafe { ffi::x264_encoder_open(params.as_ptr()) }).ok_or_else(|| {
+            let detail = format!(
+                "rung {} ({}x{} at {} bit/s) was refused; see x264's message before this",
+                rung.name, rung.width, rung.height, rung.bitrate_bps
+            );
+            CodecError::new(Fault::Config, COMPONENT, detail)
+        })?;
+        let period = options.grid.rate.period();
+        let info = EncoderInfo {
+            track: Track::Video(VideoTrack {
+                codec: VideoCodec::H264,
+                other: String::new(),
+                config: Bytes::new(),
+                width: rung.width,
+                height: rung.height,
+                rate: Some(options.grid.rate),
+            }),
+            reorder: Ticks::ZERO,
+        };
+        let order = DecodeOrder::new(period, 0);
+        let mut encoder = X264Encoder { raw, params, rung: rung.clone(), number, period, first: None, order, held: None, info };
+        // SAFETY: the encoder is open; what it settled on is written over our own copy, which holds no pointers of its own.
+        unsafe { ffi::x264_encoder_parameters(encoder.raw.as_ptr(), encoder.params.as_ptr()) };
+        encoder.order = DecodeOrder::new(period, encoder.reorder_depth());
+        encoder.info.reorder = encoder.order.reorder();
+        let config = encoder.config()?;
+        if let Track::Video(track) = &mut encoder.info.track {
+            track.config = config;
+        }
+        Ok(encoder)
+    }
+
+    /// How many pictures may overtake another: one with B pictures, two where B pictures are references.
+    fn reorder_depth(&mut self) -> usize {
+        // SAFETY: own, initialised parameters.
+        let params = unsafe { &*self.params.as_ptr() };
+        match (params.i_bframe, params.i_bframe_pyramid) {
+            (..=0, _) => 0,
+            (_, 0) => 1,
+            _ => 2,
+        }
+    }
+
+    /// The avcC record. x264 also returns an SEI that names its version, which nobody needs on the air.
+    fn config(&mut self) -> Result<Bytes, CodecError> {
+        let mut units = std::ptr::null_mut();
+        let mut count = 0;
+        // SAFETY: the encoder is open; the returned units stay valid until the next call.
+        let units: &[ffi::x264_nal_t] = unsafe {
+            if ffi::x264_encoder_headers(self.raw.as_ptr(), &mut units, &mut count) < 0 || units.is_null() {
+                return Err(CodecError::new(Fault::Bug, COMPONENT, "no parameter sets"));
+            }
+            std::slice::from_raw_parts(units, count.max(0) as usize)
+        };
+        let unit = |kind: i32| {
+            let unit = units.iter().find(|unit| unit.i_type == kind)?;
+            // SAFETY: a unit holds `i_payload` bytes, of which four are its length.
+            unsafe { std::slice::from_raw_parts(unit.p_payload, unit.i_payload.max(0) as usize) }.get(4..).map(Bytes::copy_from_slice)
+        };
+        let sets = |kind: i32| unit(kind).into_iter().collect();
+        let config = AvcConfig::from_parameter_sets(sets(SPS), sets(PPS));
+        config.map(|config| config.to_bytes()).map_err(|cause| CodecError::new(Fault::Bug, COMPONENT, format!("parameter sets: {cause}")))
+    }
+
+    /// Hands a picture (or nothing, to drain) to x264 and appends the packet that comes out.
+    fn submit(&mut self, picture: Option<&mut ffi::x264_picture_t>, out: &mut Vec<Packet>) -> Result<(), CodecError> {
+        let mut units = std::ptr::null_mut();
+        let mut count = 0;
+        let mut coded = MaybeUninit::<ffi::x264_picture_t>::zeroed();
+        let picture = picture.map_or(std::ptr::null_mut(), std::ptr::from_mut);
+        // SAFETY: the encoder is open; a given picture's planes are valid during the call, in which x264 copies them.
+        let size = unsafe { ffi::x264_encoder_encode(self.raw.as_ptr(), &mut units, &mut count, picture, coded.as_mut_ptr()) };
+        if size < 0 {
+            return Err(CodecError::new(Fault::SessionLost, COMPONENT, format!("rung {} failed to encode", self.rung.name)));
+        }
+        if size == 0 || count <= 0 || units.is_null() {
+            return Ok(());
+        }
+        // SAFETY: all units of a picture lie one after the other from the first one's payload, `size` bytes in all; the
+        // picture was filled in, since there is output.
+        let (data, coded) =
+            unsafe { (Bytes::copy_from_slice(std::slice::from_raw_parts((*units).p_payload, size as usize)), coded.assume_init_ref()) };
+        self.put_out(data, coded.i_pts, coded.b_keyframe != 0, out)
+    }
+
+    fn put_out(&mut self, data: Bytes, slots: i64, key: bool, out: &mut Vec<Packet>) -> Result<(), CodecError> {
+        let (Some(first), Some(dts)) = (self.first, self.order.taken()) else {
+            return Err(CodecError::new(Fault::Bug, COMPONENT, "a packet came out before a picture went in"));
+        };
+        let pts = first + Ticks(slots * self.period.0);
+        let packet = Packet { rung: self.number, pts, dts, duration: self.period, key, data };
+        self.release(out);
+        self.held = Some(packet);
+        self.release_if_known(out);
+        Ok(())
+    }
+
+    /// A packet lasts until the next one's decode time, which is known as soon as that picture has gone in.
+    fn release_if_known(&mut self, out: &mut Vec<Packet>) {
+        if let (Some(held), Some(next)) = (&mut self.held, self.order.next()) {
+            held.duration = next - held.dts;
+            self.release(out);
+        }
+    }
+
+    fn release(&mut self, out: &mut Vec<Packet>) {
+        out.extend(self.held.take());
+    }
+}
+
+impl Encoder for X264Encoder {
+    fn info(&self) -> &EncoderInfo {
+        &self.info
+    }
+
+    fn encode(&mut self, frame: &Frame, key: bool, out: &mut Vec<Packet>) -> Result<(), CodecError> {
+        let Surface::Host(host) = &frame.surface;
+        let (planes, width, height) = match host {
+            HostPicture::Planar(planar) => (planes_of(planar), planar.width(), planar.height()),
+            HostPicture::Decoded(decoded) if decoded.is_plain_420() => (decoded.planes(), decoded.width(), decoded.height()),
+            HostPicture::Decoded(_) => return Err(CodecError::new(Fault::Bug, COMPONENT, "a picture came unscaled")),
+        };
+        if (width, height) != (self.rung.width, self.rung.height) {
+            return Err(CodecError::new(Fault::Bug, COMPONENT, format!("a {width}x{height} picture for rung {}", self.rung.name)));
+        }
+        let first = *self.first.get_or_insert(frame.pts);
+        self.order.submitted(frame.pts, key);
+        self.release_if_known(out);
+        let mut picture = input_picture(&planes, (frame.pts - first).0 / self.period.0.max(1), key, &frame.attached);
+        self.submit(Some(&mut picture), out)
+    }
+
+    fn retune(&mut self, bitrate_bps: u32) -> Result<(), CodecError> {
+        self.params.retune(&self.rung, bitrate_bps);
+        // SAFETY: the encoder is open; the parameters are the ones it settled on, with other rates.
+        match unsafe { ffi::x264_encoder_reconfig(self.raw.as_ptr(), self.params.as_ptr()) } {
+            code if code < 0 => {
+                Err(CodecError::new(Fault::Config, COMPONENT, format!("rung {} refused {bitrate_bps} bit/s", self.rung.name)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn drain(&mut self, out: &mut Vec<Packet>) -> Result<(), CodecError> {
+        // SAFETY: the encoder is open.
+        while unsafe { ffi::x264_encoder_delayed_frames(self.raw.as_ptr()) } > 0 {
+            self.submit(None, out)?;
+        }
+        self.release(out);
+        Ok(())
+    }
+}
+
+impl Drop for X264Encoder {
+    fn drop(&mut self) {
+        // SAFETY: owned, closed once.
+        unsafe { ffi::x264_encoder_close(self.raw.as_ptr()) };
+    }
+}
+
+fn input_picture(planes: &RawPlanes, slots: i64, key: bool, attached: &Attached) -> ffi::x264_picture_t {
+    let mut picture = MaybeUninit::<ffi::x264_picture_t>::zeroed();
+    // SAFETY: all zeroes is a valid value of the structure, and x264_picture_init sets the rest.
+    let mut picture = unsafe {
+        ffi::x264_picture_init(picture.as_mut_ptr());
+        picture.assume_init()
+    };
+    picture.img.i_csp = ffi::X264_CSP_I420 as i32;
+    picture.img.i_plane = 3;
+    for plane in 0..3 {
+        picture.img.plane[plane] = planes.data[plane].cast_mut();
+        picture.img.i_stride[plane] = planes.strides[plane];
+    }
+    picture.i_pts = slots;
+    // A key frame is an IDR in closed GOPs. Asking for IDR itself makes x264 warn of its own look-ahead, which marks the same picture.
+    picture.i_type = if key { ffi::X264_TYPE_KEYFRAME } else { ffi::X264_TYPE_AUTO } as i32;
+    if let Some(payload) = caption_payload(attached) {
+        attach_sei(&mut picture, &payload);
+    }
+    picture
+}
+
+/// x264 keeps the list and its payload until the picture is coded, then gives both to `sei_free`.
+fn attach_sei(picture: &mut ffi::x264_picture_t, payload: &[u8]) {
+    // SAFETY: both blocks come from malloc and are released by free; null is checked before either is written.
+    unsafe {
+        let list = libc::calloc(1, size_of::<ffi::x264_sei_payload_t>()).cast::<ffi::x264_sei_payload_t>();
+        let bytes = libc::malloc(payload.len()).cast::<u8>();
+        if list.is_null() || bytes.is_null() {
+            libc::free(list.cast());
+            libc::free(bytes.cast());
+            return;
+        }
+        std::ptr::copy_nonoverlapping(payload.as_ptr(), bytes, payload.len());
+        (*list).payload_size = payload.len() as i32;
+        (*list).payload_type = USER_DATA_T35;
+        (*list).payload = bytes;
+        picture.extra_sei.payloads = list;
+        picture.extra_sei.num_payloads = 1;
+        picture.extra_sei.sei_free = Some(free_sei);
+    }
+}
+
+unsafe extern "C" fn free_sei(block: *mut c_void) {
+    // SAFETY: x264 hands back what `attach_sei` took from malloc.
+    unsafe { libc::free(block) };
+}

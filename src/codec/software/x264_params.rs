@@ -1,0 +1,147 @@
+//! A rung's settings as x264's parameters.
+#![allow(unsafe_code)]
+
+use std::ffi::CStr;
+use std::mem::MaybeUninit;
+
+use super::av::c_name;
+use super::x264_sys as ffi;
+use crate::base::Fault;
+use crate::codec::error::CodecError;
+use crate::codec::frame::{Color, Matrix};
+use crate::media::{Grid, Rung};
+
+pub(super) const COMPONENT: &str = "x264";
+
+/// Owned parameters, freed with what x264 allocated in them.
+pub(super) struct Params(Box<ffi::x264_param_t>);
+
+impl Params {
+    /// The parameters of `rung`: its preset, tuning and profile, a VBV, closed GOPs as long as the grid's, no scene cuts, one thread unless told.
+    pub(super) fn new(rung: &Rung, grid: &Grid, color: Color, threads: u32) -> Result<Params, CodecError> {
+        let mut params = Params::preset(rung)?;
+        let raw = &mut *params.0;
+        raw.i_width = rung.width as i32;
+        raw.i_height = rung.height as i32;
+        raw.i_csp = ffi::X264_CSP_I420 as i32;
+        raw.vui.i_sar_width = 1;
+        raw.vui.i_sar_height = 1;
+        set_color(raw, color);
+        set_timing(raw, grid);
+        raw.i_threads = threads.max(1) as i32;
+        raw.i_lookahead_threads = 1;
+        raw.i_sync_lookahead = 0;
+        raw.b_sliced_threads = 0;
+        raw.b_deterministic = 1;
+        raw.b_repeat_headers = 0;
+        raw.b_annexb = 0;
+        raw.b_aud = 0;
+        raw.rc.i_rc_method = ffi::X264_RC_ABR as i32;
+        set_rate(raw, rung, rung.bitrate_bps);
+        set_log(raw);
+        params.apply_profile(rung)?;
+        Ok(params)
+    }
+
+    /// Scales target and VBV to a new target in bit/s.
+    pub(super) fn retune(&mut self, rung: &Rung, bitrate_bps: u32) {
+        set_rate(&mut self.0, rung, bitrate_bps);
+    }
+
+    pub(super) fn as_ptr(&mut self) -> *mut ffi::x264_param_t {
+        &mut *self.0
+    }
+
+    fn preset(rung: &Rung) -> Result<Params, CodecError> {
+        let preset = c_name(COMPONENT, &rung.preset)?;
+        let tune = c_name(COMPONENT, &rung.tune)?;
+        let tune_pointer = if rung.tune.is_empty() { std::ptr::null() } else { tune.as_ptr() };
+        let mut raw = Box::new(MaybeUninit::<ffi::x264_param_t>::zeroed());
+        // SAFETY: the call initialises the whole structure; names are C strings that outlive it.
+        let code = unsafe { ffi::x264_param_default_preset(raw.as_mut_ptr(), preset.as_ptr(), tune_pointer) };
+        // SAFETY: all zeroes is a valid value (integers, floats, null pointers), so it is initialised even if the call failed.
+        let params = Params(unsafe { raw.assume_init() });
+        if code < 0 {
+            let detail = format!(
+                "rung {}: x264 has no preset {:?} with tuning {:?}; presets: {}",
+                rung.name,
+                rung.preset,
+                rung.tune,
+                PRESETS.join(" ")
+            );
+            return Err(CodecError::new(Fault::Config, COMPONENT, detail));
+        }
+        Ok(params)
+    }
+
+    fn apply_profile(&mut self, rung: &Rung) -> Result<(), CodecError> {
+        let profile = c_name(COMPONENT, &rung.profile)?;
+        // SAFETY: initialised parameters and a C string.
+        match unsafe { ffi::x264_param_apply_profile(self.as_ptr(), profile.as_ptr()) } {
+            code if code < 0 => {
+                let detail = format!("rung {}: profile {:?} is not possible; use baseline, main or high", rung.name, rung.profile);
+                Err(CodecError::new(Fault::Config, COMPONENT, detail))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+const PRESETS: [&str; 10] = ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo"];
+
+impl Drop for Params {
+    fn drop(&mut self) {
+        // SAFETY: initialised parameters; frees only what x264 allocated in them.
+        unsafe { ffi::x264_param_cleanup(self.as_ptr()) };
+    }
+}
+
+/// Numbers of ISO/IEC 23091-2 for primaries, transfer and matrix.
+fn set_color(raw: &mut ffi::x264_param_t, color: Color) {
+    let number = match color.matrix {
+        Matrix::Bt709 => 1,
+        Matrix::Bt601 => 6,
+        Matrix::Bt2020 => 9,
+    };
+    raw.vui.i_colorprim = number;
+    raw.vui.i_transfer = if color.matrix == Matrix::Bt2020 { 14 } else { number };
+    raw.vui.i_colmatrix = number;
+    raw.vui.b_fullrange = i32::from(color.full_range);
+}
+
+/// One tick is one slot. Input counts as of variable rate, since slots are left out when the machine cannot keep up.
+fn set_timing(raw: &mut ffi::x264_param_t, grid: &Grid) {
+    raw.i_fps_num = grid.rate.numerator;
+    raw.i_fps_den = grid.rate.denominator;
+    raw.i_timebase_num = grid.rate.denominator;
+    raw.i_timebase_den = grid.rate.numerator;
+    raw.b_vfr_input = 1;
+    // IDRs are forced at grid slots, which are never further apart than this.
+    raw.i_keyint_max = i32::try_from(grid.gop_slots).unwrap_or(i32::MAX).min(1 << 30);
+    raw.i_keyint_min = raw.i_keyint_max;
+    raw.i_scenecut_threshold = 0;
+    raw.b_open_gop = 0;
+    raw.b_intra_refresh = 0;
+}
+
+fn set_rate(raw: &mut ffi::x264_param_t, rung: &Rung, bitrate_bps: u32) {
+    let scaled =
+        |bits: u32| (u64::from(bits) * u64::from(bitrate_bps) / u64::from(rung.bitrate_bps.max(1)) / 1000).clamp(1, 2_000_000) as i32;
+    raw.rc.i_bitrate = scaled(rung.bitrate_bps);
+    raw.rc.i_vbv_max_bitrate = scaled(rung.vbv_rate_bps);
+    raw.rc.i_vbv_buffer_size = scaled(rung.vbv_size_bits);
+}
+
+fn set_log(raw: &mut ffi::x264_param_t) {
+    raw.i_log_level = ffi::X264_LOG_WARNING as i32;
+    #[cfg(target_arch = "x86_64")]
+    {
+        raw.pf_log = Some(super::log::on_x264_log);
+    }
+}
+
+/// The library's version and build number.
+pub(super) fn version() -> (String, u32) {
+    let text = CStr::from_bytes_until_nul(ffi::X264_POINTVER).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default();
+    (text, ffi::X264_BUILD)
+}

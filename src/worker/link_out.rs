@@ -1,0 +1,180 @@
+//! The writing end of the link: one thread, one bounded queue, every message of the worker.
+
+use std::io::Write;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::base::queue::{Receiver, Sender, queue};
+use crate::base::{Fault, Mono, clock};
+use crate::codec::CodecError;
+use crate::media::Packet;
+use crate::wire::link::{FromWorker, framed};
+
+use super::error::{RoleError, Stop};
+use super::meters::StageMeters;
+
+/// Messages that wait for the socket.
+const OUT_QUEUE: usize = 64;
+/// How often progress is reported.
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+/// Faults of one part that are told at most this often.
+const FAULT_EVERY: Duration = Duration::from_secs(1);
+
+enum Out {
+    Message(FromWorker, Bytes),
+    /// The last message; the link is closed after it.
+    Failure(FromWorker),
+}
+
+/// Where threads put their messages. Cloning shares the queue.
+#[derive(Clone, Debug)]
+pub(super) struct Outbox(Sender<Out>);
+
+impl std::fmt::Debug for Out {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Out")
+    }
+}
+
+impl Outbox {
+    pub(super) fn send(&self, message: FromWorker) -> Result<(), Stop> {
+        Ok(self.0.send(Out::Message(message, Bytes::new()))?)
+    }
+
+    pub(super) fn send_with(&self, message: FromWorker, payload: Bytes) -> Result<(), Stop> {
+        Ok(self.0.send(Out::Message(message, payload))?)
+    }
+
+    pub(super) fn packets(&self, packets: &mut Vec<Packet>) -> Result<(), Stop> {
+        for Packet { rung, pts, dts, duration, key, data } in packets.drain(..) {
+            self.send_with(FromWorker::Packet { rung, pts, dts, duration, key }, data)?;
+        }
+        Ok(())
+    }
+
+    /// The worker cannot go on; the front is told why and the link is closed. The first failure told is the one that counts.
+    pub(super) fn fail(&self, place: &str, cause: &CodecError) {
+        let told =
+            self.0.send(Out::Failure(FromWorker::Fault { fault: cause.fault(), place: place.into(), detail: cause.to_string() })).is_ok();
+        tracing::debug!(place, %cause, told, "this worker cannot go on");
+    }
+}
+
+/// Tells the front about faults that do not end the worker, not more often than is useful.
+#[derive(Debug)]
+pub(super) struct FaultReporter {
+    outbox: Outbox,
+    place: &'static str,
+    told: Option<Mono>,
+    untold: u64,
+}
+
+impl FaultReporter {
+    pub(super) fn new(outbox: Outbox, place: &'static str) -> FaultReporter {
+        FaultReporter { outbox, place, told: None, untold: 0 }
+    }
+
+    pub(super) fn report(&mut self, cause: &CodecError) -> Result<(), Stop> {
+        let now = clock::mono();
+        if self.told.is_some_and(|told| now.since(told) < FAULT_EVERY) {
+            self.untold += 1;
+            return Ok(());
+        }
+        let detail = match std::mem::take(&mut self.untold) {
+            0 => cause.to_string(),
+            untold => format!("{cause} (and {untold} faults before it)"),
+        };
+        self.told = Some(now);
+        tracing::warn!(place = self.place, fault = %cause.fault(), %detail, "going on after a fault");
+        self.outbox.send(FromWorker::Fault { fault: cause.fault(), place: self.place.into(), detail })
+    }
+}
+
+/// The writer's thread.
+#[derive(Debug)]
+pub(super) struct LinkWriter {
+    thread: JoinHandle<()>,
+    stages: Arc<Mutex<Vec<StageMeters>>>,
+    failure: Arc<Mutex<Option<RoleError>>>,
+}
+
+impl LinkWriter {
+    pub(super) fn start(socket: UnixStream) -> Result<(LinkWriter, Outbox), RoleError> {
+        let (sender, receiver) = queue("link_out", OUT_QUEUE);
+        let stages: Arc<Mutex<Vec<StageMeters>>> = Arc::default();
+        let failure: Arc<Mutex<Option<RoleError>>> = Arc::default();
+        let (shared_stages, shared_failure) = (Arc::clone(&stages), Arc::clone(&failure));
+        let run = move || {
+            let ended = write_all(&socket, &receiver, &shared_stages);
+            let mut failure = shared_failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            *failure = ended.err();
+            // Wakes whoever reads the link, who then finds the failure.
+            if failure.is_some() {
+                let closed = socket.shutdown(Shutdown::Both);
+                tracing::trace!(?closed, "link closed after a failure");
+            }
+        };
+        let thread = Builder::new().name("link-out".into()).spawn(run)?;
+        Ok((LinkWriter { thread, stages, failure }, Outbox(sender)))
+    }
+
+    /// Adds a stage to the progress reports.
+    pub(super) fn watch(&self, stage: StageMeters) {
+        self.stages.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(stage);
+    }
+
+    /// Why the writer ended, if it did.
+    pub(super) fn failure(&self) -> Option<RoleError> {
+        self.failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
+    }
+
+    /// Waits until everything is written; every [`Outbox`] must be gone by then, or a failure sent.
+    pub(super) fn finish(self) -> Result<(), RoleError> {
+        let LinkWriter { thread, failure, .. } = self;
+        let panicked = thread.join().is_err();
+        match failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take() {
+            Some(failure) => Err(failure),
+            None if panicked => {
+                Err(RoleError::Failed { fault: Fault::Bug, place: "link-out".into(), detail: "the writer panicked".into() })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn write_all(mut socket: &UnixStream, queue: &Receiver<Out>, stages: &Mutex<Vec<StageMeters>>) -> Result<(), RoleError> {
+    let mut reported = clock::mono();
+    loop {
+        let waited = clock::mono().since(reported);
+        let item = match queue.recv_within(PROGRESS_EVERY.saturating_sub(waited)) {
+            Ok(item) => item,
+            Err(_) => return Ok(()),
+        };
+        match item {
+            Some(Out::Message(message, payload)) => socket.write_all(&framed(&message, &payload)?)?,
+            Some(Out::Failure(message)) => {
+                socket.write_all(&framed(&message, &[])?)?;
+                let FromWorker::Fault { fault, place, detail } = message else { return Ok(()) };
+                return Err(RoleError::Failed { fault, place, detail });
+            }
+            None => {}
+        }
+        if clock::mono().since(reported) >= PROGRESS_EVERY {
+            reported = clock::mono();
+            report(socket, stages)?;
+        }
+    }
+}
+
+fn report(mut socket: &UnixStream, stages: &Mutex<Vec<StageMeters>>) -> Result<(), RoleError> {
+    let mut stages = stages.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    for progress in stages.iter_mut().filter_map(StageMeters::progress) {
+        socket.write_all(&framed(&progress, &[])?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! The encode thread of one rung.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::base::queue::{Receiver, Sender};
+use crate::codec::software::{X264Encoder, X264Options};
+use crate::codec::{CodecError, Encoder, EncoderInfo, Frame};
+use crate::media::Rung;
+
+use super::error::Stop;
+use super::link_out::{FaultReporter, Outbox};
+use super::meters::Meter;
+
+/// Pictures that wait for a rung's encoder: enough to even out a slow picture, few enough to stay small.
+pub(super) const RUNG_QUEUE: usize = 3;
+
+/// Work for an encode thread.
+#[derive(Debug)]
+pub(super) enum RungWork {
+    /// A picture in the rung's size, as an IDR where told.
+    Encode(Frame, bool),
+    /// Nothing more comes.
+    Finish,
+}
+
+/// What an encode thread is started with.
+#[derive(Debug)]
+pub(super) struct RungThread {
+    pub(super) number: u8,
+    pub(super) rung: Rung,
+    pub(super) options: X264Options,
+    pub(super) work: Receiver<RungWork>,
+    pub(super) opened: Sender<Result<EncoderInfo, CodecError>>,
+    /// A new bitrate in bit/s; 0 for none.
+    pub(super) retune: Arc<AtomicU32>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) outbox: Outbox,
+}
+
+impl RungThread {
+    /// Opens the encoder, tells how that went, and encodes until told to finish.
+    pub(super) fn run(self) -> Result<(), Stop> {
+        let RungThread { number, rung, options, work, opened, retune, meter, outbox } = self;
+        let mut encoder = match X264Encoder::open(number, &rung, options) {
+            Ok(encoder) => encoder,
+            Err(cause) => return Ok(opened.send(Err(cause))?),
+        };
+        opened.send(Ok(encoder.info().clone()))?;
+        let mut faults = FaultReporter::new(outbox.clone(), "encode");
+        let mut packets = Vec::new();
+        loop {
+            match work.recv() {
+                Some(RungWork::Encode(frame, key)) => {
+                    match retune.swap(0, Ordering::Relaxed) {
+                        0 => {}
+                        bitrate_bps => encoder.retune(bitrate_bps).or_else(|cause| faults.report(&cause))?,
+                    }
+                    encoder.encode(&frame, key, &mut packets)?;
+                    meter.done(frame.pts);
+                }
+                Some(RungWork::Finish) => {
+                    encoder.drain(&mut packets)?;
+                    return outbox.packets(&mut packets);
+                }
+                None => return Ok(()),
+            }
+            outbox.packets(&mut packets)?;
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The video thread: decodes, conforms pictures to the grid, fills holes, scales once and hands every rung its picture.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use bytes::{Bytes, BytesMut};
+
+use crate::base::queue::{Receiver, Sender};
+use crate::base::{MediaTime, Ticks};
+use crate::codec::software::{LadderScaler, VideoDecoder};
+use crate::codec::{Attached, Color, Decoder, Frame, Scaler};
+use crate::media::{AccessUnit, Grid, Slot, VideoTrack};
+use crate::wire::link::Open;
+
+use super::budget::Share;
+use super::conform::{Conform, Placed, Show};
+use super::error::Stop;
+use super::link_out::{FaultReporter, Outbox};
+use super::meters::Meter;
+use super::overload::Overload;
+use super::paint::Painter;
+use super::rung::RungWork;
+
+/// Caption bytes of pictures that were not shown, kept for the next one that is: one picture's worth.
+const MAX_CAPTION_BYTES: usize = 93;
+
+/// Work for the video thread.
+#[derive(Debug)]
+pub(super) enum VideoWork {
+    /// The input from here on; none if it has no pictures.
+    Track(Option<VideoTrack>),
+    /// A coded picture, and its share of the queue's bytes.
+    Unit(AccessUnit, Share),
+    /// The input has ended.
+    InputEnd,
+    /// Put out every slot that begins before this.
+    Advance(MediaTime),
+    /// Put out what is held and finish.
+    Drain,
+}
+
+/// The meters that the video thread writes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct VideoMeters {
+    pub(super) decode: Arc<Meter>,
+    pub(super) scale: Arc<Meter>,
+}
+
+/// What the video thread runs on.
+#[derive(Debug)]
+pub(super) struct VideoThread {
+    work: Receiver<VideoWork>,
+    decoder: Option<VideoDecoder>,
+    /// Units before the first entry of a track cannot be decoded.
+    awaits_entry: bool,
+    conform: Conform<Frame>,
+    show: Showing,
+    meters: VideoMeters,
+    faults: FaultReporter,
+    decoded: Vec<Frame>,
+    captions: BytesMut,
+}
+
+impl VideoThread {
+    pub(super) fn new(
+        open: &Open,
+        color: Color,
+        work: Receiver<VideoWork>,
+        rungs: Vec<Sender<RungWork>>,
+        newest: Arc<AtomicI64>,
+        meters: VideoMeters,
+        outbox: &Outbox,
+    ) -> VideoThread {
+        VideoThread {
+            work,
+            decoder: None,
+            awaits_entry: true,
+            conform: Conform::new(open.grid, open.start, open.hold, open.live),
+            show: Showing::new(open, color, rungs, newest, meters.clone()),
+            meters,
+            faults: FaultReporter::new(outbox.clone(), "decode"),
+            decoded: Vec::new(),
+            captions: BytesMut::new(),
+        }
+    }
+
+    /// Works until the queue is closed or drained.
+    pub(super) fn run(mut self) -> Result<(), Stop> {
+        while let Some(work) = self.work.recv() {
+            match work {
+                VideoWork::Track(track) => self.reopen(track.as_ref())?,
+                VideoWork::Unit(unit, _share) => self.decode(&unit)?,
+                VideoWork::InputEnd => {
+                    self.drain_decoder()?;
+                    self.conform.end();
+                }
+                VideoWork::Advance(to) => {
+                    let show = &mut self.show;
+                    self.conform.advance(to, &mut |slot, what| show.slot(slot, what))?;
+                }
+                VideoWork::Drain => {
+                    self.drain_decoder()?;
+                    return self.show.finish();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn reopen(&mut self, track: Option<&VideoTrack>) -> Result<(), Stop> {
+        self.drain_decoder()?;
+        self.awaits_entry = true;
+        let Some(track) = track else { return Ok(()) };
+        tracing::info!(codec = ?track.codec, width = track.width, height = track.height, "decoding pictures");
+        match VideoDecoder::open(track) {
+            Ok(decoder) => self.decoder = Some(decoder),
+            Err(cause) => self.faults.report(&cause)?,
+        }
+        Ok(())
+    }
+
+    fn decode(&mut self, unit: &AccessUnit) -> Result<(), Stop> {
+        self.awaits_entry &= !unit.entry;
+        let Some(decoder) = self.decoder.as_mut().filter(|_| !self.awaits_entry) else { return Ok(()) };
+        if let Err(cause) = decoder.decode(unit, &mut self.decoded) {
+            self.faults.report(&cause)?;
+        }
+        self.place_decoded()
+    }
+
+    fn drain_decoder(&mut self) -> Result<(), Stop> {
+        if let Some(mut decoder) = self.decoder.take() {
+            decoder.drain(&mut self.decoded)?;
+        }
+        self.place_decoded()
+    }
+
+    fn place_decoded(&mut self) -> Result<(), Stop> {
+        for mut frame in std::mem::take(&mut self.decoded) {
+            self.meters.decode.done(frame.pts);
+            frame.attached.captions = self.with_kept_captions(&frame.attached.captions);
+            let captions = frame.attached.captions.clone();
+            let show = &mut self.show;
+            match self.conform.picture(frame.pts, frame, &mut |slot, what| show.slot(slot, what))? {
+                Placed::Shown => self.captions.clear(),
+                Placed::Late => {
+                    self.meters.decode.dropped();
+                    self.captions = BytesMut::from(&captions[..captions.len().min(MAX_CAPTION_BYTES)]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The captions of a picture after those of pictures before it that had no slot of their own.
+    fn with_kept_captions(&mut self, captions: &Bytes) -> Bytes {
+        if self.captions.is_empty() {
+            return captions.clone();
+        }
+        let mut both = self.captions.split();
+        both.extend_from_slice(captions);
+        both.freeze()
+    }
+}
+
+/// Turns slots into pictures of every rung.
+#[derive(Debug)]
+struct Showing {
+    grid: Grid,
+    live: bool,
+    started: bool,
+    painter: Painter,
+    scaler: LadderScaler,
+    rungs: Vec<Sender<RungWork>>,
+    /// The newest instant that the link has named.
+    newest: Arc<AtomicI64>,
+    overload: Overload,
+    meters: VideoMeters,
+    /// The picture that was scaled last and what came of it: shown again, it is not scaled again.
+    scaled: Option<(Frame, Vec<Frame>)>,
+}
+
+impl Showing {
+    fn new(open: &Open, color: Color, rungs: Vec<Sender<RungWork>>, newest: Arc<AtomicI64>, meters: VideoMeters) -> Showing {
+        let sizes: Vec<(u32, u32)> = open.rungs.iter().map(|rung| (rung.width, rung.height)).collect();
+        let top = sizes.first().copied().unwrap_or((16, 16));
+        Showing {
+            grid: open.grid,
+            live: open.live,
+            started: false,
+            painter: Painter::new(open.fill, &open.channel, top, color, open.grid),
+            scaler: LadderScaler::new(&sizes, color),
+            rungs,
+            newest,
+            overload: Overload::default(),
+            meters,
+            scaled: None,
+        }
+    }
+
+    fn slot(&mut self, slot: Slot, what: Show<Frame>) -> Result<(), Stop> {
+        let key = !self.started || self.grid.is_key(slot);
+        let begins = self.grid.start(slot);
+        if self.live && !key && self.overload.sheds(self.lag(begins)) {
+            self.meters.scale.dropped();
+            return Ok(());
+        }
+        self.started = true;
+        let (source, attached) = match what {
+            Show::Picture(frame) => (frame.clone(), frame.attached),
+            Show::Hold(frame) => (frame, Attached::default()),
+            Show::Fill => (self.painter.paint(slot), Attached::default()),
+        };
+        self.scale(source)?;
+        let scaled = self.scaled.as_ref().map(|(_, scaled)| scaled.as_slice()).unwrap_or_default();
+        for (frame, rung) in scaled.iter().zip(&self.rungs) {
+            let frame = Frame { pts: begins, duration: self.grid.rate.period(), attached: attached.clone(), ..frame.clone() };
+            rung.send(RungWork::Encode(frame, key))?;
+        }
+        self.meters.scale.done(begins);
+        Ok(())
+    }
+
+    fn lag(&self, begins: MediaTime) -> Ticks {
+        Ticks(self.newest.load(Ordering::Relaxed).saturating_sub(begins.0))
+    }
+
+    fn scale(&mut self, source: Frame) -> Result<(), Stop> {
+        if self.scaled.as_ref().is_some_and(|(known, _)| known.surface.is(&source.surface)) {
+            return Ok(());
+        }
+        // The buffers of the picture before go back to their pools first.
+        let mut frames = self.scaled.take().map(|(_, frames)| frames).unwrap_or_default();
+        frames.clear();
+        self.scaler.scale(&source, &mut frames)?;
+        self.scaled = Some((source, frames));
+        Ok(())
+    }
+
+    fn finish(&self) -> Result<(), Stop> {
+        self.rungs.iter().try_for_each(|rung| Ok(rung.send(RungWork::Finish)?))
+    }
+}
