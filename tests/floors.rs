@@ -55,7 +55,9 @@ fn every_module_of_the_library_has_a_floor() {
 #[test]
 fn protocols_and_packagers_stay_without_input_and_output() {
     let mut broken = Vec::new();
-    for (path, text) in sources().iter().filter(|(path, _)| (path.starts_with("wire/") || path.starts_with("pack/")) && !path.contains("/tests")) {
+    for (path, text) in
+        sources().iter().filter(|(path, _)| (path.starts_with("wire/") || path.starts_with("pack/")) && !path.contains("/tests"))
+    {
         let code = code_only(text);
         for (number, line) in code.lines().enumerate() {
             for outside in OUTSIDE_WORLD.iter().filter(|outside| line.contains(**outside)) {
@@ -199,8 +201,9 @@ fn unsafe_breaks(path: &str, text: &str) -> Vec<String> {
     let mut broken = Vec::new();
     for (number, line) in code.lines().enumerate() {
         let words: Vec<&str> = line.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
-        let is_function_type = line.contains("unsafe extern") && (line.contains("fn(") || line.contains("fn ("));
-        if !words.contains(&"unsafe") || is_function_type {
+        // a callback's type or definition: the blocks in its body give the reasons
+        let is_callback = line.contains("unsafe extern") && words.contains(&"fn");
+        if !words.contains(&"unsafe") || is_callback {
             continue;
         }
         if !fenced {
