@@ -45,7 +45,9 @@ fn embed_player() {
     // The folder, and not the two files: cargo runs this again on every build while a named file is missing.
     println!("cargo:rerun-if-changed=ui");
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    for (source, name) in [("ui/node_modules/hls.js/dist/hls.min.js", "hls.min.js"), ("ui/node_modules/hls.js/LICENSE", "hls.js-LICENSE.txt")] {
+    for (source, name) in
+        [("ui/node_modules/hls.js/dist/hls.min.js", "hls.min.js"), ("ui/node_modules/hls.js/LICENSE", "hls.js-LICENSE.txt")]
+    {
         // A target folder copied with hard links shares its files with the original: make a new file, do not write into the old one.
         let _ = fs::remove_file(out.join(name));
         fs::write(out.join(name), fs::read(source).unwrap_or_default()).expect("OUT_DIR is writable");

@@ -14,7 +14,8 @@ pub fn banner(plan: &Plan) -> String {
         let server = if rtmp.port() == 1935 { format!("rtmp://{}/live", host(rtmp.ip())) } else { format!("rtmp://{rtmp}/live") };
         for channel in &plan.channels {
             let key = channel.stream_key.reveal();
-            let idle = if channel.idle == Idle::Pattern { "the test pattern is on the air until you publish" } else { "waits for a publisher" };
+            let idle =
+                if channel.idle == Idle::Pattern { "the test pattern is on the air until you publish" } else { "waits for a publisher" };
             let _ = write!(
                 text,
                 "\n  channel {name}: {idle}\n    OBS      Settings > Stream > Custom: Server {server}  Stream Key {key}\n    ffmpeg   ffmpeg -re -i FILE -c copy -f flv {server}/{key}\n    HLS      http://{http}/live/{name}/master.m3u8\n    DASH     http://{http}/live/{name}/manifest.mpd\n",
@@ -23,7 +24,11 @@ pub fn banner(plan: &Plan) -> String {
         }
     }
     for name in &plan.generated_keys {
-        let _ = write!(text, "\n  The stream key of {name} was generated and is kept in {}; treat it like a password.\n", plan.state_dir.display());
+        let _ = write!(
+            text,
+            "\n  The stream key of {name} was generated and is kept in {}; treat it like a password.\n",
+            plan.state_dir.display()
+        );
     }
     text.push('\n');
     text

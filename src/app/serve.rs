@@ -119,7 +119,10 @@ async fn run(plan: &Plan, house: House, http: StdTcpListener, rtmp: Option<StdTc
     let directory = Arc::new(Directory::new(house, shelves.clone(), here, wildcards.collect()));
     plan.channels.iter().for_each(|channel| directory.start(channel.clone()));
 
-    let publishing = Publishing { rtmp_port: plan.rtmp.map(|address| address.port()), default_keys: plan.rtmp.is_some_and(|rtmp| rtmp.ip().is_loopback()) };
+    let publishing = Publishing {
+        rtmp_port: plan.rtmp.map(|address| address.port()),
+        default_keys: plan.rtmp.is_some_and(|rtmp| rtmp.ip().is_loopback()),
+    };
     let router = origin::routes(readiness(plan, shelves.clone())).merge(api::router(board, publishing)).merge(ui::router());
     let viewers = {
         let _edge = edge.enter();
@@ -149,8 +152,12 @@ async fn run(plan: &Plan, house: House, http: StdTcpListener, rtmp: Option<StdTc
 
 /// Ready: every channel that is on the air by itself lists fresh segments.
 fn readiness(plan: &Plan, shelves: Shelves) -> Readiness {
-    let due: Vec<(String, Ticks)> =
-        plan.channels.iter().filter(|channel| channel.idle == Idle::Pattern).map(|channel| (channel.name.clone(), channel.segment)).collect();
+    let due: Vec<(String, Ticks)> = plan
+        .channels
+        .iter()
+        .filter(|channel| channel.idle == Idle::Pattern)
+        .map(|channel| (channel.name.clone(), channel.segment))
+        .collect();
     Readiness::new(move || {
         for (channel, segment) in &due {
             let newest = shelves.find(channel).and_then(|shelf| shelf.newest_segment());
@@ -169,7 +176,9 @@ fn listen(protocol: &'static str, option: &str, address: SocketAddr) -> Result<S
     opened.map_err(|cause| {
         let port = address.port();
         let remedy = match cause.kind() {
-            io::ErrorKind::AddrInUse => format!("another program has the port (`ss -ltnp 'sport = :{port}'` shows which): stop it, or choose another with {option}"),
+            io::ErrorKind::AddrInUse => {
+                format!("another program has the port (`ss -ltnp 'sport = :{port}'` shows which): stop it, or choose another with {option}")
+            }
             io::ErrorKind::PermissionDenied => format!("ports below 1024 need CAP_NET_BIND_SERVICE: choose a higher one with {option}"),
             io::ErrorKind::AddrNotAvailable => format!("this machine has no such address: choose one of `ip addr` with {option}"),
             _ => format!("choose another address with {option}"),

@@ -94,7 +94,8 @@ struct Source {
 /// Runs the command.
 pub fn transcode(arguments: &TranscodeArguments) -> Result<(), TranscodeError> {
     logging::start(arguments.log, "warn");
-    let ladder = config::ladder(&arguments.ladder).map_err(|report| TranscodeError::Option { option: "--ladder", cause: report.to_string() })?;
+    let ladder =
+        config::ladder(&arguments.ladder).map_err(|report| TranscodeError::Option { option: "--ladder", cause: report.to_string() })?;
     let segment = config::duration(&arguments.segment).map_err(|cause| TranscodeError::Option { option: "--segment", cause })?;
     let input = File::open(&arguments.input).map_err(|cause| TranscodeError::Input { path: arguments.input.clone(), cause })?;
     fs::create_dir_all(&arguments.out).map_err(|cause| TranscodeError::Output { path: arguments.out.clone(), cause })?;
@@ -332,7 +333,10 @@ fn progress_bar(duration: Option<Ticks>) -> ProgressBar {
 fn summary(arguments: &TranscodeArguments, rungs: &[Rung]) -> String {
     let names: Vec<&str> = rungs.iter().map(|rung| rung.name.as_str()).collect();
     let out = arguments.out.display();
-    let mut text = format!("{out}: {} done. Any web server can serve it, for example:\n  python3 -m http.server --directory {out} 8000", names.join(", "));
+    let mut text = format!(
+        "{out}: {} done. Any web server can serve it, for example:\n  python3 -m http.server --directory {out} 8000",
+        names.join(", ")
+    );
     if arguments.format.contains(&FileFormat::Cmaf) {
         text.push_str("\n  HLS  http://127.0.0.1:8000/master.m3u8\n  DASH http://127.0.0.1:8000/manifest.mpd");
     }

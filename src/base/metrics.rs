@@ -4,9 +4,7 @@
 
 use std::sync::OnceLock;
 
-use prometheus::{
-    Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
-};
+use prometheus::{Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 /// Every metric family of the front.
 #[derive(Debug)]
@@ -61,15 +59,9 @@ pub fn metrics() -> &'static Metrics {
 impl Metrics {
     fn new() -> Metrics {
         let registry = Registry::new();
-        let counter = |name: &str, help: &str, labels: &[&str]| {
-            registered(&registry, IntCounterVec::new(Opts::new(name, help), labels))
-        };
-        let gauge = |name: &str, help: &str, labels: &[&str]| {
-            registered(&registry, IntGaugeVec::new(Opts::new(name, help), labels))
-        };
-        let seconds = |name: &str, help: &str, labels: &[&str]| {
-            registered(&registry, GaugeVec::new(Opts::new(name, help), labels))
-        };
+        let counter = |name: &str, help: &str, labels: &[&str]| registered(&registry, IntCounterVec::new(Opts::new(name, help), labels));
+        let gauge = |name: &str, help: &str, labels: &[&str]| registered(&registry, IntGaugeVec::new(Opts::new(name, help), labels));
+        let seconds = |name: &str, help: &str, labels: &[&str]| registered(&registry, GaugeVec::new(Opts::new(name, help), labels));
         let listing = HistogramOpts::new("headend_segment_listing_seconds", "From the last packet of a segment to its listing.")
             .buckets(vec![0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0]);
         Metrics {
@@ -80,7 +72,11 @@ impl Metrics {
             frames: counter("headend_frames_total", "Pictures through a stage.", &["channel", "stage"]),
             frames_dropped: counter("headend_frames_dropped_total", "Pictures dropped before encoding.", &["channel", "reason"]),
             queue_depth: gauge("headend_queue_depth_items", "Items waiting in a queue.", &["channel", "queue"]),
-            encode_lag: seconds("headend_encode_lag_seconds", "How far a rung's newest packet is behind the programme.", &["channel", "rung"]),
+            encode_lag: seconds(
+                "headend_encode_lag_seconds",
+                "How far a rung's newest packet is behind the programme.",
+                &["channel", "rung"],
+            ),
             segment_age: seconds("headend_segment_age_seconds", "Age of the newest listed segment.", &["channel"]),
             segments: counter("headend_segments_total", "Segments listed.", &["channel"]),
             segment_gaps: counter("headend_segment_gaps_total", "Segments that a rung did not deliver.", &["channel", "rung"]),

@@ -2,9 +2,9 @@
 //!
 //! The policy when full is the sender's choice per call: [`Sender::send`] waits, [`Sender::try_send`] gives the item back.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver as StdReceiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// The fill of one queue, shared with whoever reports it.

@@ -302,7 +302,12 @@ impl OnAir {
         for rung in missing {
             let name = self.rungs.get(rung).map_or(&self.audio.name, |rung| &rung.name);
             metrics().segment_gaps.with_label_values(&[&*self.channel, &**name]).inc();
-            tracing::error!(channel = self.channel, rung = name, segment = set.number, "rung is a segment late; its absence is listed as a gap");
+            tracing::error!(
+                channel = self.channel,
+                rung = name,
+                segment = set.number,
+                "rung is a segment late; its absence is listed as a gap"
+            );
         }
         let sequence = Sequence { number: set.number, end: set.start + set.duration };
         let changes = packager.push(set)?;

@@ -72,7 +72,11 @@ impl Commit {
 
     /// Where the longest video rung ends (the audio rung, where there is no video).
     pub fn newest_end(&self) -> MediaTime {
-        let ends = self.lines.iter().take(self.videos.max(1)).filter_map(|line| line.packets.iter().map(|packet| packet.dts + packet.duration).max());
+        let ends = self
+            .lines
+            .iter()
+            .take(self.videos.max(1))
+            .filter_map(|line| line.packets.iter().map(|packet| packet.dts + packet.duration).max());
         ends.max().unwrap_or_else(|| self.published_to())
     }
 

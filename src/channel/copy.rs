@@ -178,7 +178,13 @@ impl CopyProgramme {
                 }
                 Err(LongGop { seconds }) => {
                     let remedy = format!("set the encoder's keyframe interval to {:.0} s or less", self.plan.segment.as_secs_f64());
-                    tracing::error!(channel = self.plan.name, peer = feed.info.peer, gop_s = seconds, remedy, "no keyframe for longer than a segment may last; the feed is closed");
+                    tracing::error!(
+                        channel = self.plan.name,
+                        peer = feed.info.peer,
+                        gop_s = seconds,
+                        remedy,
+                        "no keyframe for longer than a segment may last; the feed is closed"
+                    );
                     // What was collected since the last cut is longer than playlists promise.
                     feed.cutter = CopyCutter::new(&[], self.plan.segment);
                     reception = Reception::Refused;

@@ -169,7 +169,14 @@ impl CopyCutter {
                 self.start = Some(pts);
             }
         }
-        self.sound.push_back(Packet { rung: u8::from(self.video_track.is_some()), pts, dts: pts, duration, key: true, data: unit.data.clone() });
+        self.sound.push_back(Packet {
+            rung: u8::from(self.video_track.is_some()),
+            pts,
+            dts: pts,
+            duration,
+            key: true,
+            data: unit.data.clone(),
+        });
     }
 
     fn cut(&mut self, end: MediaTime) -> Option<Cut> {
@@ -194,7 +201,8 @@ fn fixed_frame(codec: AudioCodec, config: &[u8], sample_rate: u32) -> Ticks {
     let per_second = |samples: i64, rate: u32| Ticks(samples * FLICKS_PER_SECOND / i64::from(rate.max(8_000)));
     match codec {
         AudioCodec::Aac => {
-            let (samples, core_rate) = aac::AacConfig::parse(config).map_or((1024, sample_rate), |config| (config.frame_samples(), config.sample_rate));
+            let (samples, core_rate) =
+                aac::AacConfig::parse(config).map_or((1024, sample_rate), |config| (config.frame_samples(), config.sample_rate));
             per_second(i64::from(samples), core_rate)
         }
         AudioCodec::Mp3 => per_second(1152, sample_rate),
@@ -214,8 +222,21 @@ mod tests {
 
     fn tracks() -> Vec<Track> {
         vec![
-            Track::Video(VideoTrack { codec: VideoCodec::H264, other: String::new(), config: Bytes::new(), width: 1280, height: 720, rate: None }),
-            Track::Audio(AudioTrack { codec: AudioCodec::Aac, other: String::new(), config: Bytes::new(), sample_rate: 48_000, channels: 2 }),
+            Track::Video(VideoTrack {
+                codec: VideoCodec::H264,
+                other: String::new(),
+                config: Bytes::new(),
+                width: 1280,
+                height: 720,
+                rate: None,
+            }),
+            Track::Audio(AudioTrack {
+                codec: AudioCodec::Aac,
+                other: String::new(),
+                config: Bytes::new(),
+                sample_rate: 48_000,
+                channels: 2,
+            }),
         ]
     }
 

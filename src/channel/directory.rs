@@ -104,7 +104,8 @@ impl Directory {
             return Ok(name);
         }
         let matching = self.wildcards.iter().filter(|wildcard| stream.starts_with(&wildcard.prefix));
-        let wildcard = matching.max_by_key(|wildcard| wildcard.prefix.len()).filter(|_| is_channel_name(stream) && !entries.contains_key(stream));
+        let wildcard =
+            matching.max_by_key(|wildcard| wildcard.prefix.len()).filter(|_| is_channel_name(stream) && !entries.contains_key(stream));
         let Some(wildcard) = wildcard else { return Err(Refusal::Key(self.advice(entries))) };
         let open = entries.values().filter(|entry| entry.wild.as_ref() == Some(&wildcard.prefix)).count();
         if open >= wildcard.most {
@@ -117,8 +118,12 @@ impl Directory {
 
     fn advice(&self, entries: &BTreeMap<String, Entry>) -> String {
         let names: Vec<&str> = entries.keys().map(String::as_str).take(8).collect();
-        let wild: String = self.wildcards.iter().map(|wildcard| format!("; or a new name of a-z, 0-9, _ and - like {}*", wildcard.prefix)).collect();
-        format!("use the stream_key of one of these channels as stream name: {}{wild} (on loopback the key is the channel's name unless the configuration says otherwise)", names.join(", "))
+        let wild: String =
+            self.wildcards.iter().map(|wildcard| format!("; or a new name of a-z, 0-9, _ and - like {}*", wildcard.prefix)).collect();
+        format!(
+            "use the stream_key of one of these channels as stream name: {}{wild} (on loopback the key is the channel's name unless the configuration says otherwise)",
+            names.join(", ")
+        )
     }
 }
 

@@ -293,7 +293,13 @@ impl Programme {
         air.feed_unit(&unit, &feed.tracks, arrival);
         for (track, bend) in air.take_bends() {
             metrics().ingest_gaps.with_label_values(&[&*self.plan.name, &*feed.info.name, bend.label()]).inc();
-            tracing::debug!(channel = self.plan.name, peer = feed.info.peer, track, kind = bend.label(), "the source's clock is not straight");
+            tracing::debug!(
+                channel = self.plan.name,
+                peer = feed.info.peer,
+                track,
+                kind = bend.label(),
+                "the source's clock is not straight"
+            );
         }
     }
 

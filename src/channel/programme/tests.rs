@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 
 /// avcC of a 640x360 High profile stream made by libx264 (`ffmpeg -f lavfi -i testsrc2=s=640x360:r=25 -c:v libx264`).
 const AVCC: &[u8] = &[
-    0x01, 0x64, 0x00, 0x1e, 0xff, 0xe1, 0x00, 0x1a, 0x67, 0x64, 0x00, 0x1e, 0xac, 0xd9, 0x40, 0xa0, 0x2f, 0xf9, 0x70, 0x11, 0x00, 0x00, 0x03, 0x00, 0x01, 0x00, 0x00, 0x03, 0x00, 0x32, 0x0f, 0x16, 0x2d, 0x96, 0x01, 0x00, 0x04, 0x68, 0xef, 0x8f, 0xcb, 0xfd, 0xf8, 0xf8, 0x00,
+    0x01, 0x64, 0x00, 0x1e, 0xff, 0xe1, 0x00, 0x1a, 0x67, 0x64, 0x00, 0x1e, 0xac, 0xd9, 0x40, 0xa0, 0x2f, 0xf9, 0x70, 0x11, 0x00, 0x00,
+    0x03, 0x00, 0x01, 0x00, 0x00, 0x03, 0x00, 0x32, 0x0f, 0x16, 0x2d, 0x96, 0x01, 0x00, 0x04, 0x68, 0xef, 0x8f, 0xcb, 0xfd, 0xf8, 0xf8,
+    0x00,
 ];
 const AAC_LC_48K_STEREO: &[u8] = &[0x11, 0x90];
 const TICK_MS: u64 = 40;
@@ -32,7 +34,14 @@ fn plan(idle: Idle) -> ChannelPlan {
 }
 
 fn video_track(rate: Option<Rate>) -> Track {
-    Track::Video(VideoTrack { codec: VideoCodec::H264, other: String::new(), config: Bytes::from_static(AVCC), width: 640, height: 360, rate })
+    Track::Video(VideoTrack {
+        codec: VideoCodec::H264,
+        other: String::new(),
+        config: Bytes::from_static(AVCC),
+        width: 640,
+        height: 360,
+        rate,
+    })
 }
 
 fn audio_track() -> Track {
@@ -263,7 +272,8 @@ fn a_publisher_faster_than_real_time_waits() {
     simulation.publish(vec![video_track(None)]);
     let mut taken = 0;
     while simulation.programme.wants_feed(simulation.now) && taken < 1_000 {
-        let unit = SourceUnit { track: 0, dts: Ticks::from_millis(taken * 40), offset: Ticks::ZERO, entry: taken % 50 == 0, data: Bytes::new() };
+        let unit =
+            SourceUnit { track: 0, dts: Ticks::from_millis(taken * 40), offset: Ticks::ZERO, entry: taken % 50 == 0, data: Bytes::new() };
         simulation.programme.feed_event(FeedEvent::Unit(unit), simulation.now);
         taken += 1;
     }

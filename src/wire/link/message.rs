@@ -212,9 +212,7 @@ impl FromWorker {
     /// The packet that this message and its payload carry, if it is one.
     pub fn into_packet(self, data: Bytes) -> Option<crate::media::Packet> {
         match self {
-            FromWorker::Packet { rung, pts, dts, duration, key } => {
-                Some(crate::media::Packet { rung, pts, dts, duration, key, data })
-            }
+            FromWorker::Packet { rung, pts, dts, duration, key } => Some(crate::media::Packet { rung, pts, dts, duration, key, data }),
             _ => None,
         }
     }
