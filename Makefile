@@ -86,7 +86,7 @@ fuzz-short: ## fuzz every target for FUZZ_SECONDS with cargo-fuzz, where it is i
 	@cargo test --locked --release --test fuzz_short
 
 bench: build bench-deps ## compare with the peers and print the tables (minutes)
-	@python3 benches/transcode.py && python3 benches/copy_hls.py && python3 benches/origin.py && python3 benches/latency.py
+	@export PYTHONDONTWRITEBYTECODE=1; python3 benches/transcode.py && python3 benches/copy_hls.py && python3 benches/origin.py && python3 benches/latency.py
 
 soak: build test-deps ## publish for SOAK_MINUTES, killing the worker now and then; watch playlists and memory
 	@HEADEND_SOAK_MINUTES=$(SOAK_MINUTES) cargo test --locked --release --test soak -- --nocapture

@@ -47,7 +47,7 @@ fn real_film_and_its_sound_arrive() {
     let mut publisher = Publisher::start(&clip, &appliance.publish_url("demo"));
     appliance.wait_on_air("demo", seconds(15));
     let mut watch = Watch::cmaf(&appliance, "demo");
-    watch.for_a_while(seconds(20));
+    watch.for_a_while(seconds(12));
     publisher.assert_runs();
     watch.assert_clean();
     let channel = appliance.channel("demo");

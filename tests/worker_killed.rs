@@ -57,7 +57,7 @@ fn a_worker_that_stops_moving_is_replaced() {
 }
 
 #[test]
-fn losing_every_worker_of_one_channel_leaves_its_neighbour_alone() {
+fn losing_a_worker_leaves_the_neighbour_alone() {
     let appliance = Appliance::start(&config(&[channel("left").pattern(), channel("right").pattern()]));
     appliance.wait_on_air("left", seconds(15));
     appliance.wait_on_air("right", seconds(15));
