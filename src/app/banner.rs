@@ -13,7 +13,10 @@ pub fn banner(plan: &Plan) -> String {
     if let Some(rtmp) = plan.rtmp.map(reachable) {
         let server = if rtmp.port() == 1935 { format!("rtmp://{}/live", host(rtmp.ip())) } else { format!("rtmp://{rtmp}/live") };
         for channel in &plan.channels {
-            let key = channel.stream_key.reveal();
+            let is_generated = plan.generated_keys.contains(&channel.name);
+            let is_default = channel.stream_key.matches(&channel.name);
+            // A configured key is a secret, and this text may end up in a journal.
+            let key = if is_generated || is_default { channel.stream_key.reveal() } else { "STREAM_KEY" };
             let idle =
                 if channel.idle == Idle::Pattern { "the test pattern is on the air until you publish" } else { "waits for a publisher" };
             let _ = write!(

@@ -101,7 +101,9 @@ fn plan(arguments: &ServeArguments) -> Result<Plan, ServeError> {
     }
     let state_error = |cause| ServeError::State { path: plan.state_dir.display().to_string(), cause };
     overrides.stream_keys = keys::load(&plan.state_dir).map_err(state_error)?;
-    let plan = parse(&overrides).map_err(ServeError::Config)?;
+    // Keys that an earlier run made count as generated too: they are shown again and kept.
+    let again = parse(&overrides).map_err(ServeError::Config)?;
+    let plan = Plan { generated_keys: plan.generated_keys.clone(), ..again };
     keys::keep(&plan).map_err(state_error)?;
     Ok(plan)
 }

@@ -17,6 +17,7 @@ use crate::channel::programme::{Action, FeedInfo, Programme};
 use crate::channel::sequence::{Sequence, SequenceStore};
 use crate::channel::status::{Board, ChannelStatus, State};
 use crate::channel::worker_process::{WorkerEvent, WorkerProcess, WorkerProgram, end_beside, next_event, room};
+use crate::pack::Change;
 use crate::shelf::Shelf;
 
 /// Publishers that wait to be taken up by their channel.
@@ -82,13 +83,17 @@ pub async fn run_channel(
                 feed = Some(arrival.events);
             }
             (id, event) = next_event(&mut worker) => match event {
-                WorkerEvent::Message(message, payload) => driver.machine.worker_message(id, message, payload, clock::mono()),
+                WorkerEvent::Message(message, payload, read) => {
+                    driver.cause = read;
+                    driver.machine.worker_message(id, message, payload, clock::mono());
+                }
                 WorkerEvent::Gone(cause) => {
                     driver.machine.worker_gone(id, &cause, clock::mono());
                 }
             },
             event = next_feed_event(&mut feed), if wants_feed => match event {
                 Some(event) => {
+                    driver.cause = clock::mono();
                     if driver.machine.feed_event(event, clock::mono()) == Reception::Refused {
                         feed = None;
                         driver.machine.feed_closed(clock::mono());
@@ -130,6 +135,8 @@ struct Driver {
     machine: Machine,
     house: House,
     shelf: Arc<Shelf>,
+    /// When the packet came in that is being worked on.
+    cause: Mono,
     status_due: Mono,
     posted: Option<ChannelStatus>,
 }
@@ -143,7 +150,7 @@ impl Driver {
             LadderPlan::Copy => Machine::Copied(Box::new(CopyProgramme::new(plan, clock_now, sequence))),
             _ => Machine::Encoded(Box::new(Programme::new(plan, clock_now, house.cores, sequence))),
         };
-        Driver { name, machine, house, shelf, status_due: Mono::default(), posted: None }
+        Driver { name, machine, house, shelf, cause: Mono::default(), status_due: Mono::default(), posted: None }
     }
 
     async fn act(&mut self, worker: &mut Option<WorkerProcess>) {
@@ -164,15 +171,30 @@ impl Driver {
                         end_beside(ended, Path::new(&self.name));
                     }
                 }
-                Action::Apply(changes) => {
-                    if let Err(cause) = self.shelf.apply(changes, clock::wall()) {
-                        tracing::error!(channel = self.name, %cause, "segment does not fit on the shelf");
-                    }
-                    metrics().shelf_bytes.with_label_values(&[&*self.name]).set(self.shelf.bytes() as i64);
-                }
+                Action::Apply(changes) => self.apply(changes),
                 Action::Remember(sequence) => self.remember(sequence),
             }
         }
+    }
+
+    fn apply(&self, changes: Vec<Change>) {
+        match self.shelf.apply(changes, clock::wall()) {
+            Ok(applied) => {
+                metrics().shelf_bytes.with_label_values(&[&*self.name]).set(applied.bytes as i64);
+                if applied.dropped > 0 {
+                    let remedy = "the feed's bitrate is higher than planned for: shorten the window";
+                    tracing::warn!(
+                        channel = self.name,
+                        segments = applied.dropped,
+                        remedy,
+                        "shelf full: segments dropped before their time"
+                    );
+                }
+            }
+            Err(cause) => tracing::error!(channel = self.name, %cause, "segment does not fit on the shelf"),
+        }
+        let took = clock::mono().since(self.cause);
+        metrics().listing_seconds.with_label_values(&[&*self.name]).observe(took.as_secs_f64());
     }
 
     /// The disk may be slow; the runtime's threads do not wait for it.

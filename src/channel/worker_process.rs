@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,6 +14,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
+use crate::base::{Mono, clock};
 use crate::wire::link::{Deframer, FromWorker, ToWorker, framed};
 
 /// Frames that wait for a worker that reads slowly; what is more waits in the replay.
@@ -20,11 +22,14 @@ const LINK_QUEUE_FRAMES: usize = 16;
 /// Messages of a worker that wait for its channel.
 const MESSAGE_QUEUE: usize = 64;
 
+/// A worker that has not left by then is killed.
+const LEAVING_LIMIT: Duration = Duration::from_millis(300);
+
 /// Something from a worker.
 #[derive(Debug)]
 pub enum WorkerEvent {
-    /// A message and its payload.
-    Message(FromWorker, Bytes),
+    /// A message and its payload, and when it was read.
+    Message(FromWorker, Bytes, Mono),
     /// The link is closed; why.
     Gone(String),
 }
@@ -113,9 +118,11 @@ impl WorkerProcess {
         self.child.id()
     }
 
-    /// How the process ended, for the log; kills it if it has not.
+    /// How the process ended, for the log; kills it if it does not end by itself when its link closes.
     pub async fn end(mut self) -> String {
-        if let Ok(Some(status)) = self.child.try_wait() {
+        drop(self.frames);
+        self.events.close();
+        if let Ok(Ok(status)) = tokio::time::timeout(LEAVING_LIMIT, self.child.wait()).await {
             return status.to_string();
         }
         if let Err(cause) = self.child.kill().await {
@@ -162,7 +169,7 @@ async fn read_link(mut socket: OwnedReadHalf, events: mpsc::Sender<WorkerEvent>)
     let cause = loop {
         match deframer.message::<FromWorker>() {
             Ok(Some((message, payload))) => {
-                if events.send(WorkerEvent::Message(message, payload)).await.is_err() {
+                if events.send(WorkerEvent::Message(message, payload, clock::mono())).await.is_err() {
                     return;
                 }
                 continue;
