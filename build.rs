@@ -2,7 +2,7 @@
 //!
 //! The binding is made at build time because the layout of `x264_param_t` follows the library's build number.
 
-use std::{env, fs, path::PathBuf};
+use std::{env, fs, path::{Path, PathBuf}};
 
 fn main() {
     bind_x264();
@@ -28,7 +28,7 @@ fn bind_x264() {
         .generate_comments(false)
         .generate();
     match binding {
-        Ok(binding) => fs::write(&out, with_plain_open(binding.to_string())).expect("OUT_DIR is writable"),
+        Ok(binding) => write(&out, with_plain_open(binding.to_string()).as_bytes()),
         Err(cause) => panic!("x264.h could not be bound: {cause}\nremedy: apt install libx264-dev libclang-dev (or `make deps`)"),
     }
 }
@@ -48,8 +48,12 @@ fn embed_player() {
     for (source, name) in
         [("ui/node_modules/hls.js/dist/hls.min.js", "hls.min.js"), ("ui/node_modules/hls.js/LICENSE", "hls.js-LICENSE.txt")]
     {
-        // A target folder copied with hard links shares its files with the original: make a new file, do not write into the old one.
-        let _ = fs::remove_file(out.join(name));
-        fs::write(out.join(name), fs::read(source).unwrap_or_default()).expect("OUT_DIR is writable");
+        write(&out.join(name), &fs::read(source).unwrap_or_default());
     }
+}
+
+/// A target folder copied with hard links shares its files with the original: makes a new file, does not write into the old one.
+fn write(path: &Path, content: &[u8]) {
+    let _ = fs::remove_file(path);
+    fs::write(path, content).expect("OUT_DIR is writable");
 }
