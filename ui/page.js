@@ -144,7 +144,8 @@ function card(channel) {
 function show(made, channel) {
   const { element, fields } = made;
   made.channel = channel;
-  text(fields.state, { live: 'Live', slate: 'Slate', waiting: 'Waiting' }[channel.state] ?? channel.state);
+  const waiting = channel.feed === 'pattern' ? 'Test pattern' : 'Waiting';
+  text(fields.state, { live: 'Live', slate: 'Slate', waiting }[channel.state] ?? channel.state);
   fields.state.className = `state ${channel.state}`;
   text(fields.story, story(channel));
   fill(fields.facts, facts(channel), () => rowOf('div', 'dt', 'dd'));

@@ -14,11 +14,11 @@ where
     let mut messages = 0;
     let mut stream = Deframer::default();
     stream.buffer().extend_from_slice(data);
-    while let Ok(Some((message, payload))) = stream.next::<M>() {
+    while let Ok(Some((message, payload))) = stream.message::<M>() {
         let frame = framed(&message, &payload).expect("what was read fits a frame");
         let mut again = Deframer::default();
         again.buffer().extend_from_slice(&frame);
-        let (same, same_payload): (M, _) = again.next().and_then(|read| read.ok_or(FrameError::Length(0))).expect("a whole frame");
+        let (same, same_payload): (M, _) = again.message().and_then(|read| read.ok_or(FrameError::Length(0))).expect("a whole frame");
         // NaN is not equal to itself, and its text is
         assert_eq!(format!("{message:?}"), format!("{same:?}"));
         assert_eq!(payload, same_payload);

@@ -285,7 +285,7 @@ impl Link {
     /// The next message; `None` when the worker has closed its end.
     fn receive(&mut self) -> Result<Option<(FromWorker, Bytes)>, TranscodeError> {
         loop {
-            if let Some(message) = self.deframer.next().map_err(|cause: FrameError| worker_error(self.role, cause))? {
+            if let Some(message) = self.deframer.message().map_err(|cause: FrameError| worker_error(self.role, cause))? {
                 return Ok(Some(message));
             }
             if read_some(&mut self.socket, self.deframer.buffer()).map_err(|cause| worker_error(self.role, cause))? == 0 {

@@ -163,7 +163,7 @@ impl OnAir {
         if let Some((rung, to)) = self.committed_due.pop() {
             return Some((ToWorker::Committed { rung, to }, Bytes::new()));
         }
-        match self.replay.next() {
+        match self.replay.take_next() {
             Some(Item::Tracks(tracks)) => return Some((ToWorker::Tracks(tracks), Bytes::new())),
             Some(Item::Unit(unit, _)) => {
                 let AccessUnit { track, pts, dts, entry, data } = unit;

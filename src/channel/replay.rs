@@ -50,7 +50,7 @@ impl Replay {
     }
 
     /// The next item for the worker.
-    pub fn next(&mut self) -> Option<Item> {
+    pub fn take_next(&mut self) -> Option<Item> {
         if std::mem::take(&mut self.tracks_due)
             && let Some(tracks) = &self.tracks
         {
@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn rest(replay: &mut Replay) -> Vec<Item> {
-        std::iter::from_fn(|| replay.next()).collect()
+        std::iter::from_fn(|| replay.take_next()).collect()
     }
 
     fn at(millis: i64) -> MediaTime {
@@ -207,7 +207,7 @@ mod tests {
     fn trimming_never_takes_what_the_worker_has_not_been_sent() {
         let mut replay = filled(4);
         for _ in 0..10 {
-            replay.next();
+            replay.take_next();
         }
         let left = replay.unsent();
         replay.trim(at(60_000));

@@ -160,7 +160,7 @@ async fn write_link(mut socket: OwnedWriteHalf, mut frames: mpsc::Receiver<Bytes
 async fn read_link(mut socket: OwnedReadHalf, events: mpsc::Sender<WorkerEvent>) {
     let mut deframer = Deframer::default();
     let cause = loop {
-        match deframer.next::<FromWorker>() {
+        match deframer.message::<FromWorker>() {
             Ok(Some((message, payload))) => {
                 if events.send(WorkerEvent::Message(message, payload)).await.is_err() {
                     return;

@@ -26,7 +26,7 @@ impl LinkReader {
     /// The next message with its payload; `None` when the front has closed the link.
     pub(super) fn next(&mut self) -> Result<Option<(ToWorker, Bytes)>, RoleError> {
         loop {
-            if let Some((message, payload)) = self.deframer.next::<ToWorker>()? {
+            if let Some((message, payload)) = self.deframer.message::<ToWorker>()? {
                 check(&message)?;
                 return Ok(Some((message, payload)));
             }

@@ -58,7 +58,7 @@ pub fn for_each_message(mut link: UnixStream, mut each: impl FnMut(FromWorker, B
     let mut deframer = Deframer::default();
     let mut piece = vec![0; 64 << 10];
     loop {
-        while let Some((message, payload)) = deframer.next::<FromWorker>().unwrap() {
+        while let Some((message, payload)) = deframer.message::<FromWorker>().unwrap() {
             each(message, payload);
         }
         match link.read(&mut piece) {

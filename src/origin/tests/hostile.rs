@@ -137,6 +137,17 @@ fn too_many_connections_are_turned_away_until_one_ends() {
 }
 
 #[test]
+fn shutdown_waits_for_no_idle_connection() {
+    let house = house(HttpLimits { drain: 100 * PATIENCE, ..HttpLimits::default() });
+    let mut idle = house.connect();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+    idle.read_exact(&mut [0; 12]).unwrap();
+    house.stop.send(true).unwrap();
+    until_closed(&mut idle);
+    house.runtime.block_on(async { tokio::time::timeout(PATIENCE, house.serving).await }).expect("serve returns").unwrap();
+}
+
+#[test]
 fn shutdown_lets_answers_end_and_does_not_wait_for_stalled_ones() {
     let house = house(HttpLimits { drain: Duration::from_millis(500), ..HttpLimits::default() });
     let mut idle = house.connect();

@@ -54,7 +54,7 @@ impl Deframer {
     }
 
     /// The next whole message with its payload, if one has arrived. After an error the link is unusable.
-    pub fn next<M: DeserializeOwned>(&mut self) -> Result<Option<(M, Bytes)>, FrameError> {
+    pub fn message<M: DeserializeOwned>(&mut self) -> Result<Option<(M, Bytes)>, FrameError> {
         let Some(prefix) = self.held.first_chunk::<4>() else { return Ok(None) };
         let length = u32::from_le_bytes(*prefix) as usize;
         if !(2..=MAX_FRAME_BYTES).contains(&length) {
@@ -87,14 +87,14 @@ mod tests {
     fn a_frame_that_claims_gigabytes_is_refused_before_it_is_awaited() {
         let mut deframer = Deframer::default();
         deframer.buffer().put_u32_le(u32::MAX);
-        assert_eq!(deframer.next::<ToWorker>(), Err(FrameError::Length(u32::MAX as usize)));
+        assert_eq!(deframer.message::<ToWorker>(), Err(FrameError::Length(u32::MAX as usize)));
     }
 
     #[test]
     fn a_header_longer_than_its_frame_is_refused() {
         let mut deframer = Deframer::default();
         deframer.buffer().put_slice(&[3, 0, 0, 0, 9, 0, 1]);
-        assert_eq!(deframer.next::<ToWorker>(), Err(FrameError::Header { header: 9, frame: 3 }));
+        assert_eq!(deframer.message::<ToWorker>(), Err(FrameError::Header { header: 9, frame: 3 }));
     }
 
     proptest! {
@@ -108,7 +108,7 @@ mod tests {
             let mut received = Vec::new();
             for piece in stream.chunks(piece) {
                 deframer.buffer().extend_from_slice(piece);
-                while let Some(message) = deframer.next::<ToWorker>().unwrap() {
+                while let Some(message) = deframer.message::<ToWorker>().unwrap() {
                     received.push(message);
                 }
             }
@@ -119,7 +119,7 @@ mod tests {
         fn noise_never_panics(noise in prop::collection::vec(any::<u8>(), 0..300)) {
             let mut deframer = Deframer::default();
             deframer.buffer().extend_from_slice(&noise);
-            while let Ok(Some(_)) = deframer.next::<ToWorker>() {}
+            while let Ok(Some(_)) = deframer.message::<ToWorker>() {}
         }
     }
 }
