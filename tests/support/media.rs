@@ -105,7 +105,9 @@ pub fn decoded(url: &str, seconds: u32) -> (u64, Vec<String>) {
         .expect("ffmpeg runs");
     let progress = String::from_utf8_lossy(&run.stdout).into_owned();
     let pictures = progress.lines().filter_map(|line| line.strip_prefix("frame=")?.trim().parse().ok()).next_back().unwrap_or(0);
-    let is_harmless = |line: &&str| line.contains("Opening '") || line.contains("deprecated") || line.trim().is_empty();
+    // ffmpeg 5.1 reads the initialisation segment again with every segment, and says so of its own presentations too
+    let harmless = ["Opening '", "deprecated", "Found duplicated MOOV Atom", "Last message repeated"];
+    let is_harmless = |line: &&str| line.trim().is_empty() || harmless.iter().any(|text| line.contains(text));
     let mut complaints: Vec<String> =
         String::from_utf8_lossy(&run.stderr).lines().filter(|line| !is_harmless(line)).map(str::to_string).collect();
     if !run.status.success() {

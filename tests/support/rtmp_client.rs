@@ -8,10 +8,13 @@ use super::flv::Tag;
 use super::rtmp_chunks::{Message, Reader, chunked};
 use super::wait::Stopwatch;
 
+/// What tells a publisher that it is let in. The code alone is also in the answer to FCPublish, which lets nobody in.
+pub const PUBLISH_STARTED: &str = "onStatus NetStream.Publish.Start";
+
 /// How a wait for the server ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// The text occurred in a message.
+    /// The words occurred in a message.
     Text,
     /// The server closed the connection.
     Closed,
@@ -60,7 +63,7 @@ impl Client {
         client.connect("live");
         assert_eq!(client.hear("_result", Duration::from_secs(5)), Heard::Text, "connect: {:?}", client.received);
         client.publish(key);
-        assert_eq!(client.hear("NetStream.Publish.Start", Duration::from_secs(5)), Heard::Text, "publish: {:?}", client.received);
+        assert_eq!(client.hear(PUBLISH_STARTED, Duration::from_secs(5)), Heard::Text, "publish: {:?}", client.received);
         client
     }
 
@@ -126,14 +129,15 @@ impl Client {
         true
     }
 
-    /// Listens until a message holds `wanted`, the server closes, or `limit` has passed.
+    /// Listens until one message holds every word of `wanted`, the server closes, or `limit` has passed.
     pub fn hear(&mut self, wanted: &str, limit: Duration) -> Heard {
         let start = Stopwatch::start();
         let mut looked_at = 0;
         loop {
             while let Some(message) = self.received.get(looked_at) {
                 looked_at += 1;
-                if String::from_utf8_lossy(&message.body).contains(wanted) {
+                let body = String::from_utf8_lossy(&message.body);
+                if wanted.split(' ').all(|word| body.contains(word)) {
                     return Heard::Text;
                 }
             }
