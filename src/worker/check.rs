@@ -46,7 +46,7 @@ fn check_open(open: &Open) -> Result<(), RoleError> {
 }
 
 fn check_rung(rung: &Rung) -> Result<(), RoleError> {
-    let side = |pixels: u32| pixels % 2 == 0 && (16..=8192).contains(&pixels);
+    let side = |pixels: u32| pixels.is_multiple_of(2) && (16..=8192).contains(&pixels);
     demand(side(rung.width) && side(rung.height), || {
         format!("rung {} of {}x{}: sides are even and 16..=8192", rung.name, rung.width, rung.height)
     })?;

@@ -45,7 +45,7 @@ fn send_file(input: File, outbox: &Outbox) -> Result<(), Stop> {
     outbox.send(FromWorker::File { tracks: announced, duration: demuxer.duration() })?;
     let mut sending = Sending { outbox, origin };
     let ended = loop {
-        match demuxer.next() {
+        match demuxer.read() {
             Ok(Some(unit)) => {
                 let Some(index) = tracks.iter().position(|track| track.stream.index == unit.stream) else { continue };
                 let Some(track) = tracks.get_mut(index) else { continue };

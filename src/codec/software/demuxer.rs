@@ -92,7 +92,7 @@ impl Demuxer {
         // SAFETY: the context is valid; on error avformat_open_input frees it; the I/O context outlives it.
         let code = unsafe {
             (*format).pb = io.context.as_ptr();
-            (*format).flags |= ffi::AVFMT_FLAG_CUSTOM_IO as i32;
+            (*format).flags |= ffi::AVFMT_FLAG_CUSTOM_IO;
             ffi::avformat_open_input(&mut format, c"".as_ptr(), std::ptr::null(), std::ptr::null_mut())
         };
         if code < 0 {
@@ -119,7 +119,7 @@ impl Demuxer {
         let stream = self.streams().get(index)?;
         // A cover picture is no video.
         // SAFETY: streams and their parameters are valid while the file is open.
-        unsafe { ((**stream).disposition & ffi::AV_DISPOSITION_ATTACHED_PIC as i32 == 0).then(|| self.describe(index, *stream, kind)) }
+        unsafe { ((**stream).disposition & ffi::AV_DISPOSITION_ATTACHED_PIC == 0).then(|| self.describe(index, *stream, kind)) }
     }
 
     /// Leaves every stream but these unread.
@@ -150,7 +150,7 @@ impl Demuxer {
     }
 
     /// The next unit of the chosen streams; `None` at the end.
-    pub fn next(&mut self) -> Result<Option<FileUnit>, CodecError> {
+    pub fn read(&mut self) -> Result<Option<FileUnit>, CodecError> {
         self.packet.clear();
         // SAFETY: the file is open and the packet valid.
         let code = unsafe { ffi::av_read_frame(self.format.as_ptr(), self.packet.as_ptr()) };
