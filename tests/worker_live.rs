@@ -222,3 +222,27 @@ fn a_lower_bitrate_is_taken_up_without_a_restart() {
     assert!(size(&after) * 2 < size(&before), "{} {}", size(&after), size(&before));
     assert_eq!(before.configs, after.configs);
 }
+
+#[test]
+fn far_behind_all_rungs_leave_out_the_same_pictures_but_no_idr() {
+    let mut worker = Worker::codec(live());
+    // Twelve seconds at once: the first two are beyond what a worker that has just started may be behind.
+    worker.advance(START + 300);
+    let (said, status) = worker.drain();
+    assert!(status.success() && said.faults.is_empty());
+    let slots = |number: u8| -> Vec<i64> {
+        let mut slots: Vec<i64> = said.rung(number).iter().map(|packet| grid().nearest(packet.pts).0 - START).collect();
+        slots.sort_unstable();
+        slots
+    };
+    // START is ten slots after an IDR.
+    let expected: Vec<i64> = [0, 15, 40].into_iter().chain(50..300).collect();
+    assert_eq!((slots(0), slots(1)), (expected.clone(), expected));
+    for number in [0, 1] {
+        let (packets, reorder) = (said.rung(number), said.configs[usize::from(number)].reorder);
+        assert!(packets.iter().all(|packet| packet.dts - packet.pts <= reorder && (!packet.key || packet.dts == packet.pts)));
+        assert!(packets.windows(2).all(|pair| pair[0].dts + pair[0].duration == pair[1].dts && pair[1].dts > pair[0].dts));
+        assert_eq!(packets.iter().filter(|packet| packet.key).count(), 13);
+    }
+    assert_unbroken_audio(&said, 2, time(START), time(START + 300));
+}

@@ -13,7 +13,7 @@ use super::link_out::{FaultReporter, Outbox};
 use super::meters::Meter;
 
 /// Pictures that wait for a rung's encoder: enough to even out a slow picture, few enough to stay small.
-pub(super) const RUNG_QUEUE: usize = 3;
+pub(super) const RUNG_QUEUE: usize = 2;
 
 /// Work for an encode thread.
 #[derive(Debug)]
