@@ -2,7 +2,10 @@
 //!
 //! The binding is made at build time because the layout of `x264_param_t` follows the library's build number.
 
-use std::{env, fs, path::{Path, PathBuf}};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 fn main() {
     bind_x264();

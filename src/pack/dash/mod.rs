@@ -4,9 +4,9 @@
 //! timeline must have no hole: where a rendition misses a segment, a Period begins without it, and another when it is
 //! back, both marked as continuous. Otherwise Periods begin only where configuration or timeline change.
 //!
-//! A live presentation's times are civil times: availabilityStartTime is the epoch, a Period starts at the epoch time
-//! of its first segment and subtracts the same from its media by presentationTimeOffset. Both stay as they are while
-//! segments slide out at the front.
+//! A live presentation's times are civil times: availabilityStartTime is the epoch. Its first Period starts there too; a later
+//! one starts at the epoch time of its first segment and subtracts the same from its media by presentationTimeOffset. Both
+//! stay as they are while segments slide out at the front.
 
 mod period;
 
@@ -26,8 +26,7 @@ pub fn manifest(programme: &Programme) -> Option<String> {
     programme.newest()?.tree(Tree::Cmaf).find(|stream| stream.begun)?;
     let mut out = String::with_capacity(4096);
     out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    out.push_str("<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" ");
-    out.push_str("xsi:schemaLocation=\"urn:mpeg:dash:schema:mpd:2011 DASH-MPD.xsd\" ");
+    out.push_str("<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" ");
     out.push_str("profiles=\"urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019\"");
     match programme.ended {
         true => ended(&mut out, programme),
@@ -55,7 +54,7 @@ fn zero(programme: &Programme) -> MediaTime {
 }
 
 fn period_start(programme: &Programme, period: &Period) -> Ticks {
-    period.start - zero(programme)
+    period.anchor - zero(programme)
 }
 
 fn growing(out: &mut String, programme: &Programme) {

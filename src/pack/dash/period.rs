@@ -23,7 +23,7 @@ pub fn write(out: &mut String, programme: &Programme, period: &Period) {
     }
     let _ = write!(out, "  <Period id=\"p{}\" start=\"{}\"", period.id, xs_duration(period_start(programme, period)));
     if programme.ended {
-        let _ = write!(out, " duration=\"{}\"", xs_duration(period.end - period.start));
+        let _ = write!(out, " duration=\"{}\"", xs_duration(period.end - period.anchor));
     }
     out.push_str(">\n");
     let mut groups: Vec<(u32, Vec<Indexed<'_>>)> = Vec::new();
@@ -133,7 +133,7 @@ fn representation(out: &mut String, stream: &Stream, template: Option<&String>) 
 /// The segments of a rendition in this Period.
 fn template((index, stream): Indexed<'_>, span: &Span<'_>) -> String {
     let timescale = stream.timescale();
-    let offset = span.period.start.in_scale(timescale);
+    let offset = span.period.anchor.in_scale(timescale);
     let first = span.entries.first().map_or(0, |entry| entry.number);
     let header = stream.header_name(span.epoch).unwrap_or_default();
     let mut out = format!("      <SegmentTemplate timescale=\"{timescale}\" presentationTimeOffset=\"{offset}\" startNumber=\"{first}\"");
