@@ -143,10 +143,10 @@ impl Client {
         }
     }
 
-    /// Waits until the server has closed.
-    async fn closed(mut self) {
+    /// Waits until the server has closed, and tells whether it did so without a reset.
+    async fn closed(mut self) -> bool {
         let mut rest = Vec::new();
-        let _ = timeout(PATIENCE, self.socket.read_to_end(&mut rest)).await.expect("the server closes");
+        timeout(PATIENCE, self.socket.read_to_end(&mut rest)).await.expect("the server closes").is_ok()
     }
 }
 
@@ -218,6 +218,17 @@ async fn a_wrong_key_is_told_and_then_the_connection_closes() {
 }
 
 #[tokio::test]
+async fn a_refused_publisher_that_goes_on_sending_is_not_reset() {
+    let bench = Bench::open().await;
+    let (mut client, _) = Client::publishing(&bench, "live", "wrong").await;
+    for _ in 0..20 {
+        client.socket.write_all(&[0; 10_000]).await.unwrap();
+    }
+    client.socket.shutdown().await.unwrap();
+    assert!(client.closed().await);
+}
+
+#[tokio::test]
 async fn a_wrong_application_is_told_and_then_the_connection_closes() {
     let bench = Bench::open().await;
     let (client, code) = Client::publishing(&bench, "vod", "key").await;
@@ -234,11 +245,12 @@ async fn a_stalled_handshake_is_closed() {
 }
 
 #[tokio::test]
-async fn a_peer_that_pings_and_never_publishes_is_closed() {
+async fn a_peer_that_talks_without_end_and_never_publishes_is_closed() {
     let limits = RtmpLimits { publish: Duration::from_millis(100), linger: Duration::ZERO, ..Default::default() };
     let bench = Bench::with(limits).await;
     let mut client = Client::handshaken(&bench).await;
-    let flood = async { while client.send(kind::USER_CONTROL, 0, 0, &[0, 3, 0, 0, 0, 0]).await.is_ok() {} };
+    let control = [3, 0, 0, 0, 0, 0, 6, kind::USER_CONTROL, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0].repeat(4000);
+    let flood = async { while client.socket.write_all(&control).await.is_ok() {} };
     timeout(PATIENCE, flood).await.expect("the server closes");
 }
 

@@ -17,8 +17,6 @@ pub(super) struct Video {
     /// Its configuration says four bytes, which is what the pictures are brought to.
     pub(super) track: VideoTrack,
     pub(super) length_size: u8,
-    /// The sequence header as it came.
-    pub(super) header: Bytes,
 }
 
 /// The track of a video sequence header. `rate` is what the metadata claims; the configuration knows better if it says.
@@ -28,11 +26,11 @@ pub(super) fn video(codec: VideoCodec, header: Bytes, rate: Option<Rate>) -> Res
         VideoCodec::Hevc => hevc(&header)?,
         VideoCodec::Av1 | VideoCodec::Other => {
             Av1Config::parse(&header)?;
-            (header.clone(), 4)
+            (header, 4)
         }
     };
     let track = VideoTrack { codec, other: String::new(), config, width: 0, height: 0, rate };
-    Ok(Video { track: track.described_by_config(), length_size, header })
+    Ok(Video { track: track.described_by_config(), length_size })
 }
 
 fn avc(header: &Bytes) -> Result<(Bytes, u8), Error> {

@@ -120,14 +120,12 @@ impl Demuxer {
     fn on_video(&mut self, tag: VideoTag, timestamp_ms: u32, out: &mut Vec<Event>) -> Result<(), Error> {
         match tag.packet {
             video::Packet::Configuration(header) => {
-                // Some encoders repeat the header before every keyframe.
-                if self.video.as_ref().is_some_and(|video| video.track.codec == tag.codec && video.header == header) {
-                    return Ok(());
-                }
                 let video = configuration::video(tag.codec, header, self.metadata.rate)?;
-                let same = self.video.as_ref().is_some_and(|old| old.track == video.track);
+                // Some encoders repeat the header before every keyframe; metadata in between does not make it another.
+                let is_same = |old: &Video| old.track.codec == tag.codec && old.track.config == video.track.config;
+                let is_same = self.video.as_ref().is_some_and(is_same);
                 self.video = Some(video);
-                self.tracks_changed(same, out);
+                self.tracks_changed(is_same, out);
                 Ok(())
             }
             video::Packet::Picture { offset_ms, data } => {

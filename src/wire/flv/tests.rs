@@ -170,6 +170,18 @@ fn a_repeated_sequence_header_is_no_change_and_another_one_is() {
 }
 
 #[test]
+fn metadata_between_two_equal_sequence_headers_changes_nothing() {
+    let mut bench = Bench::default();
+    let header = bytes(&[&[0x90], b"av01", AV1C]);
+    bench.video(0, header.clone()).unwrap();
+    bench.audio(0, aac_header()).unwrap();
+    bench.take_shape();
+    bench.metadata(object([("framerate", 30.0.into())]));
+    bench.video(40, header).unwrap();
+    assert_eq!(bench.take_shape(), [""; 0]);
+}
+
+#[test]
 fn a_sequence_header_that_lies_costs_itself_only() {
     let mut bench = Bench::started();
     for lie in [&AVCC[..20], &[], &[9; 40], &[1, 100, 0, 40, 0xff, 0xe0, 0]] {

@@ -1,6 +1,7 @@
 use bytes::BufMut;
 use proptest::prelude::*;
 
+use super::messages::SET_DATA_FRAME;
 use super::*;
 use crate::wire::rtmp::amf0::{self, Value, encode, object};
 
@@ -205,6 +206,12 @@ fn a_full_window_is_acknowledged_with_the_bytes_received_and_the_number_wraps() 
     assert_eq!(replies[0].kind, kind::ACKNOWLEDGEMENT);
     let sent = (12 + 900 + 7) + (12 + 100);
     assert_eq!(replies[0].payload, Bytes::copy_from_slice(&(sent as u32 - 11).to_be_bytes()));
+}
+
+#[test]
+fn an_accepted_publisher_may_send_large_pictures() {
+    let event = Client::publishing().send(kind::VIDEO, 1, 0, &vec![7; 5 << 20]).unwrap();
+    assert!(matches!(event, Some(Event::Media { payload, .. }) if payload.len() == 5 << 20));
 }
 
 #[test]
