@@ -64,8 +64,6 @@ pub struct Entry {
 pub struct Period {
     /// Number of the first segment; unique over restarts, so that no player mistakes one Period for another.
     pub id: u64,
-    /// Where its first segment begins.
-    pub start: MediaTime,
     /// What Period@start names and presentationTimeOffset subtracts. The first Period of what is live lies at the epoch:
     /// GStreamer's dashdemux2 adds a first Period's start twice.
     pub anchor: MediaTime,
@@ -178,7 +176,7 @@ impl Programme {
                 let continues = newest.filter(|period| goes_on(period)).map(|period| period.id);
                 let is_first_of_live = self.periods.is_empty() && self.window != Window::Vod && self.entries.is_empty();
                 let anchor = if is_first_of_live { MediaTime(0) } else { set.start };
-                self.periods.push_back(Period { id: set.number, start: set.start, anchor, end, epoch, present, continues });
+                self.periods.push_back(Period { id: set.number, anchor, end, epoch, present, continues });
             }
         }
     }
