@@ -7,6 +7,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::app::cli::ProbeArguments;
+use crate::app::logging;
 use crate::base::Rate;
 use crate::channel::worker_process::WorkerProgram;
 use crate::placement;
@@ -27,7 +28,7 @@ pub enum ProbeError {
 
 /// Runs the command. Codecs are asked for in a child, as everywhere.
 pub fn probe(arguments: &ProbeArguments) -> Result<(), ProbeError> {
-    let program = WorkerProgram::beside_this_binary("text")?;
+    let program = WorkerProgram::beside_this_binary("text", &logging::levels("warn"))?;
     let (link, _ours): (OwnedFd, _) = UnixStream::pair().map(|(theirs, ours)| (theirs.into(), ours))?;
     let output = program.command("probe", "probe", link).stdout(Stdio::piped()).output()?;
     if !output.status.success() {

@@ -67,7 +67,7 @@ pub enum ServeError {
 pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
     let plan = plan(&arguments)?;
     logging::start(arguments.log, "info");
-    let worker = WorkerProgram::beside_this_binary(arguments.log.as_str())?;
+    let worker = WorkerProgram::beside_this_binary(arguments.log.as_str(), &logging::levels("info"))?;
     let state_error = |cause| ServeError::State { path: plan.state_dir.display().to_string(), cause };
     let sequences = SequenceStore::open(&plan.state_dir).map_err(state_error)?;
     let http = listen("HTTP", "--http", plan.http)?;

@@ -48,6 +48,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_log(arguments.log);
     forward_library_logs();
+    let channel = arguments.channel.as_deref().unwrap_or_default();
+    let _in_channel = tracing::error_span!("worker", channel).entered();
     let ended = match arguments.role {
         Role::Probe => return print_probe(),
         Role::Codec => link().and_then(codec_role),
@@ -57,7 +59,7 @@ fn main() -> ExitCode {
         // Threads that are still at work have nobody left to work for: returning from main ends them.
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {
-            tracing::error!(fault = %cause.fault(), channel = arguments.channel.as_deref().unwrap_or_default(), "{cause}");
+            tracing::error!(fault = %cause.fault(), "{cause}");
             ExitCode::FAILURE
         }
     }
@@ -94,9 +96,9 @@ fn print_probe() -> ExitCode {
 /// Logs to standard error; `HEADEND_LOG` filters (`debug`, `headend::worker=trace`).
 fn start_log(form: LogForm) {
     let filter = EnvFilter::try_from_env("HEADEND_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     match form {
         LogForm::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogForm::Json => log.json().init(),
+        LogForm::Json => log.json().flatten_event(true).init(),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -12,7 +13,7 @@ use crate::base::Ticks;
 use crate::channel::feed::{Admission, Door, FEED_QUEUE_EVENTS, FeedEvent, Offer, Refusal};
 use crate::channel::plan::{ChannelPlan, LadderPlan, SecondPublisher, StreamKey};
 use crate::channel::programme::FeedInfo;
-use crate::channel::run::{ARRIVAL_QUEUE, Arrival, House, run_channel};
+use crate::channel::run::{ARRIVAL_QUEUE, Arrival, House, Life, run_channel};
 use crate::shelf::{Shelf, Shelves};
 
 /// The only application that publishers may name.
@@ -21,6 +22,9 @@ const APPLICATION: &str = "live";
 const FEED: &str = "publisher";
 /// Rate that is assumed for a rung whose rate is not known before its source is (copy, automatic ladders), in bit/s.
 const UNKNOWN_RATE_BPS: u64 = 60_000_000;
+
+/// A wildcard's channel ends when nobody has published to it for this long.
+const LINGER: Duration = Duration::from_secs(120);
 
 /// Channels for trusted networks: any stream name that begins like this becomes a channel.
 #[derive(Clone, Debug)]
@@ -84,7 +88,8 @@ impl Directory {
         self.shelves.add(&plan.name, shelf.clone());
         let (arrivals, arriving) = mpsc::channel(ARRIVAL_QUEUE);
         let (stop, stopped) = watch::channel(false);
-        let task = self.runtime.spawn(run_channel(plan.clone(), self.house.clone(), shelf, arriving, stopped));
+        let life = Life { arrivals: arriving, stop: stopped, linger: wild.as_ref().map(|_| LINGER) };
+        let task = self.runtime.spawn(run_channel(plan.clone(), self.house.clone(), shelf, life));
         entries.insert(plan.name.clone(), Entry { plan, arrivals, publisher: None, stop, task, wild });
     }
 
@@ -94,6 +99,7 @@ impl Directory {
 
     /// The channel whose key was offered. Every key is compared, so that the time tells nothing.
     fn find(&self, entries: &mut BTreeMap<String, Entry>, stream: &str) -> Result<String, Refusal> {
+        self.reap(entries);
         let mut found = None;
         for (name, entry) in entries.iter() {
             if entry.plan.stream_key.matches(stream) {
@@ -114,6 +120,17 @@ impl Directory {
         let plan = ChannelPlan { name: stream.to_owned(), stream_key: StreamKey::new(stream), ..wildcard.template.clone() };
         self.start_in(entries, plan, Some(wildcard.prefix.clone()));
         Ok(stream.to_owned())
+    }
+
+    /// Forgets channels of wildcards that have ended.
+    fn reap(&self, entries: &mut BTreeMap<String, Entry>) {
+        entries.retain(|name, entry| {
+            let has_ended = entry.wild.is_some() && entry.task.is_finished();
+            if has_ended {
+                self.shelves.remove(name);
+            }
+            !has_ended
+        });
     }
 
     fn advice(&self, entries: &BTreeMap<String, Entry>) -> String {

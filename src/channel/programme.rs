@@ -289,7 +289,7 @@ impl Programme {
     }
 
     fn place(&mut self, unit: SourceUnit, arrival: MediaTime) {
-        let Some((feed, air)) = self.feed.as_ref().zip(self.air.as_mut()) else { return };
+        let Some((feed, air)) = self.feed.as_ref().filter(|feed| feed.spliced).zip(self.air.as_mut()) else { return };
         air.feed_unit(&unit, &feed.tracks, arrival);
         for (track, bend) in air.take_bends() {
             metrics().ingest_gaps.with_label_values(&[&*self.plan.name, &*feed.info.name, bend.label()]).inc();

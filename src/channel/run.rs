@@ -54,15 +54,22 @@ enum Machine {
     Copied(Box<CopyProgramme>),
 }
 
-/// Runs `plan` until `stop` or until `arrivals` closes.
-pub async fn run_channel(
-    plan: ChannelPlan,
-    house: House,
-    shelf: Arc<Shelf>,
-    mut arrivals: mpsc::Receiver<Arrival>,
-    mut stop: watch::Receiver<bool>,
-) {
+/// How a channel's life begins and ends.
+#[derive(Debug)]
+pub struct Life {
+    /// Publishers that were admitted.
+    pub arrivals: mpsc::Receiver<Arrival>,
+    /// Turns true when the channel is to end.
+    pub stop: watch::Receiver<bool>,
+    /// A channel of a wildcard ends by itself when it has been without a publisher for this long.
+    pub linger: Option<Duration>,
+}
+
+/// Runs `plan` to the end of its life.
+pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, life: Life) {
+    let Life { mut arrivals, mut stop, linger } = life;
     let name = plan.name.clone();
+    let mut last_feed = clock::mono();
     let mut driver = Driver::new(plan, house, shelf);
     let mut feed: Option<mpsc::Receiver<FeedEvent>> = None;
     let mut worker: Option<WorkerProcess> = None;
@@ -105,7 +112,14 @@ pub async fn run_channel(
                 }
             },
             _ = room(link), if backlog => {}
-            _ = ticks.tick() => driver.tick(),
+            _ = ticks.tick() => {
+                driver.tick();
+                last_feed = if feed.is_some() { clock::mono() } else { last_feed };
+                if linger.is_some_and(|linger| clock::mono().since(last_feed) > linger) {
+                    tracing::info!(channel = name, "nobody has published for a while: the wildcard's channel ends");
+                    break;
+                }
+            }
         }
     }
     if let Some(worker) = worker {

@@ -41,14 +41,16 @@ pub struct WorkerProgram {
     pub path: PathBuf,
     /// Log format, handed on: `text` or `json`.
     pub log: String,
+    /// Log levels, handed on as `HEADEND_LOG`.
+    pub log_levels: String,
 }
 
 impl WorkerProgram {
     /// The worker beside the running binary.
-    pub fn beside_this_binary(log: &str) -> io::Result<WorkerProgram> {
+    pub fn beside_this_binary(log: &str, log_levels: &str) -> io::Result<WorkerProgram> {
         let path = std::env::current_exe()?.with_file_name("headend-worker");
         match path.is_file() {
-            true => Ok(WorkerProgram { path, log: log.to_owned() }),
+            true => Ok(WorkerProgram { path, log: log.to_owned(), log_levels: log_levels.to_owned() }),
             false => Err(io::Error::new(
                 io::ErrorKind::NotFound,
                 format!("{} is missing: install headend-worker beside headend (cargo build builds both)", path.display()),
@@ -59,7 +61,7 @@ impl WorkerProgram {
     /// The command that runs a role with `link` as descriptor 0.
     pub fn command(&self, role: &str, channel: &str, link: OwnedFd) -> std::process::Command {
         let mut command = std::process::Command::new(&self.path);
-        command.args([role, "--channel", channel, "--log", &self.log]);
+        command.args([role, "--channel", channel, "--log", &self.log]).env("HEADEND_LOG", &self.log_levels);
         command.stdin(Stdio::from(link)).stdout(Stdio::null()).stderr(Stdio::inherit());
         command
     }

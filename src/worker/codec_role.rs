@@ -37,7 +37,7 @@ pub fn codec_role(link: UnixStream) -> Result<(), RoleError> {
         Some((other, _)) => return Err(RoleError::Protocol(format!("{} before Open", name(&other)))),
         None => return Ok(()),
     };
-    tracing::info!(channel = %open.channel, rungs = open.rungs.len(), rate = %open.grid.rate, start = open.start.0, live = open.live, "open");
+    tracing::info!(rungs = open.rungs.len(), rate = %open.grid.rate, start = open.start.0, live = open.live, "worker opened");
     let mut session = Session::new(open, outbox);
     let ended = session.run(&mut reader, &writer);
     match ended {
@@ -278,7 +278,9 @@ impl Session {
 
     fn spawn(&mut self, thread: &str, place: &str, body: impl FnOnce() -> Result<(), Stop> + Send + 'static) -> Result<(), Left> {
         let (outbox, place) = (self.outbox.clone(), place.to_owned());
-        let run = move || match body() {
+        // Log lines of every thread carry the channel of the span that the process runs in.
+        let span = tracing::Span::current();
+        let run = move || match span.in_scope(body) {
             Ok(()) | Err(Stop::Gone) => {}
             Err(Stop::Failed(cause)) => outbox.fail(&place, &cause),
         };
