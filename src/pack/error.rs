@@ -24,7 +24,7 @@ pub enum PackError {
         /// Its length.
         length: usize,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: String,
     },
     /// A segment does not have one entry per rendition.
     #[error("segment {number} has {got} renditions, the presentation has {expected}")]

@@ -8,17 +8,18 @@
 //! [`Packager`] keeps the window and says what changes; [`cmaf`] and [`ts`] write segments; [`hls`] and [`dash`] write
 //! the texts that name them.
 
+mod appearance;
 mod bandwidth;
 pub mod change;
 mod check;
 mod cmaf;
-mod codecs;
 mod dash;
 mod epoch;
 mod error;
 mod hls;
 mod linger;
 mod packager;
+mod plan;
 pub mod presentation;
 mod text;
 mod ts;

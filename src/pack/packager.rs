@@ -6,9 +6,10 @@ use bytes::Bytes;
 
 use super::bandwidth::rate;
 use super::change::{Change, Kind};
-use super::epoch::{Maker, Plan, Stream, Tree, packets};
+use super::epoch::{Maker, Stream, Tree, packets};
 use super::error::PackError;
 use super::linger::Linger;
+use super::plan::Plan;
 use super::presentation::{OutputTrack, Presentation, SegmentSet, Window};
 use super::window::{Entry, Made, Programme};
 use super::{check, cmaf, dash, hls};
@@ -165,18 +166,23 @@ impl Packager {
                 changes.push(Change::Put { path: stream.segment_path(set.number), body, kind: segment_kind(stream) });
                 made
             });
-            if let (Maker::Ts(mux), false) = (&stream.maker, self.malformed_noted) {
-                if mux.malformed() > 0 {
-                    self.malformed_noted = true;
-                    let name = stream.name();
-                    self.notes.push(format!(
-                        "rendition {name}: NAL unit lengths of a picture do not add up; what follows them is left out of MPEG-TS"
-                    ));
-                }
-            }
             all.push(made);
         }
+        self.note_malformed();
         Ok(all)
+    }
+
+    /// Notes the first rendition with a broken picture, once per configuration.
+    fn note_malformed(&mut self) {
+        let broken = |stream: &&Stream| matches!(&stream.maker, Maker::Ts(mux) if mux.malformed() > 0);
+        let Some(stream) = self.programme.newest().filter(|_| !self.malformed_noted).and_then(|epoch| epoch.streams.iter().find(broken))
+        else {
+            return;
+        };
+        let note =
+            format!("rendition {}: NAL unit lengths of a picture do not add up; what follows them is left out of MPEG-TS", stream.name());
+        self.notes.push(note);
+        self.malformed_noted = true;
     }
 
     /// Lists the segment.

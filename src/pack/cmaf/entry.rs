@@ -3,9 +3,12 @@
 //! Decoder configurations are written byte for byte as they came; only those that ISO/IEC 14496-12 wraps differently
 //! (AudioSpecificConfig in `esds`, OpusHead as `dOps`) are rewritten.
 
-use mp4_atom::{Audio, BufMut, Encode, Visual};
+use mp4_atom::{Audio, BufMut, Colr, Encode, Pasp, Visual};
 
+use crate::media::color::Color;
+use crate::media::opus::OpusConfig;
 use crate::media::{AudioCodec, AudioTrack, VideoCodec, VideoTrack};
+use crate::pack::appearance::Appearance;
 use crate::pack::presentation::OutputTrack;
 
 type Result<T> = std::result::Result<T, mp4_atom::Error>;
@@ -23,8 +26,25 @@ pub fn video(out: &mut Vec<u8>, track: &VideoTrack) -> Result<()> {
         out.encode_atom(config, |out| {
             out.extend_from_slice(&track.config);
             Ok(())
-        })
+        })?;
+        let appearance = Appearance::of(track);
+        if let Some((h_spacing, v_spacing)) = appearance.sample_aspect {
+            Pasp { h_spacing: h_spacing.into(), v_spacing: v_spacing.into() }.encode(out)?;
+        }
+        match appearance.color == Color::default() {
+            true => Ok(()),
+            false => color(appearance.color).encode(out),
+        }
     })
+}
+
+fn color(color: Color) -> Colr {
+    Colr::Nclx {
+        colour_primaries: color.primaries.into(),
+        transfer_characteristics: color.transfer.into(),
+        matrix_coefficients: color.matrix.into(),
+        full_range_flag: color.full_range,
+    }
 }
 
 /// Writes the sample entry of an audio track.
@@ -42,7 +62,7 @@ pub fn audio(out: &mut Vec<u8>, output: &OutputTrack, track: &AudioTrack) -> Res
         audio.encode(out)?;
         match opus {
             true => out.encode_atom(b"dOps", |out| {
-                out.extend_from_slice(&opus_specific(&track.config).unwrap_or_default());
+                out.extend_from_slice(&OpusConfig::parse(&track.config).map(|config| config.to_dops()).unwrap_or_default());
                 Ok(())
             }),
             false => out.encode_atom(b"esds", |out| {
@@ -52,22 +72,6 @@ pub fn audio(out: &mut Vec<u8>, output: &OutputTrack, track: &AudioTrack) -> Res
             }),
         }
     })
-}
-
-/// The body of `dOps` from an OpusHead (RFC 7845 5.1), whose numbers are little-endian and whose version is 1, where
-/// `dOps` is big-endian and version 0. `None` if it is cut short or not an OpusHead.
-pub fn opus_specific(head: &[u8]) -> Option<Vec<u8>> {
-    let body = head.strip_prefix(b"OpusHead")?;
-    let (fixed, mapping) = body.split_first_chunk::<11>()?;
-    let [version, channels, skip_low, skip_high, r0, r1, r2, r3, gain_low, gain_high, family] = *fixed;
-    if version & 0xf0 != 0 {
-        return None;
-    }
-    let mut out = vec![0, channels, skip_high, skip_low, r3, r2, r1, r0, gain_high, gain_low, family];
-    if family != 0 {
-        out.extend_from_slice(mapping.get(..2 + usize::from(channels))?);
-    }
-    Some(out)
 }
 
 /// An ES descriptor (ISO/IEC 14496-1 7.2.6.5) of MPEG-4 audio around an AudioSpecificConfig.
@@ -102,21 +106,6 @@ fn clamped(pixels: u32) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_opus_head_turns_its_bytes_round() {
-        let head = b"OpusHead\x01\x02\x38\x01\x80\xbb\x00\x00\x00\x01\x00";
-        assert_eq!(opus_specific(head).unwrap(), [0, 2, 1, 0x38, 0, 0, 0xbb, 0x80, 1, 0, 0]);
-    }
-
-    #[test]
-    fn an_opus_head_that_ends_early_is_refused() {
-        let surround = b"OpusHead\x01\x06\x38\x01\x80\xbb\x00\x00\x00\x00\x01\x04\x02\x00\x04\x01\x02\x03\x05";
-        assert_eq!(opus_specific(surround).unwrap().len(), 11 + 8);
-        for length in 0..surround.len() {
-            assert_eq!(opus_specific(&surround[..length]), None, "{length}");
-        }
-    }
 
     #[test]
     fn a_long_descriptor_says_its_length_in_two_bytes() {

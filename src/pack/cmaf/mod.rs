@@ -9,7 +9,6 @@ mod entry;
 mod fragment;
 mod header;
 
-pub use entry::opus_specific;
 pub use fragment::{Fragmenter, check_size};
 pub use header::header;
 

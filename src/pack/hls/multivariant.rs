@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use crate::base::Rate;
-use crate::media::VideoCodec;
 use crate::pack::epoch::{Stream, Tree};
 use crate::pack::window::Programme;
 
@@ -82,9 +81,7 @@ fn picture(out: &mut String, stream: &Stream) {
     if video.width > 0 && video.height > 0 {
         let _ = write!(out, ",RESOLUTION={}x{}", video.width, video.height);
     }
-    if video.codec == VideoCodec::H264 {
-        out.push_str(",VIDEO-RANGE=SDR");
-    }
+    let _ = write!(out, ",VIDEO-RANGE={}", stream.appearance.video_range());
 }
 
 fn frame_rate(stream: &Stream) -> Option<Rate> {

@@ -7,14 +7,12 @@
 //!
 //! Every time is shifted by [`OFFSET`], so that no timestamp of a file that begins at zero is negative.
 
-mod adts;
 mod elementary;
 mod mux;
 mod packed;
 mod pes;
 mod psi;
 
-pub use adts::Adts;
 pub use elementary::VideoStream;
 pub use mux::Mux;
 pub use packed::PackedAac;

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 
-use super::adts::{Adts, AdtsHeader};
 use super::elementary::VideoStream;
 use super::pes::{AUDIO_STREAM, Adaptation, Chain, PesHeader, VIDEO_STREAM, next_count, transport_packet};
 use super::psi::{AUDIO_PID, Tables, TransportPacket, VIDEO_PID};
 use super::{clock, timestamp};
 use crate::base::{MediaTime, Ticks};
 use crate::media::Packet;
+use crate::media::aac::{AacConfig, adts_header};
 use crate::pack::presentation::SegmentSet;
 use crate::pack::window::{IFrame, Made};
 
@@ -33,7 +33,7 @@ pub struct Counters {
 #[derive(Debug)]
 pub struct Mux {
     video: VideoStream,
-    audio: Option<Adts>,
+    audio: Option<AacConfig>,
     reorder: Ticks,
     tables: Tables,
     counters: Counters,
@@ -44,7 +44,7 @@ pub struct Mux {
 struct Writer<'a> {
     out: Vec<u8>,
     video: &'a VideoStream,
-    audio: Option<Adts>,
+    audio: Option<&'a AacConfig>,
     tables: &'a Tables,
     counters: &'a mut Counters,
     reorder: Ticks,
@@ -57,7 +57,7 @@ impl Mux {
     /// A stream with this video and, muxed in, this audio. Decode times are shifted back by `reorder`.
     ///
     /// `before` are the counters of the stream that it takes over from.
-    pub fn new(video: VideoStream, audio: Option<Adts>, reorder: Ticks, before: Option<Counters>) -> Mux {
+    pub fn new(video: VideoStream, audio: Option<AacConfig>, reorder: Ticks, before: Option<Counters>) -> Mux {
         let counters = before.map_or_else(Counters::default, |before| Counters { version: (before.version + 1) & 0x1f, ..before });
         let tables = Tables::new(video.stream_type(), audio.is_some(), counters.version);
         Mux { video, audio, reorder: Ticks(reorder.0.max(0)), tables, counters, malformed: 0 }
@@ -108,7 +108,7 @@ impl Mux {
         Writer {
             out,
             video: &self.video,
-            audio: self.audio,
+            audio: self.audio.as_ref(),
             tables: &self.tables,
             counters: &mut self.counters,
             reorder: self.reorder,
@@ -184,19 +184,19 @@ impl Writer<'_> {
 
     /// Writes the sound that is heard before `until`; what is left.
     fn sound_before<'p>(&mut self, mut sound: &'p [Packet], until: MediaTime) -> &'p [Packet] {
-        let Some(adts) = self.audio else { return sound };
+        let Some(config) = self.audio else { return sound };
         while let Some(first) = sound.first().filter(|first| first.pts < until) {
             let together = sound.iter().take_while(|packet| packet.pts - first.pts < SOUND_TOGETHER).count().max(1);
             let (now, later) = sound.split_at(together.min(sound.len()));
-            self.sound(&adts, now);
+            self.sound(config, now);
             sound = later;
         }
         sound
     }
 
-    fn sound(&mut self, adts: &Adts, packets: &[Packet]) {
-        let framed = |packet: &Packet| Some((adts.header(packet.data.len())?, packet.data.clone()));
-        let frames: Vec<(AdtsHeader, Bytes)> = packets.iter().filter_map(framed).collect();
+    fn sound(&mut self, config: &AacConfig, packets: &[Packet]) {
+        let framed = |packet: &Packet| Some((adts_header(config, packet.data.len())?, packet.data.clone()));
+        let frames: Vec<([u8; 7], Bytes)> = packets.iter().filter_map(framed).collect();
         let payload: usize = frames.iter().map(|(header, data)| header.len() + data.len()).sum();
         let Some(first) = packets.first().filter(|_| payload > 0) else { return };
         let time = timestamp(first.pts);

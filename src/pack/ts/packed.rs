@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{Adts, timestamp};
+use super::timestamp;
 use crate::base::{MediaTime, Ticks};
 use crate::media::Packet;
+use crate::media::aac::{AacConfig, adts_header};
 use crate::pack::window::Made;
 
 const OWNER: &[u8] = b"com.apple.streaming.transportStreamTimestamp\0";
@@ -12,13 +13,13 @@ const OWNER: &[u8] = b"com.apple.streaming.transportStreamTimestamp\0";
 /// Writes the segments of a packed AAC rendition.
 #[derive(Debug)]
 pub struct PackedAac {
-    adts: Adts,
+    config: AacConfig,
 }
 
 impl PackedAac {
-    /// With these ADTS headers.
-    pub fn new(adts: Adts) -> PackedAac {
-        PackedAac { adts }
+    /// Of this configuration.
+    pub fn new(config: AacConfig) -> PackedAac {
+        PackedAac { config }
     }
 
     /// One segment file. `packets` is not empty.
@@ -28,7 +29,7 @@ impl PackedAac {
         let start = packets.first().map_or(start, |packet| packet.pts);
         id3(&mut out, timestamp(start));
         for packet in packets {
-            if let Some(header) = self.adts.header(packet.data.len()) {
+            if let Some(header) = adts_header(&self.config, packet.data.len()) {
                 out.extend_from_slice(&header);
                 out.extend_from_slice(&packet.data);
             }
