@@ -23,9 +23,13 @@ pub struct Linger {
 }
 
 impl Linger {
-    /// A segment of this length was published; playlists list `listed` with it.
-    pub fn publish(&mut self, duration: Ticks, listed: Ticks) {
+    /// A segment of this length is being published.
+    pub fn publish(&mut self, duration: Ticks) {
         self.published += duration;
+    }
+
+    /// Playlists list this much now.
+    pub fn listed(&mut self, listed: Ticks) {
         self.longest = self.longest.max(listed);
     }
 

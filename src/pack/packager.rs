@@ -214,7 +214,7 @@ impl Packager {
             made,
             iframe_numbers,
         });
-        self.linger.publish(set.duration, programme.listed());
+        self.linger.publish(set.duration);
     }
 
     /// Takes what the window no longer holds off the lists.
@@ -232,6 +232,7 @@ impl Packager {
             self.linger.add(paths, entry.duration);
         }
         self.programme.forget();
+        self.linger.listed(self.programme.listed());
     }
 
     /// Media playlists, then multivariant playlists and the manifest.
