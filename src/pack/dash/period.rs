@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Programme, period_start};
+use super::{Programme, zero};
 use crate::base::Rate;
 use crate::media::{AudioCodec, Track, VideoCodec};
 use crate::pack::epoch::{Epoch, Stream, Tree};
@@ -21,7 +21,7 @@ pub fn write(out: &mut String, programme: &Programme, period: &Period) {
     if entries.is_empty() || streams.is_empty() {
         return;
     }
-    let _ = write!(out, "  <Period id=\"p{}\" start=\"{}\"", period.id, xs_duration(period_start(programme, period)));
+    let _ = write!(out, "  <Period id=\"p{}\" start=\"{}\"", period.id, xs_duration(period.start - zero(programme)));
     if programme.ended {
         let _ = write!(out, " duration=\"{}\"", xs_duration(period.end - period.start));
     }
