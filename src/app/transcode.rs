@@ -16,7 +16,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::app::cli::{FileFormat, TranscodeArguments};
 use crate::app::logging;
-use crate::base::{Fault, Rate, Ticks};
+use crate::base::{Fault, MediaTime, Rate, Ticks};
 use crate::channel::commit::Commit;
 use crate::channel::source;
 use crate::channel::worker_process::WorkerProgram;
@@ -28,6 +28,9 @@ use crate::wire::link::{Deframer, FileTrack, Fill, FrameError, FromWorker, Open,
 
 /// Distance of IDRs: the field's usual two seconds.
 const GOP: Ticks = Ticks::from_millis(2_000);
+
+/// A file has no clock: every rung is waited for.
+const NO_CLOCK: MediaTime = MediaTime(0);
 
 /// Why a file was not transcoded.
 #[derive(Debug, thiserror::Error)]
@@ -240,7 +243,7 @@ impl Output<'_> {
     fn packet(&mut self, packet: Packet) -> Result<(), TranscodeError> {
         let Some((commit, packager)) = self.commit.as_mut().zip(self.packager.as_mut()) else { return Ok(()) };
         commit.push(packet);
-        while let Some(committed) = commit.take() {
+        while let Some(committed) = commit.take(NO_CLOCK) {
             apply(&self.directory, packager.push(committed.set)?)?;
         }
         Ok(())
@@ -250,7 +253,7 @@ impl Output<'_> {
         let Some((commit, packager)) = self.commit.as_mut().zip(self.packager.as_mut()) else {
             return Err(worker_error("codec", "left before its encoders were open; see the log lines above"));
         };
-        while let Some(committed) = commit.take() {
+        while let Some(committed) = commit.take(NO_CLOCK) {
             apply(&self.directory, packager.push(committed.set)?)?;
         }
         if let Some(committed) = commit.finish(commit.newest_end()) {

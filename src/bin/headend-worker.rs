@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use headend::codec::software::forward_library_logs;
-use headend::worker::{RoleError, codec_role, die_with_parent, file_role, probe};
+use headend::worker::{RoleError, codec_role, die_with_parent, file_role, probe, use_small_pages};
 use tracing_subscriber::EnvFilter;
 
 /// Decodes, scales and encodes for one channel of headend, in a process of its own.
@@ -68,6 +68,7 @@ fn main() -> ExitCode {
 /// Descriptor 0 as the link.
 fn link() -> Result<UnixStream, RoleError> {
     die_with_parent();
+    use_small_pages();
     let link = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
     match link.peer_addr() {
         Ok(_) => Ok(link),

@@ -303,7 +303,7 @@ impl OnAir {
     }
 
     fn list(&mut self) -> Result<Outcome, PackError> {
-        let Some((packager, committed)) = self.packager.as_mut().and_then(|packager| Some((packager, self.commit.take()?))) else {
+        let Some((packager, committed)) = self.packager.as_mut().and_then(|packager| Some((packager, self.commit.take(self.now)?))) else {
             return Ok(Outcome::Nothing);
         };
         let Committed { set, missing } = committed;

@@ -41,6 +41,8 @@ pub struct Commit {
     /// Audio that begins before this is published already.
     audio_floor: MediaTime,
     discontinuity: bool,
+    /// When the first rung had the whole open segment.
+    first_had_it: Option<MediaTime>,
 }
 
 impl Commit {
@@ -57,6 +59,7 @@ impl Commit {
             number_base: first_number as i64 - open,
             audio_floor: grid.start(first) - half_frame,
             discontinuity: false,
+            first_had_it: None,
         }
     }
 
@@ -88,6 +91,7 @@ impl Commit {
     /// Forgets what is not published; a replacement worker makes it again.
     pub fn restart(&mut self) {
         self.lines.iter_mut().for_each(|line| line.packets.clear());
+        self.first_had_it = None;
     }
 
     /// The next segment follows a change of configuration.
@@ -107,13 +111,18 @@ impl Commit {
         line.packets.push_back(packet);
     }
 
-    /// The open segment, if every rung has it or the ones that lack it are a segment late.
-    pub fn take(&mut self) -> Option<Committed> {
+    /// The open segment, if every rung has it, or if the ones that lack it are a segment later than the first one that had it.
+    ///
+    /// `now` is the programme's clock. How far rungs are apart in media time says nothing: a worker that catches up makes
+    /// seconds of a small rung while it makes one picture of a large one.
+    pub fn take(&mut self, now: MediaTime) -> Option<Committed> {
         let end = self.grid.start(self.grid.segment_start(self.open + 1));
-        let after_next = self.grid.start(self.grid.segment_start(self.open + 2));
         let missing: Vec<usize> = (0..self.lines.len()).filter(|rung| !self.reaches(*rung, end)).collect();
-        let someone_is_a_segment_ahead = (0..self.videos).any(|rung| self.reaches(rung, after_next));
-        if missing.len() == self.lines.len() || !(missing.is_empty() || someone_is_a_segment_ahead) {
+        if missing.len() == self.lines.len() {
+            return None;
+        }
+        let first_had_it = *self.first_had_it.get_or_insert(now);
+        if !missing.is_empty() && now - first_had_it <= self.grid.segment_duration() {
             return None;
         }
         Some(self.close(end, missing))
@@ -144,6 +153,7 @@ impl Commit {
             packets: packets.collect(),
         };
         self.open += 1;
+        self.first_had_it = None;
         self.audio_floor = self.audio_floor.max(end);
         Committed { set, missing }
     }
@@ -181,10 +191,10 @@ mod tests {
         (1875..2063).for_each(|frame| commit.push(audio(frame)));
         for slot in 1000..1100 {
             commit.push(video(0, slot));
-            assert!(commit.take().is_none());
+            assert!(commit.take(MediaTime(0)).is_none());
             commit.push(video(1, slot));
         }
-        let committed = commit.take().expect("closed with the last packet");
+        let committed = commit.take(MediaTime(0)).expect("closed with the last packet");
         assert_eq!((committed.set.number, committed.set.duration.as_millis()), (77, 4000));
         assert_eq!(committed.set.packets.iter().map(|run| run.as_ref().map_or(0, Vec::len)).collect::<Vec<_>>(), [100, 100, 188]);
         assert_eq!(commit.resume_slot(), Slot(1100));
@@ -201,20 +211,31 @@ mod tests {
             commit.push(video(1, slot));
         }
         (1875..2063).for_each(|frame| commit.push(audio(frame)));
-        let set = commit.take().expect("closed").set;
+        let set = commit.take(MediaTime(0)).expect("closed").set;
         assert_eq!((set.number, set.packets[0].as_ref().map(Vec::len), set.discontinuity), (77, Some(100), false));
     }
 
     #[test]
     fn a_rung_that_is_a_segment_late_is_left_out() {
         let mut commit = two_rungs();
-        (1875..2251).for_each(|frame| commit.push(audio(frame)));
-        (1000..1199).for_each(|slot| commit.push(video(0, slot)));
-        assert!(commit.take().is_none());
-        commit.push(video(0, 1199));
-        let committed = commit.take().expect("goes on without the late rung");
+        let first = grid().start(Slot(1000));
+        (1875..2063).for_each(|frame| commit.push(audio(frame)));
+        (1000..1100).for_each(|slot| commit.push(video(0, slot)));
+        assert!(commit.take(first).is_none());
+        assert!(commit.take(first + Ticks::from_millis(4_000)).is_none());
+        let committed = commit.take(first + Ticks::from_millis(4_040)).expect("goes on without the late rung");
         assert_eq!(committed.missing, [1]);
         assert!(committed.set.packets[1].is_none() && committed.set.packets[0].is_some());
+    }
+
+    #[test]
+    fn a_small_rung_that_runs_ahead_while_the_worker_catches_up_costs_the_others_nothing() {
+        let mut commit = two_rungs();
+        (1000..1500).for_each(|slot| commit.push(video(1, slot)));
+        assert!(commit.take(MediaTime(0)).is_none());
+        (1000..1100).for_each(|slot| commit.push(video(0, slot)));
+        (1875..2063).for_each(|frame| commit.push(audio(frame)));
+        assert!(commit.take(MediaTime(0)).expect("every rung has it").missing.is_empty());
     }
 
     #[test]
@@ -225,7 +246,7 @@ mod tests {
             commit.push(video(1, slot));
         }
         (1875..2063).for_each(|frame| commit.push(audio(frame)));
-        commit.take().expect("closed");
+        commit.take(MediaTime(0)).expect("closed");
         commit.push(video(0, 1099));
         commit.push(audio(2000));
         assert!(commit.lines.iter().take(1).all(|line| line.packets.is_empty()));

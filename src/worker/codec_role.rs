@@ -18,7 +18,7 @@ use super::error::{RoleError, Stop};
 use super::link_in::LinkReader;
 use super::link_out::{LinkWriter, Outbox};
 use super::meters::{Meter, StageMeters};
-use super::rung::{RUNG_QUEUE, RungThread};
+use super::rung::{RungThread, rung_queue};
 use super::video::{VideoMeters, VideoThread, VideoWork};
 
 /// Coded units that may wait in a live worker: seconds, so that lag shows as lag and not as a link that is not read.
@@ -237,7 +237,7 @@ impl Session {
         let color = Color::assumed(open.rungs.first().map_or(0, |rung| rung.height));
         let (mut rungs, mut meters, mut depths) = (Vec::new(), Vec::new(), Vec::new());
         for (number, rung) in open.rungs.iter().enumerate() {
-            let (work, receiver) = queue("encode", RUNG_QUEUE);
+            let (work, receiver) = queue("encode", rung_queue(open.live));
             let (opened, answer) = queue("opened", 1);
             let (retune, meter) = (Arc::<AtomicU32>::default(), Arc::<Meter>::default());
             depths.push(work.depth());

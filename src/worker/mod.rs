@@ -36,5 +36,5 @@ mod video;
 pub use codec_role::codec_role;
 pub use error::RoleError;
 pub use file_role::file_role;
-pub use orphan::die_with_parent;
+pub use orphan::{die_with_parent, use_small_pages};
 pub use probe::probe;

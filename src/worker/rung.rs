@@ -13,7 +13,14 @@ use super::link_out::{FaultReporter, Outbox};
 use super::meters::Meter;
 
 /// Pictures that wait for a rung's encoder: enough to even out a slow picture, few enough to stay small.
-pub(super) const RUNG_QUEUE: usize = 2;
+const LIVE_QUEUE: usize = 2;
+/// A file waits for its slowest rung in any case; every waiting picture of 1080p is 3 MB.
+const FILE_QUEUE: usize = 1;
+
+/// Capacity of a rung's queue.
+pub(super) fn rung_queue(live: bool) -> usize {
+    if live { LIVE_QUEUE } else { FILE_QUEUE }
+}
 
 /// Work for an encode thread.
 #[derive(Debug)]

@@ -48,6 +48,12 @@ impl Channel {
         self.value("formats", "[\"cmaf\", \"ts\"]")
     }
 
+    /// Takes a key away.
+    pub fn without(mut self, key: &'static str) -> Channel {
+        self.keys.retain(|(name, _)| *name != key);
+        self
+    }
+
     /// Sets a key to a string.
     pub fn text(self, key: &'static str, value: &str) -> Channel {
         self.value(key, &format!("\"{value}\""))

@@ -17,6 +17,9 @@ pub(super) enum Cause {
     /// The peer closed without unpublishing, or before it published.
     #[error("the peer closed the connection")]
     Gone,
+    /// The peer began the handshake and went.
+    #[error("the peer closed the connection in the middle of the handshake")]
+    CutOff,
     /// The network failed.
     #[error("the connection broke: {0}")]
     Broken(#[from] io::Error),
@@ -59,6 +62,7 @@ impl Cause {
     pub(super) fn refusal_label(&self) -> Option<&'static str> {
         match self {
             Cause::Ended | Cause::Gone | Cause::TakenOver | Cause::Shutdown => None,
+            Cause::CutOff => Some("handshake"),
             Cause::Broken(_) => Some("broken"),
             Cause::Protocol(error) => Some(error.label()),
             Cause::Media(_) => Some("media"),
@@ -84,7 +88,7 @@ impl Cause {
 
     /// Whether the peer is still there to be told.
     pub(super) fn peer_listens(&self) -> bool {
-        !matches!(self, Cause::Ended | Cause::Gone | Cause::Broken(_) | Cause::Blocked(_))
+        !matches!(self, Cause::Ended | Cause::Gone | Cause::CutOff | Cause::Broken(_) | Cause::Blocked(_))
     }
 
     /// What an accepted publisher is told.

@@ -41,6 +41,8 @@ pub(super) struct Connection {
     channel: Option<String>,
     /// When the wait for the current stage began; with a publisher, when its last unit came.
     since: Mono,
+    /// Whether the peer has sent anything: a health check connects and says nothing.
+    heard: bool,
 }
 
 /// An admitted publisher.
@@ -62,7 +64,7 @@ impl Connection {
         shutdown: watch::Receiver<bool>,
     ) -> Connection {
         let session = Session::new(limits.session);
-        Connection { socket, peer, door, limits, shutdown, session, publisher: None, channel: None, since: clock::mono() }
+        Connection { socket, peer, door, limits, shutdown, session, publisher: None, channel: None, since: clock::mono(), heard: false }
     }
 
     /// The channel that it published to, or a dash.
@@ -117,7 +119,7 @@ impl Connection {
             // A peer that always has bytes ready would otherwise never be late.
             return Err(late);
         }
-        let Connection { socket, shutdown, publisher, session, .. } = self;
+        let Connection { socket, shutdown, publisher, session, heard, .. } = self;
         tokio::select! {
             biased;
             () = stopped(shutdown) => Err(Cause::Shutdown),
@@ -126,8 +128,12 @@ impl Connection {
                 Err(_) => Err(late),
                 Ok(Err(cause)) => Err(cause.into()),
                 Ok(Ok(0)) if session.stage() == Stage::Connected && self.channel.is_some() => Err(Cause::Ended),
+                Ok(Ok(0)) if session.stage() == Stage::Handshake && *heard => Err(Cause::CutOff),
                 Ok(Ok(0)) => Err(Cause::Gone),
-                Ok(Ok(length)) => Ok(length),
+                Ok(Ok(length)) => {
+                    *heard = true;
+                    Ok(length)
+                }
             },
         }
     }

@@ -64,15 +64,17 @@ impl Deframer {
             self.held.reserve(4 + length - self.held.len());
             return Ok(None);
         }
-        self.held.advance(4);
-        let mut frame = self.held.split_to(length).freeze();
-        let header_length = usize::from(frame.get_u16_le());
-        if header_length > frame.len() {
+        let frame = self.held.get(4..4 + length).unwrap_or_default();
+        let Some((prefix, rest)) = frame.split_first_chunk::<2>() else { return Err(FrameError::Length(length)) };
+        let header_length = usize::from(u16::from_le_bytes(*prefix));
+        let Some((header, payload)) = rest.split_at_checked(header_length) else {
             return Err(FrameError::Header { header: header_length, frame: length });
-        }
-        let header = frame.split_to(header_length);
-        let message = postcard::from_bytes(&header).map_err(|cause| FrameError::Message(cause.to_string()))?;
-        Ok(Some((message, frame)))
+        };
+        let message = postcard::from_bytes(header).map_err(|cause| FrameError::Message(cause.to_string()))?;
+        // A slice would keep the whole read buffer alive for as long as one small packet waits for its segment.
+        let payload = Bytes::copy_from_slice(payload);
+        self.held.advance(4 + length);
+        Ok(Some((message, payload)))
     }
 }
 
