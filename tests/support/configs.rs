@@ -48,6 +48,12 @@ impl Channel {
         self.value("formats", "[\"cmaf\", \"ts\"]")
     }
 
+    /// Leaves a key to its default.
+    pub fn without(mut self, key: &str) -> Channel {
+        self.keys.retain(|(name, _)| *name != key);
+        self
+    }
+
     /// Sets a key to a string.
     pub fn text(self, key: &'static str, value: &str) -> Channel {
         self.value(key, &format!("\"{value}\""))
