@@ -256,7 +256,11 @@ impl Output<'_> {
         if let Some(committed) = commit.finish(commit.newest_end()) {
             apply(&self.directory, packager.push(committed.set)?)?;
         }
-        apply(&self.directory, packager.finish()?)
+        let changes = packager.finish()?;
+        for note in packager.notes() {
+            tracing::warn!("{note}");
+        }
+        apply(&self.directory, changes)
     }
 }
 

@@ -278,7 +278,15 @@ impl OnAir {
             }
         }
         self.configs = configs;
+        self.log_notes();
         Ok(())
+    }
+
+    /// Renditions that a format cannot hold are left out of it, and this says so.
+    fn log_notes(&mut self) {
+        for note in self.packager.as_mut().map(Packager::notes).unwrap_or_default() {
+            tracing::warn!(channel = self.channel, note, "packaging");
+        }
     }
 
     fn output_tracks(&self, configs: &[RungConfig]) -> Vec<OutputTrack> {
@@ -311,6 +319,7 @@ impl OnAir {
         }
         let sequence = Sequence { number: set.number, end: set.start + set.duration };
         let changes = packager.push(set)?;
+        self.log_notes();
         metrics().segments.with_label_values(&[&*self.channel]).inc();
         self.newest = Some((sequence.number, sequence.end));
         self.replay.trim(sequence.end);

@@ -219,6 +219,9 @@ impl CopyProgramme {
             packets: cut.packets,
         };
         let changes = packager.push(set)?;
+        for note in packager.notes() {
+            tracing::warn!(channel = self.plan.name, note, "packaging");
+        }
         metrics().segments.with_label_values(&[&*self.plan.name]).inc();
         let sequence = Sequence { number, end };
         self.newest = Some(sequence);

@@ -64,9 +64,8 @@ pub struct Entry {
 pub struct Period {
     /// Number of the first segment; unique over restarts, so that no player mistakes one Period for another.
     pub id: u64,
-    /// What Period@start names and presentationTimeOffset subtracts. The first Period of what is live lies at the epoch:
-    /// GStreamer's dashdemux2 adds a first Period's start twice.
-    pub anchor: MediaTime,
+    /// Where it begins.
+    pub start: MediaTime,
     /// Where it ends so far.
     pub end: MediaTime,
     /// The configuration.
@@ -174,9 +173,7 @@ impl Programme {
             Some(period) if goes_on(period) && period.present == present => period.end = end,
             newest => {
                 let continues = newest.filter(|period| goes_on(period)).map(|period| period.id);
-                let is_first_of_live = self.periods.is_empty() && self.window != Window::Vod && self.entries.is_empty();
-                let anchor = if is_first_of_live { MediaTime(0) } else { set.start };
-                self.periods.push_back(Period { id: set.number, anchor, end, epoch, present, continues });
+                self.periods.push_back(Period { id: set.number, start: set.start, end, epoch, present, continues });
             }
         }
     }

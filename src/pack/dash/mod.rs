@@ -4,9 +4,9 @@
 //! timeline must have no hole: where a rendition misses a segment, a Period begins without it, and another when it is
 //! back, both marked as continuous. Otherwise Periods begin only where configuration or timeline change.
 //!
-//! A live presentation's times are civil times: availabilityStartTime is the epoch. Its first Period starts there too; a later
-//! one starts at the epoch time of its first segment and subtracts the same from its media by presentationTimeOffset. Both
-//! stay as they are while segments slide out at the front.
+//! A live presentation's times are civil times: availabilityStartTime is the epoch, a Period starts at the epoch time
+//! of its first segment and subtracts the same from its media by presentationTimeOffset, so that media times are
+//! presentation times. Both stay as they are while segments slide out at the front.
 
 mod period;
 
@@ -15,7 +15,7 @@ use std::fmt::Write;
 use super::epoch::Tree;
 use super::presentation::Window;
 use super::text::{date_time, xs_duration};
-use super::window::{Period, Programme};
+use super::window::Programme;
 use crate::base::{MediaTime, Ticks};
 
 /// Where players ask for the time; an address of the origin itself.
@@ -26,6 +26,7 @@ pub fn manifest(programme: &Programme) -> Option<String> {
     programme.newest()?.tree(Tree::Cmaf).find(|stream| stream.begun)?;
     let mut out = String::with_capacity(4096);
     out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    // GStreamer 1.22 takes a manifest for DASH only if this tag ends within 512 bytes; so there is no schemaLocation.
     out.push_str("<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" ");
     out.push_str("profiles=\"urn:mpeg:dash:profile:isoff-live:2011,urn:mpeg:dash:profile:cmaf:2019\"");
     match programme.ended {
@@ -53,24 +54,19 @@ fn zero(programme: &Programme) -> MediaTime {
     }
 }
 
-fn period_start(programme: &Programme, period: &Period) -> Ticks {
-    period.anchor - zero(programme)
-}
-
 fn growing(out: &mut String, programme: &Programme) {
     // No clock is read here: a live segment is published as its last picture passes.
     let published = programme.periods.back().map_or(MediaTime(0), |period| period.end);
     let update = Ticks((programme.segment.0 / 2).max(Ticks::from_millis(500).0));
     let delay = Ticks(programme.segment.0.saturating_mul(3));
-    let _ = write!(out, "\n  type=\"dynamic\" availabilityStartTime=\"1970-01-01T00:00:00Z\" publishTime=\"{}\"", date_time(published));
+    let _ = write!(out, " type=\"dynamic\" availabilityStartTime=\"1970-01-01T00:00:00Z\" publishTime=\"{}\"", date_time(published));
     let _ = write!(out, " minimumUpdatePeriod=\"{}\" suggestedPresentationDelay=\"{}\"", xs_duration(update), xs_duration(delay));
     if let Window::Live(_) = programme.window {
         let _ = write!(out, " timeShiftBufferDepth=\"{}\"", xs_duration(programme.depth()));
     }
-    out.push_str("\n ");
 }
 
 fn ended(out: &mut String, programme: &Programme) {
     let end = programme.periods.back().map_or(MediaTime(0), |period| period.end);
-    let _ = write!(out, "\n  type=\"static\" mediaPresentationDuration=\"{}\"\n ", xs_duration(end - zero(programme)));
+    let _ = write!(out, " type=\"static\" mediaPresentationDuration=\"{}\"", xs_duration(end - zero(programme)));
 }

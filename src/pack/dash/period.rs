@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Programme, period_start};
+use super::{Programme, zero};
 use crate::base::Rate;
 use crate::media::{AudioCodec, Track, VideoCodec};
 use crate::pack::epoch::{Epoch, Stream, Tree};
@@ -21,9 +21,9 @@ pub fn write(out: &mut String, programme: &Programme, period: &Period) {
     if entries.is_empty() || streams.is_empty() {
         return;
     }
-    let _ = write!(out, "  <Period id=\"p{}\" start=\"{}\"", period.id, xs_duration(period_start(programme, period)));
+    let _ = write!(out, "  <Period id=\"p{}\" start=\"{}\"", period.id, xs_duration(period.start - zero(programme)));
     if programme.ended {
-        let _ = write!(out, " duration=\"{}\"", xs_duration(period.end - period.anchor));
+        let _ = write!(out, " duration=\"{}\"", xs_duration(period.end - period.start));
     }
     out.push_str(">\n");
     let mut groups: Vec<(u32, Vec<Indexed<'_>>)> = Vec::new();
@@ -133,7 +133,7 @@ fn representation(out: &mut String, stream: &Stream, template: Option<&String>) 
 /// The segments of a rendition in this Period.
 fn template((index, stream): Indexed<'_>, span: &Span<'_>) -> String {
     let timescale = stream.timescale();
-    let offset = span.period.anchor.in_scale(timescale);
+    let offset = span.period.start.in_scale(timescale);
     let first = span.entries.first().map_or(0, |entry| entry.number);
     let header = stream.header_name(span.epoch).unwrap_or_default();
     let mut out = format!("      <SegmentTemplate timescale=\"{timescale}\" presentationTimeOffset=\"{offset}\" startNumber=\"{first}\"");
