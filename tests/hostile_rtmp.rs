@@ -102,6 +102,8 @@ fn no_publisher_harms_the_appliance_or_the_neighbour() {
 fn handshake_cut_off(appliance: &Appliance) {
     let mut client = Client::dial(appliance.rtmp);
     client.send(&[3; 700]);
+    client.finish();
+    assert!(client.is_closed_within(seconds(10)));
 }
 
 fn handshake_trickles(appliance: &Appliance) {

@@ -48,8 +48,8 @@ impl Channel {
         self.value("formats", "[\"cmaf\", \"ts\"]")
     }
 
-    /// Takes a key away.
-    pub fn without(mut self, key: &'static str) -> Channel {
+    /// Leaves a key to its default.
+    pub fn without(mut self, key: &str) -> Channel {
         self.keys.retain(|(name, _)| *name != key);
         self
     }

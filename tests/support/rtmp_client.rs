@@ -74,6 +74,11 @@ impl Client {
         sent
     }
 
+    /// Says that nothing more comes, and goes on listening: the end in good order of a stream that is cut off.
+    pub fn finish(&mut self) {
+        let _ = self.socket.shutdown(std::net::Shutdown::Write);
+    }
+
     /// Sends a message in chunks.
     pub fn message(&mut self, chunk_stream: u32, kind: u8, stream: u32, time_ms: u32, body: &[u8]) -> bool {
         let message = Message { chunk_stream, kind, stream, time_ms, body: body.to_vec() };

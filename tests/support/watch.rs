@@ -191,7 +191,10 @@ impl Rendition {
         if playlist.i_frames_only {
             return Ok(());
         }
-        for segment in playlist.segments.iter().filter(|segment| !segment.gap) {
+        if let Some(gap) = playlist.segments.iter().find(|segment| segment.gap) {
+            return Err(format!("segment {} is listed as a gap", gap.number));
+        }
+        for segment in &playlist.segments {
             if !self.segments.contains_key(&segment.number) {
                 let seen = self.fetch_segment(server, path, segment)?;
                 self.check_follows(segment.number, &seen)?;
