@@ -15,7 +15,7 @@ SOAK_MINUTES ?= 60
 
 BUILD_PACKAGES := build-essential pkg-config clang libclang-dev libx264-dev \
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev
-TEST_PACKAGES := binutils ffmpeg chromium mpv vlc-bin vlc-plugin-base vlc-plugin-video-output \
+TEST_PACKAGES := binutils python3-venv ffmpeg chromium mpv vlc-bin vlc-plugin-base vlc-plugin-video-output \
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
   gstreamer1.0-libav prometheus libxml2-utils obs-studio xvfb xauth python3
 BENCH_PACKAGES := ffmpeg nginx libnginx-mod-rtmp wrk python3 python3-venv
@@ -42,7 +42,7 @@ ui/node_modules/.package-lock.json: ui/package-lock.json
 	  || echo "npm could not fetch the page's player: the page will be built without it (make deps tries again)" >&2
 	@[ ! -e $@ ] || touch $@
 
-test-deps: deps $(PLAYERS) ## install what the tests need
+test-deps: deps $(PLAYERS) $(VMAF) ## install what the tests need
 	@.ci/apt-install "the tests" $(TEST_PACKAGES)
 
 $(PLAYERS): tests/players/package.json
@@ -55,7 +55,7 @@ $(PLAYERS): tests/players/package.json
 bench-deps: deps $(VMAF) ## install what the benches compare with
 	@.ci/apt-install "the benches" $(BENCH_PACKAGES)
 
-# An ffmpeg with libvmaf and its models; the benches go on without VMAF where it cannot be had.
+# An ffmpeg that speaks enhanced RTMP and has libvmaf with its models; the benches go on without VMAF where it cannot be had.
 $(VMAF):
 	@mkdir -p .qa && python3 -m venv .qa/venv && .qa/venv/bin/pip install -q --disable-pip-version-check imageio-ffmpeg </dev/null && touch $@ \
 	  || echo "imageio-ffmpeg could not be installed: no VMAF in the tables" >&2

@@ -17,7 +17,7 @@ fn publishing_to_a_new_name_opens_a_channel_of_the_wildcard() {
     assert_eq!(appliance.get("/live/stage-2/master.m3u8").status, 404);
     let _publisher = Publisher::start(&media::PLAIN.flv(), &appliance.publish_url("stage-2"));
     appliance.wait_on_air("stage-2", seconds(15));
-    assert_eq!(appliance.channel_state("stage-2"), "live");
+    appliance.wait_for_state("stage-2", "live", seconds(2));
     let mut one_too_many = Publisher::start(&media::PLAIN.flv(), &appliance.publish_url("stage-3"));
     appliance.wait_for_log(&["no room for another channel"], seconds(10));
     assert!(one_too_many.wait(seconds(10)).is_some());

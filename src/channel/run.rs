@@ -23,7 +23,7 @@ use crate::shelf::Shelf;
 /// Publishers that wait to be taken up by their channel.
 pub const ARRIVAL_QUEUE: usize = 4;
 const TICK: Duration = Duration::from_millis(40);
-const STATUS_EVERY: Duration = Duration::from_millis(500);
+const STATUS_EVERY: Duration = Duration::from_millis(200);
 
 /// An admitted publisher on its way to the channel.
 #[derive(Debug)]
