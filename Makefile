@@ -57,6 +57,7 @@ bench-deps: deps $(VMAF) ## install what the benches compare with
 
 # An ffmpeg that speaks enhanced RTMP and has libvmaf with its models; the benches go on without VMAF where it cannot be had.
 $(VMAF):
+	@.ci/apt-install "the newer ffmpeg" python3 python3-venv
 	@mkdir -p .qa && python3 -m venv .qa/venv && .qa/venv/bin/pip install -q --disable-pip-version-check imageio-ffmpeg </dev/null && touch $@ \
 	  || echo "imageio-ffmpeg could not be installed: no VMAF in the tables" >&2
 

@@ -25,7 +25,7 @@ def main():
     for name, ladder in (("copy", "copy"), ("360p", "test")):
         first, listing = [], []
         for _ in range(options.rounds):
-            config = f'[[channel]]\nname = "c"\nladder = "{ladder}"\nformats = ["cmaf"]\ngop = "2s"\nsegment = "2s"\n' + LADDER
+            config = f'[[channel]]\nname = "c"\nladder = "{ladder}"\nformats = ["cmaf"]\nsegment = "2s"\n' + ("" if ladder == "copy" else 'gop = "2s"\n' + LADDER)
             with Serving(config, "latency") as serving:
                 first.append(to_first_segment(serving))
                 listing.append(mean_listing_s(serving))

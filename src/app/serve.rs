@@ -73,7 +73,7 @@ pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
     let http = listen("HTTP", "--http", plan.http)?;
     let rtmp = plan.rtmp.map(|address| listen("RTMP", "--rtmp", address)).transpose()?;
     let cores = placement::linux::inventory().cores_allowed;
-    let house = House { worker, board: Board::default(), sequences, cores };
+    let house = House { worker, board: Board::default(), sequences, cores, names_peers: plan.http.ip().is_loopback() };
     let (ingest, edge) = (runtime("ingest", cores)?, runtime("edge", cores)?);
     print!("{}", banner::banner(&plan));
     ingest.block_on(run(&plan, house, http, rtmp, &edge))?;

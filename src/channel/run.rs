@@ -45,6 +45,8 @@ pub struct House {
     pub sequences: SequenceStore,
     /// Cores that this machine lends.
     pub cores: usize,
+    /// Whether statuses name publishers' addresses: only where nobody but this machine can read them.
+    pub names_peers: bool,
 }
 
 /// Either kind of channel behind one face.
@@ -241,7 +243,8 @@ impl Driver {
     }
 
     fn post(&mut self, now: Mono) {
-        let status = self.machine.status(now);
+        let mut status = self.machine.status(now);
+        status.peer = status.peer.filter(|_| self.house.names_peers);
         if self.posted.as_ref() == Some(&status) {
             return;
         }

@@ -1,6 +1,7 @@
 //! Child processes that never outlive their test, and what /proc says about processes.
 
 use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -12,6 +13,8 @@ pub struct Process {
     child: Child,
     log: PathBuf,
     name: String,
+    /// It leads a process group: what it started ends with it.
+    leads: bool,
 }
 
 impl Process {
@@ -22,7 +25,14 @@ impl Process {
         let err = out.try_clone().expect("a descriptor for the log");
         let child = command.stdin(Stdio::null()).stdout(out).stderr(err).spawn();
         let child = child.unwrap_or_else(|cause| panic!("{name} does not start: {cause}"));
-        Process { child, log: log.to_path_buf(), name }
+        Process { child, log: log.to_path_buf(), name, leads: false }
+    }
+
+    /// Starts `command` as the leader of a process group, which ends with it: scripts that start programs of their own.
+    pub fn start_group(command: &mut Command, log: &Path) -> Process {
+        let mut process = Process::start(command.process_group(0), log);
+        process.leads = true;
+        process
     }
 
     /// Its process id.
@@ -47,13 +57,22 @@ impl Process {
 
     /// Asks it to end (SIGTERM), and makes it end after three seconds.
     pub fn stop(&mut self) {
-        if self.ended().is_some() {
-            return;
+        if self.ended().is_none() {
+            self.signal("TERM");
+            if self.wait(wait::seconds(3)).is_none() {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+            }
         }
-        signal(self.id(), "TERM");
-        if self.wait(wait::seconds(3)).is_none() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+        if self.leads {
+            self.signal("KILL");
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        match self.leads {
+            true => send(name, &format!("-{}", self.id())),
+            false => signal(self.id(), name),
         }
     }
 }
@@ -72,7 +91,11 @@ impl Drop for Process {
 
 /// Sends a signal by name to one process.
 pub fn signal(id: u32, name: &str) {
-    let sent = Command::new("kill").args(["-s", name, &id.to_string()]).stderr(Stdio::null()).status();
+    send(name, &id.to_string());
+}
+
+fn send(name: &str, target: &str) {
+    let sent = Command::new("kill").args(["-s", name, "--", target]).stderr(Stdio::null()).status();
     assert!(sent.is_ok(), "kill cannot be run");
 }
 

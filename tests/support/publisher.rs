@@ -30,7 +30,7 @@ impl Publisher {
         std::fs::create_dir_all(scratch()).expect("target/media can be made");
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let log = scratch().join(format!("publisher-{}-{number}.log", std::process::id()));
-        Publisher { process: Process::start(Command::new(program).args(arguments), &log) }
+        Publisher { process: Process::start_group(Command::new(program).args(arguments), &log) }
     }
 
     /// Whether it still publishes.
