@@ -54,6 +54,17 @@ pub fn probe(arguments: &ProbeArguments) -> Result<(), ProbeError> {
     Ok(())
 }
 
+/// A list of more items than this is abridged in the table; `--json` has all.
+const LONGEST_LIST: usize = 12;
+/// What people look for in a long list.
+const SOUGHT: [&str; 10] = ["h264", "hevc", "av1", "mpeg2video", "aac", "opus", "mp3", "mp2", "ac3", "eac3"];
+
+fn abridged(all: &[String]) -> Vec<String> {
+    let mut items: Vec<String> = all.iter().filter(|item| SOUGHT.contains(&item.as_str())).cloned().collect();
+    items.push(format!("and {} more (--json lists them)", all.len() - items.len()));
+    items
+}
+
 fn table(report: &Value) -> String {
     let mut text = String::new();
     rows(&mut text, "", report);
@@ -70,7 +81,8 @@ fn rows(text: &mut String, prefix: &str, value: &Value) {
             }
         }
         Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect();
+            let all: Vec<String> = items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect();
+            let items = if all.len() > LONGEST_LIST { abridged(&all) } else { all };
             text.push_str(&format!("{prefix:<36} {}\n", if items.is_empty() { "none".to_owned() } else { items.join(", ") }));
         }
         Value::String(value) => text.push_str(&format!("{prefix:<36} {value}\n")),
