@@ -109,6 +109,7 @@ impl OnAir {
 
     /// The publisher is gone.
     pub fn end_input(&mut self) {
+        self.timeline.forget_feed();
         self.push(Item::End);
     }
 
@@ -222,6 +223,11 @@ impl OnAir {
         video.chain([audio]).collect()
     }
 
+    /// Whether packets of this rung show that the worker gets on: a video rung, or any where there is no video.
+    pub fn is_telling(&self, rung: u8) -> bool {
+        self.rungs.is_empty() || usize::from(rung) < self.rungs.len()
+    }
+
     /// Number of the newest listed segment.
     pub fn newest_segment(&self) -> Option<u64> {
         self.newest.map(|(number, _)| number)
@@ -318,7 +324,13 @@ impl OnAir {
             );
         }
         let sequence = Sequence { number: set.number, end: set.start + set.duration };
-        let changes = packager.push(set)?;
+        let changes = match packager.push(set) {
+            Ok(changes) => changes,
+            Err(cause) => {
+                self.commit.refused();
+                return Err(cause);
+            }
+        };
         self.log_notes();
         metrics().segments.with_label_values(&[&*self.channel]).inc();
         self.newest = Some((sequence.number, sequence.end));

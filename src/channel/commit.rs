@@ -118,7 +118,9 @@ impl Commit {
     pub fn take(&mut self, now: MediaTime) -> Option<Committed> {
         let end = self.grid.start(self.grid.segment_start(self.open + 1));
         let missing: Vec<usize> = (0..self.lines.len()).filter(|rung| !self.reaches(*rung, end)).collect();
-        if missing.len() == self.lines.len() {
+        let has_picture = (0..self.videos).any(|rung| !missing.contains(&rung));
+        if missing.len() == self.lines.len() || (self.videos > 0 && !has_picture) {
+            // Sound alone is no reason to give pictures up: a worker that catches up has it first.
             return None;
         }
         let first_had_it = *self.first_had_it.get_or_insert(now);
@@ -126,6 +128,12 @@ impl Commit {
             return None;
         }
         Some(self.close(end, missing))
+    }
+
+    /// The packager refused the segment that was just taken: its number is free again, and a hole precedes the next one.
+    pub fn refused(&mut self) {
+        self.number_base -= 1;
+        self.discontinuity = true;
     }
 
     /// What is left at the end of a file, up to `end`.
@@ -236,6 +244,25 @@ mod tests {
         (1000..1100).for_each(|slot| commit.push(video(0, slot)));
         (1875..2063).for_each(|frame| commit.push(audio(frame)));
         assert!(commit.take(MediaTime(0)).expect("every rung has it").missing.is_empty());
+    }
+
+    #[test]
+    fn sound_alone_closes_nothing() {
+        let mut commit = two_rungs();
+        (1875..2500).for_each(|frame| commit.push(audio(frame)));
+        assert!(commit.take(MediaTime(0)).is_none());
+        assert!(commit.take(grid().start(Slot(1000))).is_none());
+    }
+
+    #[test]
+    fn a_refused_segment_gives_its_number_to_the_next() {
+        let mut commit = two_rungs();
+        (1875..2251).for_each(|frame| commit.push(audio(frame)));
+        (1000..1200).for_each(|slot| (0..2).for_each(|rung| commit.push(video(rung, slot))));
+        assert_eq!(commit.take(MediaTime(0)).expect("closed").set.number, 77);
+        commit.refused();
+        let set = commit.take(MediaTime(0)).expect("closed").set;
+        assert_eq!((set.number, set.discontinuity), (77, true));
     }
 
     #[test]

@@ -91,6 +91,7 @@ impl CopyProgramme {
         tracing::info!(channel = self.plan.name, feed = feed.info.name, peer = feed.info.peer, "publisher gone");
         let rest = feed.cutter.finish();
         self.list(&feed.tracks, rest, now);
+        self.timeline.forget_feed();
         self.discontinuity = true;
     }
 

@@ -11,6 +11,8 @@ use crate::media::{AudioCodec, Packet, Track, aac, opus};
 const SOUND_PATIENCE: Duration = Duration::from_secs(1);
 /// EXTINF is rounded to whole seconds against TARGETDURATION, so half a second more still fits.
 const TOLERANCE: Ticks = Ticks::from_millis(499);
+/// Packets that are held at most: well over a minute. More come only where pictures have stopped or time stands still.
+const HELD_PACKETS: usize = 8_192;
 /// RTMP counts whole milliseconds; a sound frame this near to its place follows the one before exactly.
 const SOUND_JITTER: Ticks = Ticks::from_millis(30);
 
@@ -77,6 +79,10 @@ impl CopyCutter {
 
     /// Takes a unit with its output times in.
     pub fn push(&mut self, unit: &SourceUnit, pts: MediaTime, dts: MediaTime, now: Mono) -> Result<(), LongGop> {
+        if self.video.len() + self.sound.len() >= HELD_PACKETS {
+            let newest = self.sound.back().or(self.video.back()).map_or(pts, |last| last.pts);
+            return Err(LongGop { seconds: (newest - self.start.unwrap_or(newest)).as_secs_f64() });
+        }
         if Some(unit.track) == self.video_track {
             self.push_picture(unit, pts, dts, now)
         } else if Some(unit.track) == self.audio_track {
@@ -294,6 +300,15 @@ mod tests {
     fn a_gop_of_ten_seconds_is_refused() {
         let refusal = run(250, 20).unwrap_err();
         assert!(refusal.seconds > 6.0 && refusal.seconds < 7.0);
+    }
+
+    #[test]
+    fn pictures_that_stop_or_stand_still_do_not_fill_the_memory() {
+        let mut silent = CopyCutter::new(&tracks(), Ticks::from_millis(6_000));
+        silent.push(&unit(0, true), at(0), at(0), Mono(0)).unwrap();
+        assert!((0..10_000).any(|n| silent.push(&unit(1, true), at(n * 21), at(n * 21), Mono(0)).is_err()));
+        let mut still = CopyCutter::new(&tracks(), Ticks::from_millis(6_000));
+        assert!((0..10_000).any(|n| still.push(&unit(0, n == 0), MediaTime(n), MediaTime(n), Mono(0)).is_err()));
     }
 
     #[test]

@@ -163,7 +163,13 @@ impl Programme {
         if id != self.worker_id || matches!(self.worker, Worker::None { .. }) {
             return;
         }
-        if matches!(message, FromWorker::Opened { .. } | FromWorker::Packet { .. }) {
+        // Sound alone does not show that a worker gets on: its pictures may be stuck.
+        let gets_on = match message {
+            FromWorker::Opened { .. } => true,
+            FromWorker::Packet { rung, .. } => air.is_telling(rung),
+            _ => false,
+        };
+        if gets_on {
             self.worker = Worker::Up { last_packet: now };
         }
         match air.worker_message(message, payload) {

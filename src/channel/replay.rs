@@ -111,8 +111,10 @@ impl Replay {
     fn give_up_one_gop(&mut self) -> usize {
         let next_entry = self.items.iter().enumerate().skip(1).find(|(_, item)| matches!(item, Item::Unit(unit, true) if unit.entry));
         let count = next_entry.map_or(self.items.len() - 1, |(index, _)| index);
+        // What the worker has been sent is not lost by it.
+        let lost = count.saturating_sub(self.cursor);
         self.drop_front(count);
-        count
+        lost
     }
 
     fn drop_front(&mut self, count: usize) {

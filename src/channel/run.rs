@@ -86,6 +86,15 @@ pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, lif
         tokio::select! {
             biased;
             _ = stop.changed() => break,
+            // Before the feed: whatever a publisher floods the channel with, the clock goes on.
+            _ = ticks.tick() => {
+                driver.tick();
+                last_feed = if feed.is_some() { clock::mono() } else { last_feed };
+                if linger.is_some_and(|linger| clock::mono().since(last_feed) > linger) {
+                    tracing::info!(channel = name, "nobody has published for a while: the wildcard's channel ends");
+                    break;
+                }
+            }
             arrival = arrivals.recv() => {
                 let Some(arrival) = arrival else { break };
                 driver.machine.feed_opened(arrival.info, clock::mono());
@@ -114,14 +123,6 @@ pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, lif
                 }
             },
             _ = room(link), if backlog => {}
-            _ = ticks.tick() => {
-                driver.tick();
-                last_feed = if feed.is_some() { clock::mono() } else { last_feed };
-                if linger.is_some_and(|linger| clock::mono().since(last_feed) > linger) {
-                    tracing::info!(channel = name, "nobody has published for a while: the wildcard's channel ends");
-                    break;
-                }
-            }
         }
     }
     if let Some(worker) = worker {

@@ -18,6 +18,8 @@ const LAG_LIMIT: Ticks = Ticks::from_millis(2_500);
 const SAME_EVENT: Ticks = Ticks::from_millis(5_000);
 /// A shared offset may leave a seam of at most this in the second track.
 const SEAM_LIMIT: Ticks = Ticks::from_millis(500);
+/// No encoder reorders further than this; a larger composition offset is damage.
+const OFFSET_LIMIT: Ticks = Ticks::from_millis(5_000);
 /// The step that is assumed over a jump before any step was seen.
 const FIRST_STEP: Ticks = Ticks::from_millis(20);
 
@@ -120,6 +122,11 @@ impl Timeline {
         self.tracks.len() == tracks
     }
 
+    /// The feed is gone: what it was ahead no longer holds anybody up.
+    pub fn forget_feed(&mut self) {
+        self.splice(0, false, self.wrap);
+    }
+
     /// Bends since the last call, with their tracks.
     pub fn take_bends(&mut self) -> Vec<(u8, Bend)> {
         std::mem::take(&mut self.bends)
@@ -129,6 +136,12 @@ impl Timeline {
     pub fn map(&mut self, unit: &SourceUnit, is_video: bool, now: MediaTime) -> Mapped {
         let index = usize::from(unit.track);
         let Some(track) = self.tracks.get_mut(index) else { return Mapped::BeforeEntry };
+        let mut unit = unit.clone();
+        if unit.offset.abs() > OFFSET_LIMIT {
+            self.bends.push((unit.track, Bend::Disorder));
+            unit.offset = Ticks::ZERO;
+        }
+        let unit = &unit;
         let step = track.unwrap(unit.dts, self.wrap);
         if !self.anchored {
             if !unit.entry || is_video != self.has_video {
@@ -152,14 +165,18 @@ impl Timeline {
 
     /// Puts the unit's `pts` on the first slot from `now` on that is after all that was mapped before, all tracks alike.
     fn anchor(&mut self, index: usize, unit: &SourceUnit, now: MediaTime) {
-        let after_the_last = if self.floor.0 == i64::MIN { now } else { self.floor.max(now) };
+        let after_the_last = self.floor.min(now + LEAD_LIMIT).max(now);
         let pts = self.grid.start(self.grid.first_from(after_the_last));
         let offset = pts - MediaTime((self.tracks[index].unwrapped + unit.offset).0);
         let reference = self.tracks[index].unwrapped;
+        let wrap = self.wrap;
         for track in &mut self.tracks {
-            if track.raw.is_none() {
-                track.unwrapped = reference;
-            }
+            // What came before the entry may lie on the other side of a wrap.
+            track.unwrapped = match track.raw {
+                Some(raw) if wrap.0 > 0 => reference + nearest_step(raw, Ticks(reference.0.rem_euclid(wrap.0)), wrap),
+                Some(_) => track.unwrapped,
+                None => reference,
+            };
             track.offset = offset;
             track.jumped = None;
         }
@@ -184,8 +201,16 @@ impl Timeline {
 
     /// Decides whether a long step is a hole or a jump of the clock, and bridges the jump.
     fn bridge(&mut self, index: usize, step: Option<Ticks>, now: MediaTime) {
-        let Some(step) = step else { return };
         let track = &self.tracks[index];
+        let Some(step) = step else {
+            // The first unit of a track whose clock has nothing to do with that of the track that anchored the splice.
+            let lead = MediaTime((track.unwrapped + track.offset).0) - now;
+            if lead.abs() > LEAD_LIMIT {
+                self.tracks[index].offset += -lead;
+                self.bends.push((index as u8, Bend::Jump));
+            }
+            return;
+        };
         if step >= Ticks::ZERO && step <= STEP_LIMIT {
             self.tracks[index].step = Some(step);
             return;

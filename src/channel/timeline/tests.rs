@@ -98,6 +98,46 @@ fn a_feed_that_stands_still_is_placed_anew_at_its_next_entry() {
 }
 
 #[test]
+fn one_damaged_composition_time_moves_nothing_else() {
+    let mut timeline = timeline();
+    timeline.map(&unit(0, 0, 0, true), true, now());
+    let damaged = at(timeline.map(&unit(0, 40, 8_388_607, false), true, now() + ms(40))).0;
+    assert_eq!(damaged, now() + ms(40));
+    assert!(timeline.lead(now() + ms(40)).unwrap() < ms(1_000));
+    timeline.splice(2, true, RTMP_WRAP);
+    let next = at(timeline.map(&unit(0, 5, 0, true), true, now() + ms(1_000))).0;
+    assert_eq!(next, now() + ms(1_000));
+}
+
+#[test]
+fn sound_from_before_the_wrap_and_pictures_from_after_it_belong_together() {
+    let mut timeline = timeline();
+    let wrap = 1i64 << 32;
+    assert_eq!(timeline.map(&unit(1, wrap - 20, 0, true), false, now()), Mapped::BeforeEntry);
+    let video = at(timeline.map(&unit(0, wrap, 0, true), true, now())).0;
+    let audio = at(timeline.map(&unit(1, wrap + 3, 0, true), false, now())).0;
+    assert_eq!(audio - video, ms(3));
+}
+
+#[test]
+fn sound_on_a_clock_of_its_own_is_placed_where_it_arrives() {
+    let mut timeline = timeline();
+    let video = at(timeline.map(&unit(0, 0, 0, true), true, now())).0;
+    let audio = at(timeline.map(&unit(1, 7_200_000, 0, true), false, now() + ms(10))).0;
+    assert!((audio - video).abs() <= ms(40), "{:?}", audio - video);
+}
+
+#[test]
+fn a_publisher_that_is_gone_holds_nobody_up() {
+    let mut timeline = timeline();
+    timeline.map(&unit(0, 0, 0, true), true, now());
+    timeline.map(&unit(0, 900, 0, false), true, now());
+    assert!(timeline.lead(now()).is_some());
+    timeline.forget_feed();
+    assert_eq!(timeline.lead(now()), None);
+}
+
+#[test]
 fn a_second_publisher_comes_after_all_that_was_placed() {
     let mut timeline = timeline();
     let first = at(timeline.map(&unit(0, 0, 2000, true), true, now())).0;
