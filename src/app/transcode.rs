@@ -29,6 +29,11 @@ use crate::wire::link::{Deframer, FileTrack, Fill, FrameError, FromWorker, Open,
 /// Distance of IDRs: the field's usual two seconds.
 const GOP: Ticks = Ticks::from_millis(2_000);
 
+/// A time this far past the length that the container names is damage: the hole before it would be filled with held pictures.
+const PAST_THE_END: Ticks = Ticks::from_millis(10_000);
+/// No encoder reorders further than this.
+const OFFSET_LIMIT: Ticks = Ticks::from_millis(5_000);
+
 /// A file has no clock: every rung is waited for.
 const NO_CLOCK: MediaTime = MediaTime(0);
 
@@ -114,7 +119,7 @@ pub fn transcode(arguments: &TranscodeArguments) -> Result<(), TranscodeError> {
     codec.send(&ToWorker::Tracks(source.tracks.clone()), &[])?;
 
     let progress = progress_bar(source.duration);
-    let relay = relay(demuxer, codec.socket.try_clone().map_err(|cause| worker_error("codec", cause))?)?;
+    let relay = relay(demuxer, source.duration, codec.socket.try_clone().map_err(|cause| worker_error("codec", cause))?)?;
     let mut output = Output { commit: None, packager: None, directory: arguments.out.clone(), open, arguments };
     while let Some((message, payload)) = codec.receive()? {
         match message {
@@ -183,10 +188,22 @@ fn open_message(source: &Source, rungs: &[Rung], segment: Ticks) -> Open {
 }
 
 /// Copies access units from the demuxer to the codec worker; each waits for the other through its socket.
-fn relay(mut demuxer: Link, mut codec: UnixStream) -> Result<JoinHandle<Result<(), TranscodeError>>, TranscodeError> {
+fn relay(
+    mut demuxer: Link,
+    length: Option<Ticks>,
+    mut codec: UnixStream,
+) -> Result<JoinHandle<Result<(), TranscodeError>>, TranscodeError> {
     let run = move || {
         loop {
             let message = match demuxer.receive()? {
+                Some((FromWorker::FileAu { track, pts, dts, .. }, _)) if is_damaged(pts, dts, length) => {
+                    tracing::warn!(
+                        track,
+                        pts_s = Ticks(pts.0).as_secs_f64(),
+                        "damaged file: a time outside of its length; the unit is left out"
+                    );
+                    continue;
+                }
                 Some((FromWorker::FileAu { track, pts, dts, entry }, payload)) => (ToWorker::Au { track, pts, dts, entry }, payload),
                 Some((FromWorker::Fault { place, detail, .. }, _)) => {
                     tracing::warn!(place, detail, "damaged file");
@@ -202,6 +219,12 @@ fn relay(mut demuxer: Link, mut codec: UnixStream) -> Result<JoinHandle<Result<(
         demuxer.end()
     };
     std::thread::Builder::new().name("relay".to_owned()).spawn(run).map_err(|cause| worker_error("file", cause))
+}
+
+/// Whether a unit's times cannot be those of a file of this length.
+fn is_damaged(pts: MediaTime, dts: MediaTime, length: Option<Ticks>) -> bool {
+    let is_past = |at: MediaTime| length.is_some_and(|length| length > Ticks::ZERO && at > MediaTime(0) + length + PAST_THE_END);
+    is_past(pts) || is_past(dts) || pts - dts > OFFSET_LIMIT
 }
 
 struct Output<'a> {
@@ -352,4 +375,19 @@ fn summary(arguments: &TranscodeArguments, rungs: &[Rung]) -> String {
         text.push_str("\n  HLS with MPEG-TS  http://127.0.0.1:8000/ts/master.m3u8");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wild_time_in_a_broken_file_is_damage_and_a_sparse_file_is_not() {
+        let at = |seconds: i64| MediaTime(Ticks::from_millis(seconds * 1000).0);
+        let minute = Some(Ticks::from_millis(60_000));
+        assert!(is_damaged(at(8_000), at(8_000), minute));
+        assert!(is_damaged(at(30), at(20), None));
+        assert!(!is_damaged(at(59), at(58), minute));
+        assert!(!is_damaged(at(8_000), at(8_000), None));
+    }
 }
