@@ -125,7 +125,7 @@ async fn run(plan: &Plan, house: House, http: StdTcpListener, rtmp: Option<StdTc
         rtmp_port: plan.rtmp.map(|address| address.port()),
         default_keys: plan.rtmp.is_some_and(|rtmp| rtmp.ip().is_loopback()),
     };
-    let router = origin::routes(readiness(plan, shelves.clone())).merge(api::router(board, publishing)).merge(ui::router());
+    let router = origin::routes(readiness(plan, board.clone())).merge(api::router(board, publishing)).merge(ui::router());
     let viewers = {
         let _edge = edge.enter();
         let listener = TcpListener::from_std(http)?;
@@ -153,7 +153,7 @@ async fn run(plan: &Plan, house: House, http: StdTcpListener, rtmp: Option<StdTc
 }
 
 /// Ready: every channel that is on the air by itself lists fresh segments.
-fn readiness(plan: &Plan, shelves: Shelves) -> Readiness {
+fn readiness(plan: &Plan, board: Board) -> Readiness {
     let due: Vec<(String, Ticks)> = plan
         .channels
         .iter()
@@ -162,10 +162,9 @@ fn readiness(plan: &Plan, shelves: Shelves) -> Readiness {
         .collect();
     Readiness::new(move || {
         for (channel, segment) in &due {
-            let newest = shelves.find(channel).and_then(|shelf| shelf.newest_segment());
-            let Some(newest) = newest else { return Err(format!("channel {channel} has no segment yet")) };
-            let age = clock::wall().as_media() - newest.as_media();
-            if age.0 > segment.0 * FRESH_SEGMENTS {
+            let Some(listed) = board.listed_at(channel) else { return Err(format!("channel {channel} has no segment yet")) };
+            let age = clock::mono().since(listed);
+            if Ticks::from(age).0 > segment.0 * FRESH_SEGMENTS {
                 return Err(format!("channel {channel} has listed nothing for {:.0} s", age.as_secs_f64()));
             }
         }

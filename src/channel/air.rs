@@ -15,6 +15,9 @@ use crate::media::{AccessUnit, AudioRung, Grid, Rung, Slot, Track};
 use crate::pack::{Change, OutputTrack, PackError, Packager, Presentation, Window};
 use crate::wire::link::{Fill, FromWorker, Open, RungConfig, Stage, ToWorker, VERSION};
 
+/// Input further ahead of the clock than this is not used.
+const FUTURE_LIMIT: Ticks = Ticks::from_millis(10_000);
+
 /// What a worker's message led to.
 #[derive(Debug)]
 pub enum Outcome {
@@ -117,6 +120,11 @@ impl OnAir {
     pub fn feed_unit(&mut self, unit: &SourceUnit, tracks: &[Track], arrival: MediaTime) {
         let is_video = tracks.get(usize::from(unit.track)).is_some_and(|track| track.video().is_some());
         if let Mapped::At { pts, dts } = self.timeline.map(unit, is_video, arrival) {
+            // Whatever the timeline makes of a source: the worker would paint every slot up to a picture from the future.
+            if pts - arrival > FUTURE_LIMIT {
+                metrics().frames_dropped.with_label_values(&[&*self.channel, "future"]).inc();
+                return;
+            }
             let unit = AccessUnit { track: unit.track, pts, dts, entry: unit.entry, data: unit.data.clone() };
             self.push(Item::Unit(unit, is_video));
         }

@@ -188,7 +188,7 @@ impl CopyProgramme {
                     );
                     // What was collected since the last cut is longer than playlists promise.
                     feed.cutter = CopyCutter::new(&[], self.plan.segment);
-                    reception = Reception::Refused;
+                    reception = Reception::Refused(format!("no keyframe for {seconds:.1} s: {remedy}"));
                 }
             }
         }
@@ -220,6 +220,7 @@ impl CopyProgramme {
             packets: cut.packets,
         };
         let changes = packager.push(set)?;
+        self.timeline.not_before(end);
         for note in packager.notes() {
             tracing::warn!(channel = self.plan.name, note, "packaging");
         }
@@ -261,3 +262,6 @@ fn output(track: &Track, reorder: Ticks) -> OutputTrack {
     };
     OutputTrack { name, track: track.clone(), bitrate_bps: 0, peak_bps: 0, rate, reorder }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::base::Ticks;
-use crate::channel::feed::{Admission, Door, FEED_QUEUE_EVENTS, FeedEvent, Offer, Refusal};
+use crate::channel::feed::{Admission, Door, Ending, FEED_QUEUE_EVENTS, FeedEvent, Offer, Refusal};
 use crate::channel::plan::{ChannelPlan, LadderPlan, SecondPublisher, StreamKey};
 use crate::channel::programme::FeedInfo;
 use crate::channel::run::{ARRIVAL_QUEUE, Arrival, House, Life, run_channel};
@@ -147,7 +147,10 @@ impl Directory {
 impl Door for Directory {
     fn admit(&self, offer: &Offer) -> Result<Admission, Refusal> {
         if offer.application.trim_end_matches('/') != APPLICATION {
-            return Err(Refusal::Application(offer.application.chars().take(64).collect()));
+            // A publisher that swapped the two must not have the key in the log.
+            let is_key = self.entries().values().any(|entry| entry.plan.stream_key.matches(offer.application.trim_matches('/')));
+            let named = if is_key { "(a stream key)".into() } else { offer.application.chars().take(64).collect() };
+            return Err(Refusal::Application(named));
         }
         let mut entries = self.entries();
         let name = self.find(&mut entries, &offer.stream)?;
@@ -159,12 +162,13 @@ impl Door for Directory {
             return Err(Refusal::Busy { channel: name, peer: *peer });
         }
         let (events, received) = mpsc::channel(FEED_QUEUE_EVENTS);
+        let ending = Ending::default();
         let info = FeedInfo { name: FEED.to_owned(), peer: offer.peer.to_string(), wrap: offer.wrap.max(Ticks::ZERO) };
-        if entry.arrivals.try_send(Arrival { info, events: received }).is_err() {
+        if entry.arrivals.try_send(Arrival { info, events: received, ending: ending.clone() }).is_err() {
             return Err(Refusal::Full(ARRIVAL_QUEUE));
         }
         entry.publisher = Some((offer.peer, events.downgrade()));
-        Ok(Admission { channel: name, feed: FEED.to_owned(), events })
+        Ok(Admission { channel: name, feed: FEED.to_owned(), events, ending })
     }
 }
 

@@ -358,7 +358,10 @@ impl Programme {
             Idle::Pattern => Fill::Pattern,
             Idle::Wait => Fill::Slate,
         };
-        let start = self.sequence.map_or(start, |last| start.max(grid.first_from(last.end)));
+        // A clock that was set back since must not keep the channel off the air until it has caught up: numbers go on, times do not.
+        let soon = grid.start(start) + grid.segment_duration() + grid.segment_duration();
+        let floor = self.sequence.filter(|last| last.end <= soon).map(|last| grid.first_from(last.end));
+        let start = floor.map_or(start, |floor| start.max(floor));
         let names: Vec<&str> = rungs.iter().map(|rung| rung.name.as_str()).collect();
         tracing::info!(channel = self.plan.name, rate = %grid.rate, rungs = names.join(" "), "on the air");
         self.air = Some(OnAir::new(&self.plan, grid, rungs, fill, start, self.sequence));

@@ -11,10 +11,10 @@ use crate::base::metrics::metrics;
 use crate::base::{Mono, clock};
 use crate::channel::clock::ProgrammeClock;
 use crate::channel::copy::CopyProgramme;
-use crate::channel::feed::FeedEvent;
+use crate::channel::feed::{Ending, FeedEvent};
 use crate::channel::plan::{ChannelPlan, LadderPlan};
 use crate::channel::programme::{Action, FeedInfo, Programme};
-use crate::channel::sequence::{Sequence, SequenceStore};
+use crate::channel::sequence::SequenceStore;
 use crate::channel::status::{Board, ChannelStatus, State};
 use crate::channel::worker_process::{WorkerEvent, WorkerProcess, WorkerProgram, end_beside, next_event, room};
 use crate::pack::Change;
@@ -32,6 +32,8 @@ pub struct Arrival {
     pub info: FeedInfo,
     /// What it sends.
     pub events: mpsc::Receiver<FeedEvent>,
+    /// Where the channel says why it wants no more.
+    pub ending: Ending,
 }
 
 /// What every channel shares.
@@ -74,6 +76,7 @@ pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, lif
     let mut last_feed = clock::mono();
     let mut driver = Driver::new(plan, house, shelf);
     let mut feed: Option<mpsc::Receiver<FeedEvent>> = None;
+    let mut ending = Ending::default();
     let mut worker: Option<WorkerProcess> = None;
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -98,6 +101,8 @@ pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, lif
             arrival = arrivals.recv() => {
                 let Some(arrival) = arrival else { break };
                 driver.machine.feed_opened(arrival.info, clock::mono());
+                ending.say("another publisher took over");
+                ending = arrival.ending;
                 feed = Some(arrival.events);
             }
             (id, event) = next_event(&mut worker) => match event {
@@ -112,7 +117,8 @@ pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, lif
             event = next_feed_event(&mut feed), if wants_feed => match event {
                 Some(event) => {
                     driver.cause = clock::mono();
-                    if driver.machine.feed_event(event, clock::mono()) == Reception::Refused {
+                    if let Reception::Refused(why) = driver.machine.feed_event(event, clock::mono()) {
+                        ending.say(why);
                         feed = None;
                         driver.machine.feed_closed(clock::mono());
                     }
@@ -125,6 +131,7 @@ pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, lif
             _ = room(link), if backlog => {}
         }
     }
+    ending.say("the channel stopped");
     if let Some(worker) = worker {
         worker.end().await;
     }
@@ -139,12 +146,12 @@ async fn next_feed_event(feed: &mut Option<mpsc::Receiver<FeedEvent>>) -> Option
 }
 
 /// Whether a feed may go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reception {
     /// It may.
     Taken,
-    /// It is of no use to this channel and is closed; the reason is in the log.
-    Refused,
+    /// It is of no use to this channel and is closed, for this reason.
+    Refused(String),
 }
 
 struct Driver {
@@ -189,7 +196,7 @@ impl Driver {
                     }
                 }
                 Action::Apply(changes) => self.apply(changes),
-                Action::Remember(sequence) => self.remember(sequence),
+                Action::Remember(sequence) => self.house.sequences.keep(&self.name, sequence),
             }
         }
     }
@@ -197,6 +204,7 @@ impl Driver {
     fn apply(&self, changes: Vec<Change>) {
         match self.shelf.apply(changes, clock::wall()) {
             Ok(applied) => {
+                self.house.board.listed(&self.name, clock::mono());
                 metrics().shelf_bytes.with_label_values(&[&*self.name]).set(applied.bytes as i64);
                 if applied.dropped > 0 {
                     let remedy = "the feed's bitrate is higher than planned for: shorten the window";
@@ -212,16 +220,6 @@ impl Driver {
         }
         let took = clock::mono().since(self.cause);
         metrics().listing_seconds.with_label_values(&[&*self.name]).observe(took.as_secs_f64());
-    }
-
-    /// The disk may be slow; the runtime's threads do not wait for it.
-    fn remember(&self, sequence: Sequence) {
-        let (store, name) = (self.house.sequences.clone(), self.name.clone());
-        tokio::task::spawn_blocking(move || {
-            if let Err(cause) = store.save(&name, sequence) {
-                tracing::error!(channel = name, %cause, "sequence number cannot be kept in the state directory; check space and rights");
-            }
-        });
     }
 
     /// Fills the link; whether more is waiting than it took.

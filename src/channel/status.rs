@@ -5,6 +5,8 @@ use std::sync::{Arc, RwLock};
 
 use serde::Serialize;
 
+use crate::base::Mono;
+
 /// The state of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -77,6 +79,7 @@ pub struct ChannelStatus {
 #[derive(Clone, Debug, Default)]
 pub struct Board {
     channels: Arc<RwLock<BTreeMap<String, Arc<ChannelStatus>>>>,
+    listed: Arc<RwLock<BTreeMap<String, Mono>>>,
 }
 
 impl Board {
@@ -86,8 +89,23 @@ impl Board {
         channels.insert(status.name.clone(), Arc::new(status));
     }
 
+    /// Notes that a channel has listed a segment.
+    pub fn listed(&self, name: &str, now: Mono) {
+        let mut listed = self.listed.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match listed.get_mut(name) {
+            Some(at) => *at = now,
+            None => drop(listed.insert(name.to_owned(), now)),
+        }
+    }
+
+    /// When a channel listed its newest segment; by the clock that nobody sets.
+    pub fn listed_at(&self, name: &str) -> Option<Mono> {
+        self.listed.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(name).copied()
+    }
+
     /// Takes a channel off the board.
     pub fn remove(&self, name: &str) {
+        self.listed.write().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(name);
         let mut channels = self.channels.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         channels.remove(name);
     }

@@ -127,6 +127,11 @@ impl Timeline {
         self.splice(0, false, self.wrap);
     }
 
+    /// Nothing that is spliced in later may begin before `end`: what lies there is published already.
+    pub fn not_before(&mut self, end: MediaTime) {
+        self.floor = self.floor.max(end);
+    }
+
     /// Bends since the last call, with their tracks.
     pub fn take_bends(&mut self) -> Vec<(u8, Bend)> {
         std::mem::take(&mut self.bends)

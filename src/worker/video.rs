@@ -51,6 +51,8 @@ pub(super) struct VideoMeters {
 pub(super) struct VideoThread {
     work: Receiver<VideoWork>,
     decoder: Option<VideoDecoder>,
+    /// What `decoder` was opened for.
+    track: Option<VideoTrack>,
     /// Units before the first entry of a track cannot be decoded.
     awaits_entry: bool,
     conform: Conform<Frame>,
@@ -74,6 +76,7 @@ impl VideoThread {
         VideoThread {
             work,
             decoder: None,
+            track: None,
             awaits_entry: true,
             conform: Conform::new(open.grid, open.start, open.hold, open.live),
             show: Showing::new(open, color, rungs, newest, meters.clone()),
@@ -88,7 +91,7 @@ impl VideoThread {
     pub(super) fn run(mut self) -> Result<(), Stop> {
         while let Some(work) = self.work.recv() {
             match work {
-                VideoWork::Track(track) => self.reopen(track.as_ref())?,
+                VideoWork::Track(track) => self.reopen(track)?,
                 VideoWork::Unit(unit, _share) => self.decode(&unit)?,
                 VideoWork::InputEnd => {
                     self.drain_decoder()?;
@@ -107,15 +110,20 @@ impl VideoThread {
         Ok(())
     }
 
-    fn reopen(&mut self, track: Option<&VideoTrack>) -> Result<(), Stop> {
+    /// A description that says the same keeps its decoder: a change of the sound alone must not cost pictures.
+    fn reopen(&mut self, track: Option<VideoTrack>) -> Result<(), Stop> {
+        if track.is_some() && self.decoder.is_some() && track == self.track {
+            return Ok(());
+        }
         self.drain_decoder()?;
         self.awaits_entry = true;
         let Some(track) = track else { return Ok(()) };
         tracing::info!(codec = ?track.codec, width = track.width, height = track.height, "decoding pictures");
-        match VideoDecoder::open(track) {
+        match VideoDecoder::open(&track) {
             Ok(decoder) => self.decoder = Some(decoder),
             Err(cause) => self.faults.report(&cause)?,
         }
+        self.track = Some(track);
         Ok(())
     }
 

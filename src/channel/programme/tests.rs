@@ -292,6 +292,14 @@ fn numbers_go_on_after_a_restart_of_the_front_even_if_the_clock_went_back() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_by_an_hour_does_not_keep_the_channel_off_the_air_for_an_hour() {
+    let end = WallTime(1_790_000_001_234_567).as_media() + Ticks::from_millis(3_600_000);
+    let mut simulation = Simulation::new(Idle::Pattern, Some(Sequence { number: 900_000_000, end }));
+    simulation.pass(8_000);
+    assert!(simulation.playlist().contains("#EXT-X-MEDIA-SEQUENCE:900000001\n"), "{}", simulation.playlist());
+}
+
+#[test]
 fn packets_of_a_worker_that_was_replaced_are_dropped() {
     let mut simulation = Simulation::new(Idle::Pattern, None);
     simulation.pass(4_000);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use prometheus::core::{AtomicU64, GenericCounter};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
@@ -123,7 +123,7 @@ impl Connection {
         tokio::select! {
             biased;
             () = stopped(shutdown) => Err(Cause::Shutdown),
-            () = taken_over(publisher.as_ref()) => Err(Cause::TakenOver),
+            why = unwanted(publisher.as_ref()) => Err(Cause::Unwanted(why)),
             read = timeout(remaining, socket.read(buffer)) => match read {
                 Err(_) => Err(late),
                 Ok(Err(cause)) => Err(cause.into()),
@@ -226,7 +226,7 @@ impl Connection {
         }
         for event in publisher.media.drain(..) {
             let is_unit = matches!(event, flv::Event::Unit { .. });
-            send(&publisher.admission.events, feed_event(event), shutdown).await?;
+            send(&publisher.admission, feed_event(event), shutdown).await?;
             if is_unit {
                 self.since = clock::mono();
             }
@@ -260,18 +260,21 @@ impl Publisher {
 }
 
 /// Waits for the channel to have room.
-async fn send(events: &mpsc::Sender<FeedEvent>, event: FeedEvent, shutdown: &mut watch::Receiver<bool>) -> Result<(), Cause> {
+async fn send(admission: &Admission, event: FeedEvent, shutdown: &mut watch::Receiver<bool>) -> Result<(), Cause> {
     tokio::select! {
         biased;
-        sent = events.send(event) => sent.map_err(|_| Cause::TakenOver),
+        sent = admission.events.send(event) => sent.map_err(|_| Cause::Unwanted(admission.ending.why().to_owned())),
         () = stopped(shutdown) => Err(Cause::Shutdown),
     }
 }
 
 /// Ends when the channel wants no more of its publisher; never, where there is none.
-async fn taken_over(publisher: Option<&Publisher>) {
+async fn unwanted(publisher: Option<&Publisher>) -> String {
     match publisher {
-        Some(publisher) => publisher.admission.events.closed().await,
+        Some(Publisher { admission, .. }) => {
+            admission.events.closed().await;
+            admission.ending.why().to_owned()
+        }
         None => std::future::pending().await,
     }
 }

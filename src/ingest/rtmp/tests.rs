@@ -34,7 +34,7 @@ impl Door for FakeDoor {
         }
         let (events, receiver) = mpsc::channel(4);
         self.admitted.try_send(receiver).map_err(|_| Refusal::Full(1))?;
-        Ok(Admission { channel: "demo".to_owned(), feed: "publisher".to_owned(), events })
+        Ok(Admission { channel: "demo".to_owned(), feed: "publisher".to_owned(), events, ending: Default::default() })
     }
 }
 
