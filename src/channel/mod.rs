@@ -8,6 +8,7 @@ pub mod commit;
 pub mod copy;
 pub mod copy_cutter;
 pub mod directory;
+pub mod drift;
 pub mod feed;
 pub mod plan;
 pub mod programme;
