@@ -14,6 +14,8 @@ pub struct Metrics {
     pub ingest_bytes: IntCounterVec,
     /// Holes and jumps in a feed's timestamps, by channel, feed and kind.
     pub ingest_gaps: IntCounterVec,
+    /// Changes of the feed on the air, by channel, feed and reason.
+    pub feed_switches: IntCounterVec,
     /// Connections refused or closed for cause, by protocol and reason.
     pub ingest_refusals: IntCounterVec,
     /// Publishers connected now, by protocol.
@@ -67,6 +69,7 @@ impl Metrics {
         Metrics {
             ingest_bytes: counter("headend_ingest_bytes_total", "Bytes received from a feed.", &["channel", "feed"]),
             ingest_gaps: counter("headend_ingest_gaps_total", "Holes and jumps in a feed's timestamps.", &["channel", "feed", "kind"]),
+            feed_switches: counter("headend_feed_switches_total", "Changes of the feed on the air.", &["channel", "feed", "reason"]),
             ingest_refusals: counter("headend_ingest_refusals_total", "Publishers refused or closed for cause.", &["protocol", "reason"]),
             ingest_connections: gauge("headend_ingest_connections", "Publisher connections open now.", &["protocol"]),
             frames: counter("headend_frames_total", "Pictures through a stage.", &["channel", "stage"]),

@@ -101,6 +101,13 @@ impl OnAir {
         self.push(Item::Tracks(tracks.to_vec()));
     }
 
+    /// Another feed takes the place of the one before at once; see [`Timeline::splice_warm`].
+    pub fn splice_warm(&mut self, tracks: &[Track], wrap: Ticks) {
+        let has_video = tracks.iter().any(|track| track.video().is_some());
+        self.timeline.splice_warm(tracks.len(), has_video, wrap);
+        self.push(Item::Tracks(tracks.to_vec()));
+    }
+
     /// The same publisher changed its decoder configuration. A changed number of tracks begins a splice of its own.
     pub fn change_tracks(&mut self, tracks: &[Track]) {
         if !self.timeline.has_tracks(tracks.len()) {

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use crate::base::{Rate, Ticks};
+use crate::channel::failover::FailoverPlan;
+use crate::channel::pull::PullAddress;
 use crate::media::{AudioRung, Rung};
 
 /// A stream key: compared in constant time, never printed.
@@ -71,6 +73,42 @@ pub struct Formats {
     pub ts: bool,
 }
 
+/// Where a feed comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FeedSource {
+    /// Somebody pushes it with this key as RTMP stream name or SRT stream id.
+    Publish(StreamKey),
+    /// It is fetched from or received at this address.
+    Pull(PullAddress),
+}
+
+/// One feed of a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedPlan {
+    /// Its name in metrics and logs.
+    pub name: String,
+    /// Where it comes from.
+    pub source: FeedSource,
+}
+
+impl FeedPlan {
+    /// What the one feed of a channel is called that has one publisher.
+    pub const PUBLISHER: &'static str = "publisher";
+
+    /// The one feed of a channel that names no feeds.
+    pub fn publisher(key: &StreamKey) -> Vec<FeedPlan> {
+        vec![FeedPlan { name: FeedPlan::PUBLISHER.to_owned(), source: FeedSource::Publish(key.clone()) }]
+    }
+
+    /// The key of a feed that is pushed.
+    pub fn key(&self) -> Option<&StreamKey> {
+        match &self.source {
+            FeedSource::Publish(key) => Some(key),
+            FeedSource::Pull(_) => None,
+        }
+    }
+}
+
 /// One channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChannelPlan {
@@ -98,4 +136,15 @@ pub struct ChannelPlan {
     pub hold: Ticks,
     /// What a second publisher does.
     pub second_publisher: SecondPublisher,
+    /// Its feeds, best first; at least one.
+    pub feeds: Vec<FeedPlan>,
+    /// When one feed takes another's place.
+    pub failover: FailoverPlan,
+}
+
+impl ChannelPlan {
+    /// Whether one of the feeds is pushed with this key.
+    pub fn has_key(&self, offered: &str) -> bool {
+        self.feeds.iter().filter_map(FeedPlan::key).fold(false, |found, key| found | key.matches(offered))
+    }
 }

@@ -11,6 +11,7 @@ use crate::base::{Fault, MediaTime, Mono, Rate, Ticks};
 use crate::channel::air::{OnAir, Outcome};
 use crate::channel::clock::ProgrammeClock;
 use crate::channel::feed::{FeedEvent, SourceUnit};
+use crate::channel::feeds::{FeedInfo, Feeds};
 use crate::channel::plan::{ChannelPlan, Idle, LadderPlan};
 use crate::channel::sequence::Sequence;
 use crate::channel::source;
@@ -46,27 +47,6 @@ pub enum Action {
     Remember(Sequence),
 }
 
-/// Who publishes.
-#[derive(Clone, Debug)]
-pub struct FeedInfo {
-    /// The feed's name in metrics.
-    pub name: String,
-    /// Its address.
-    pub peer: String,
-    /// After this span its clock starts over.
-    pub wrap: Ticks,
-}
-
-#[derive(Debug)]
-struct Feed {
-    info: FeedInfo,
-    tracks: Vec<Track>,
-    /// Units that wait until the grid is known, with their arrival.
-    held: Vec<(SourceUnit, MediaTime)>,
-    last_unit: Option<Mono>,
-    spliced: bool,
-}
-
 #[derive(Debug, PartialEq)]
 enum Worker {
     /// None, and none before this instant.
@@ -85,7 +65,7 @@ pub struct Programme {
     cores: usize,
     sequence: Option<Sequence>,
     air: Option<OnAir>,
-    feed: Option<Feed>,
+    feeds: Feeds,
     was_live: bool,
     worker: Worker,
     worker_id: u64,
@@ -98,12 +78,12 @@ impl Programme {
     /// A channel that is about to start, on a machine with `cores` cores. `sequence` is what its last life remembered.
     pub fn new(plan: ChannelPlan, clock: ProgrammeClock, cores: usize, sequence: Option<Sequence>) -> Programme {
         Programme {
+            feeds: Feeds::new(plan.feeds.len(), plan.failover),
             plan,
             clock,
             cores,
             sequence,
             air: None,
-            feed: None,
             was_live: false,
             worker: Worker::None { not_before: Mono::default() },
             worker_id: 0,
@@ -126,35 +106,35 @@ impl Programme {
         }
     }
 
-    /// A publisher was admitted. Whoever was before is gone.
+    /// A feed's source was admitted. Whoever was in its place before is gone.
     pub fn feed_opened(&mut self, info: FeedInfo, now: Mono) {
-        self.feed_closed(now);
+        self.feed_closed(info.index, now);
         tracing::info!(channel = self.plan.name, feed = info.name, peer = info.peer, "publisher connected");
-        self.feed = Some(Feed { info, tracks: Vec::new(), held: Vec::new(), last_unit: None, spliced: false });
+        self.feeds.open(info);
     }
 
-    /// Something came from the publisher.
-    pub fn feed_event(&mut self, event: FeedEvent, now: Mono) {
-        let Some(feed) = &mut self.feed else { return };
+    /// Something came from feed `index`.
+    pub fn feed_event(&mut self, index: usize, event: FeedEvent, now: Mono) {
         match event {
-            FeedEvent::Tracks(tracks) => {
-                tracing::info!(channel = self.plan.name, peer = feed.info.peer, source = source::description(&tracks), "source described");
-                feed.tracks = tracks;
-                self.tracks_changed();
-            }
-            FeedEvent::Unit(unit) => self.feed_unit(unit, now),
+            FeedEvent::Tracks(tracks) => self.tracks(index, tracks),
+            FeedEvent::Unit(unit) => self.feed_unit(index, unit, now),
         }
     }
 
-    /// The publisher is gone.
-    pub fn feed_closed(&mut self, _now: Mono) {
-        let Some(feed) = self.feed.take() else { return };
+    /// The source of feed `index` is gone.
+    pub fn feed_closed(&mut self, index: usize, now: Mono) {
+        let Some((feed, was_active)) = self.feeds.close(index) else { return };
         tracing::info!(channel = self.plan.name, feed = feed.info.name, peer = feed.info.peer, "publisher gone");
-        if feed.spliced
-            && let Some(air) = &mut self.air
-        {
+        if let Some(air) = self.air.as_mut().filter(|_| was_active) {
             air.end_input();
+            self.switch(now);
         }
+    }
+
+    /// Puts this feed on the air as long as it delivers; `None` leaves the choice to the policy again.
+    pub fn ask_feed(&mut self, index: Option<usize>, now: Mono) {
+        self.feeds.policy().ask(index);
+        self.switch(now);
     }
 
     /// A message from worker `id`. Messages of workers that were replaced are dropped.
@@ -200,6 +180,8 @@ impl Programme {
         let media_now = self.clock.at(now);
         let Some(air) = &mut self.air else { return };
         air.advance(media_now - SLACK, media_now);
+        self.switch(now);
+        let Some(air) = &mut self.air else { return };
         match self.worker {
             Worker::None { not_before } if now >= not_before => {
                 self.worker_id += 1;
@@ -213,8 +195,11 @@ impl Programme {
         }
     }
 
-    /// Whether the feed may be read now; else its socket fills up and its publisher waits.
-    pub fn wants_feed(&self, now: Mono) -> bool {
+    /// Whether feed `index` may be read now; else its socket fills up and its publisher waits.
+    pub fn wants_feed(&self, index: usize, now: Mono) -> bool {
+        if self.feeds.active_index() != Some(index) {
+            return true;
+        }
         let media_now = self.clock.at(now);
         self.air.as_ref().is_none_or(|air| air.lead(media_now).is_none_or(|lead| lead < LEAD) && air.unsent() < UNSENT_UNITS)
     }
@@ -233,12 +218,12 @@ impl Programme {
     pub fn status(&self, now: Mono) -> ChannelStatus {
         let state = self.state(now);
         let on_air = match (state, self.plan.idle, self.air.is_some()) {
-            (State::Live, ..) => self.feed.as_ref().map_or("publisher", |feed| feed.info.name.as_str()),
+            (State::Live, ..) => self.feeds.active().map_or("publisher", |feed| feed.info.name.as_str()),
             (_, Idle::Pattern, true) => "pattern",
             (_, Idle::Wait, true) => "slate",
             (_, _, false) => "none",
         };
-        let publisher = self.feed.as_ref();
+        let publisher = self.feeds.present();
         let mut formats = Vec::new();
         formats.extend(self.plan.formats.cmaf.then(|| "cmaf".to_owned()));
         formats.extend(self.plan.formats.ts.then(|| "ts".to_owned()));
@@ -262,40 +247,42 @@ impl Programme {
     }
 
     fn state(&self, now: Mono) -> State {
-        let patience = Duration::from(self.plan.hold) + Duration::from(SLACK);
-        let is_live = |feed: &Feed| feed.spliced && feed.last_unit.is_some_and(|last| now.since(last) < patience);
-        match (self.feed.as_ref().is_some_and(is_live), self.was_live) {
-            (true, _) => State::Live,
-            (false, true) => State::Slate,
-            (false, false) => State::Waiting,
+        let quiet = self.feeds.active().and_then(|feed| feed.last_unit).map(|last| now.since(last));
+        let (slack, hold) = (Duration::from(SLACK), Duration::from(self.plan.hold));
+        match quiet {
+            Some(quiet) if quiet < slack => State::Live,
+            Some(quiet) if quiet < slack + hold => State::Holding,
+            _ if self.was_live => State::Slate,
+            _ => State::Waiting,
         }
     }
 
-    fn tracks_changed(&mut self) {
-        let Some((feed, air)) = self.feed.as_mut().zip(self.air.as_mut()) else { return };
-        if feed.spliced {
+    fn tracks(&mut self, index: usize, tracks: Vec<Track>) {
+        let is_active = self.feeds.active_index() == Some(index);
+        let Some(feed) = self.feeds.feed_mut(index) else { return };
+        let source = source::description(&tracks);
+        tracing::info!(channel = self.plan.name, feed = feed.info.name, peer = feed.info.peer, source, "source described");
+        feed.tracks = tracks;
+        // What waits was described otherwise.
+        feed.take_kept();
+        if let Some(air) = self.air.as_mut().filter(|_| is_active) {
             air.change_tracks(&feed.tracks);
-        } else {
-            air.splice(&feed.tracks, feed.info.wrap);
-            feed.spliced = true;
         }
     }
 
-    fn feed_unit(&mut self, unit: SourceUnit, now: Mono) {
+    fn feed_unit(&mut self, index: usize, unit: SourceUnit, now: Mono) {
         let arrival = self.clock.at(now);
-        let Some(feed) = &mut self.feed else { return };
-        feed.last_unit = Some(now);
-        if self.air.is_none() {
-            feed.held.push((unit, arrival));
-            self.try_to_go_on_air();
-            return;
+        if let Some(unit) = self.feeds.unit(index, unit, arrival, self.air.is_some(), now) {
+            self.place(index, unit, arrival);
+        } else if self.air.is_some() {
+            self.switch(now);
+        } else {
+            self.try_to_go_on_air(now);
         }
-        self.was_live = true;
-        self.place(unit, arrival);
     }
 
-    fn place(&mut self, unit: SourceUnit, arrival: MediaTime) {
-        let Some((feed, air)) = self.feed.as_ref().filter(|feed| feed.spliced).zip(self.air.as_mut()) else { return };
+    fn place(&mut self, index: usize, unit: SourceUnit, arrival: MediaTime) {
+        let Some((feed, air)) = self.feeds.feed(index).zip(self.air.as_mut()) else { return };
         air.feed_unit(&unit, &feed.tracks, arrival);
         for (track, bend) in air.take_bends() {
             metrics().ingest_gaps.with_label_values(&[&*self.plan.name, &*feed.info.name, bend.label()]).inc();
@@ -309,29 +296,45 @@ impl Programme {
         }
     }
 
-    /// The first source decides the grid and, with `auto`, the ladder.
-    fn try_to_go_on_air(&mut self) {
-        let Some(feed) = &mut self.feed else { return };
-        let units: Vec<SourceUnit> = feed.held.iter().map(|(unit, _)| unit.clone()).collect();
-        let Some(rate) = self.plan.rate.or_else(|| source::grid_rate(&feed.tracks, &units)) else { return };
-        let has_video = feed.tracks.iter().any(|track| track.video().is_some());
-        let is_anchor = |unit: &SourceUnit| {
-            unit.entry && (!has_video || feed.tracks.get(usize::from(unit.track)).is_some_and(|track| track.video().is_some()))
-        };
-        let Some(arrival) = feed.held.iter().find(|(unit, _)| is_anchor(unit)).map(|(_, arrival)| *arrival) else {
-            feed.held.clear();
-            return;
-        };
-        let tracks = feed.tracks.clone();
-        let held = std::mem::take(&mut feed.held);
-        let grid = self.grid(rate);
-        let rungs = self.rungs(tracks.iter().find_map(Track::video).map(|video| (video.width, video.height)), rate);
-        self.go_on_air(grid, rungs, grid.first_from(arrival));
-        self.tracks_changed();
-        self.was_live = true;
-        for (unit, arrival) in held {
-            self.place(unit, arrival);
+    /// Puts another feed on the air where the policy wants it and the feed has an entry to begin with.
+    fn switch(&mut self, now: Mono) {
+        let Some((index, why)) = self.feeds.wanted(now) else { return };
+        let from = self.feeds.active().map(|feed| feed.info.name.clone());
+        let Some((feed, air)) = self.feeds.feed_mut(index).zip(self.air.as_mut()) else { return };
+        let kept = feed.take_kept();
+        match from {
+            Some(_) => air.splice_warm(&feed.tracks, feed.info.wrap),
+            None => air.splice(&feed.tracks, feed.info.wrap),
         }
+        if self.plan.feeds.len() > 1 {
+            metrics().feed_switches.with_label_values(&[&*self.plan.name, &*feed.info.name, why.label()]).inc();
+            tracing::warn!(
+                channel = self.plan.name,
+                feed = feed.info.name,
+                before = from.as_deref().unwrap_or("none"),
+                reason = why.label(),
+                "another feed is on the air"
+            );
+        }
+        self.feeds.policy().switched(index, why, now);
+        self.was_live = true;
+        for (unit, arrival) in kept {
+            self.place(index, unit, arrival);
+        }
+    }
+
+    /// The first source decides the grid and, with `auto`, the ladder.
+    fn try_to_go_on_air(&mut self, now: Mono) {
+        let Some((index, _)) = self.feeds.wanted(now) else { return };
+        let Some(feed) = self.feeds.feed(index) else { return };
+        let units: Vec<SourceUnit> = feed.kept().iter().map(|(unit, _)| unit.clone()).collect();
+        let Some(rate) = self.plan.rate.or_else(|| source::grid_rate(&feed.tracks, &units)) else { return };
+        let Some(arrival) = feed.kept().iter().find(|(unit, _)| feed.is_anchor(unit)).map(|(_, arrival)| *arrival) else { return };
+        let size = feed.tracks.iter().find_map(Track::video).map(|video| (video.width, video.height));
+        let grid = self.grid(rate);
+        let rungs = self.rungs(size, rate);
+        self.go_on_air(grid, rungs, grid.first_from(arrival));
+        self.switch(now);
     }
 
     fn grid(&self, rate: Rate) -> Grid {

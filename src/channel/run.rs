@@ -12,8 +12,10 @@ use crate::base::{Mono, clock};
 use crate::channel::clock::ProgrammeClock;
 use crate::channel::copy::CopyProgramme;
 use crate::channel::feed::{Ending, FeedEvent};
+use crate::channel::feeds::FeedInfo;
 use crate::channel::plan::{ChannelPlan, LadderPlan};
-use crate::channel::programme::{Action, FeedInfo, Programme};
+use crate::channel::programme::{Action, Programme};
+use crate::channel::receivers::Receivers;
 use crate::channel::sequence::SequenceStore;
 use crate::channel::status::{Board, ChannelStatus, State};
 use crate::channel::worker_process::{WorkerEvent, WorkerProcess, WorkerProgram, end_beside, next_event, room};
@@ -22,6 +24,8 @@ use crate::shelf::Shelf;
 
 /// Publishers that wait to be taken up by their channel.
 pub const ARRIVAL_QUEUE: usize = 4;
+/// Commands that wait to be taken up by their channel.
+pub const COMMAND_QUEUE: usize = 8;
 const TICK: Duration = Duration::from_millis(40);
 const STATUS_EVERY: Duration = Duration::from_millis(200);
 
@@ -58,11 +62,20 @@ enum Machine {
     Copied(Box<CopyProgramme>),
 }
 
+/// What an operator asks of a running channel.
+#[derive(Debug)]
+pub enum Command {
+    /// Put this feed on the air, by its place in the plan; `None`: leave it to the policy.
+    Feed(Option<usize>),
+}
+
 /// How a channel's life begins and ends.
 #[derive(Debug)]
 pub struct Life {
     /// Publishers that were admitted.
     pub arrivals: mpsc::Receiver<Arrival>,
+    /// What operators ask.
+    pub commands: mpsc::Receiver<Command>,
     /// Turns true when the channel is to end.
     pub stop: watch::Receiver<bool>,
     /// A channel of a wildcard ends by itself when it has been without a publisher for this long.
@@ -71,12 +84,11 @@ pub struct Life {
 
 /// Runs `plan` to the end of its life.
 pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, life: Life) {
-    let Life { mut arrivals, mut stop, linger } = life;
+    let Life { mut arrivals, mut commands, mut stop, linger } = life;
     let name = plan.name.clone();
     let mut last_feed = clock::mono();
+    let mut feeds = Receivers::new(plan.feeds.len());
     let mut driver = Driver::new(plan, house, shelf);
-    let mut feed: Option<mpsc::Receiver<FeedEvent>> = None;
-    let mut ending = Ending::default();
     let mut worker: Option<WorkerProcess> = None;
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -85,14 +97,16 @@ pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, lif
         driver.act(&mut worker).await;
         let backlog = driver.feed_worker(worker.as_ref());
         let link = worker.as_ref().filter(|_| backlog).map(WorkerProcess::link);
-        let wants_feed = driver.machine.wants_feed(clock::mono());
+        let now = clock::mono();
+        let machine = &driver.machine;
+        let event = feeds.next(|index| machine.wants_feed(index, now));
         tokio::select! {
             biased;
             _ = stop.changed() => break,
             // Before the feed: whatever a publisher floods the channel with, the clock goes on.
             _ = ticks.tick() => {
                 driver.tick();
-                last_feed = if feed.is_some() { clock::mono() } else { last_feed };
+                last_feed = if feeds.any() { clock::mono() } else { last_feed };
                 if linger.is_some_and(|linger| clock::mono().since(last_feed) > linger) {
                     tracing::info!(channel = name, "nobody has published for a while: the wildcard's channel ends");
                     break;
@@ -100,11 +114,12 @@ pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, lif
             }
             arrival = arrivals.recv() => {
                 let Some(arrival) = arrival else { break };
+                feeds.open(arrival.info.index, arrival.events, arrival.ending);
                 driver.machine.feed_opened(arrival.info, clock::mono());
-                ending.say("another publisher took over");
-                ending = arrival.ending;
-                feed = Some(arrival.events);
             }
+            Some(command) = commands.recv() => match command {
+                Command::Feed(index) => driver.machine.ask_feed(index, clock::mono()),
+            },
             (id, event) = next_event(&mut worker) => match event {
                 WorkerEvent::Message(message, payload, read) => {
                     driver.cause = read;
@@ -114,35 +129,27 @@ pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, lif
                     driver.machine.worker_gone(id, &cause, clock::mono());
                 }
             },
-            event = next_feed_event(&mut feed), if wants_feed => match event {
+            (index, event) = event => match event {
                 Some(event) => {
                     driver.cause = clock::mono();
-                    if let Reception::Refused(why) = driver.machine.feed_event(event, clock::mono()) {
-                        ending.say(why);
-                        feed = None;
-                        driver.machine.feed_closed(clock::mono());
+                    if let Reception::Refused(why) = driver.machine.feed_event(index, event, clock::mono()) {
+                        feeds.close(index, why);
+                        driver.machine.feed_closed(index, clock::mono());
                     }
                 }
                 None => {
-                    feed = None;
-                    driver.machine.feed_closed(clock::mono());
+                    feeds.close(index, String::new());
+                    driver.machine.feed_closed(index, clock::mono());
                 }
             },
             _ = room(link), if backlog => {}
         }
     }
-    ending.say("the channel stopped");
+    feeds.close_all("the channel stopped");
     if let Some(worker) = worker {
         worker.end().await;
     }
     driver.house.board.remove(&name);
-}
-
-async fn next_feed_event(feed: &mut Option<mpsc::Receiver<FeedEvent>>) -> Option<FeedEvent> {
-    match feed {
-        Some(feed) => feed.recv().await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Whether a feed may go on.
@@ -272,19 +279,25 @@ impl Machine {
         }
     }
 
-    fn feed_event(&mut self, event: FeedEvent, now: Mono) -> Reception {
+    fn ask_feed(&mut self, index: Option<usize>, now: Mono) {
+        if let Machine::Encoded(programme) = self {
+            programme.ask_feed(index, now);
+        }
+    }
+
+    fn feed_event(&mut self, index: usize, event: FeedEvent, now: Mono) -> Reception {
         match self {
             Machine::Encoded(programme) => {
-                programme.feed_event(event, now);
+                programme.feed_event(index, event, now);
                 Reception::Taken
             }
             Machine::Copied(copy) => copy.feed_event(event, now),
         }
     }
 
-    fn feed_closed(&mut self, now: Mono) {
+    fn feed_closed(&mut self, index: usize, now: Mono) {
         match self {
-            Machine::Encoded(programme) => programme.feed_closed(now),
+            Machine::Encoded(programme) => programme.feed_closed(index, now),
             Machine::Copied(copy) => copy.feed_closed(now),
         }
     }
@@ -308,9 +321,9 @@ impl Machine {
         }
     }
 
-    fn wants_feed(&self, now: Mono) -> bool {
+    fn wants_feed(&self, index: usize, now: Mono) -> bool {
         match self {
-            Machine::Encoded(programme) => programme.wants_feed(now),
+            Machine::Encoded(programme) => programme.wants_feed(index, now),
             Machine::Copied(copy) => copy.wants_feed(now),
         }
     }

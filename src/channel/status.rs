@@ -15,19 +15,22 @@ pub enum State {
     Waiting,
     /// A publisher is on the air.
     Live,
+    /// The feed on the air has stopped, and its last picture is held.
+    Holding,
     /// A publisher was on the air, and slate or pattern cover its absence.
     Slate,
 }
 
 impl State {
     /// Every state, for the one-hot gauge.
-    pub const ALL: [State; 3] = [State::Waiting, State::Live, State::Slate];
+    pub const ALL: [State; 4] = [State::Waiting, State::Live, State::Holding, State::Slate];
 
     /// The value of the `state` label.
     pub fn label(self) -> &'static str {
         match self {
             State::Waiting => "waiting",
             State::Live => "live",
+            State::Holding => "holding",
             State::Slate => "slate",
         }
     }

@@ -116,6 +116,13 @@ impl Timeline {
         self.drift = Drift::default();
     }
 
+    /// As [`Timeline::splice`], with a feed that was kept ready: its units are placed by their arrival even where the feed before
+    /// has been placed already. The worker shows each instant once, so what is late is decoded and not shown.
+    pub fn splice_warm(&mut self, tracks: usize, has_video: bool, wrap: Ticks) {
+        self.splice(tracks, has_video, wrap);
+        self.floor = MediaTime(i64::MIN);
+    }
+
     /// The same feed from here on has `tracks` tracks: what was known of their clocks no longer applies.
     pub fn resplice_tracks(&mut self, tracks: usize, has_video: bool) {
         self.splice(tracks, has_video, self.wrap);

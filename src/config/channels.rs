@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::base::Rate;
+use crate::channel::failover::FailoverPlan;
 use crate::channel::plan::{ChannelPlan, Formats, Idle, LadderPlan, SecondPublisher, StreamKey};
 use crate::media::AudioRung;
 
@@ -76,6 +77,8 @@ pub fn checked(written: &WrittenChannel, ladders: &Ladders, door: Door, sink: &m
         window,
         hold,
         second_publisher: written.on_second_publisher.or(SecondPublisher::Refuse),
+        feeds: Vec::new(),
+        failover: FailoverPlan::default(),
     });
     match written.name.value()?.clone() {
         ChannelName::One(name) => Some(Checked::One(Box::new(ChannelPlan { name, ..*plan }))),

@@ -1,6 +1,6 @@
 //! From the configuration as typed to the plan: the order in which the rules are applied.
 
-use crate::channel::plan::{ChannelPlan, StreamKey};
+use crate::channel::plan::{ChannelPlan, FeedPlan, StreamKey};
 
 use super::channels::{Checked, Door, check_names, checked};
 use super::ladders::Ladders;
@@ -44,7 +44,8 @@ pub fn plan(written: &Written, overrides: &Overrides, sink: &mut Sink) -> Plan {
 
 fn keyed(channel: ChannelPlan, keys: &Keys) -> ChannelPlan {
     let key = keys.of.get(&channel.name).cloned().unwrap_or_default();
-    ChannelPlan { stream_key: StreamKey::new(key), ..channel }
+    let stream_key = StreamKey::new(key);
+    ChannelPlan { feeds: FeedPlan::publisher(&stream_key), stream_key, ..channel }
 }
 
 fn check_count(channels: usize, sink: &mut Sink) {

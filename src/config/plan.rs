@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::channel::plan::{ChannelPlan, StreamKey};
+use crate::channel::plan::{ChannelPlan, FeedPlan, StreamKey};
 
 use super::values::is_name;
 
@@ -45,7 +45,9 @@ impl Plan {
         }
         let matching = self.wildcards.iter().filter(|wildcard| stream.starts_with(&wildcard.prefix));
         let wildcard = matching.max_by_key(|wildcard| wildcard.prefix.len())?;
-        let channel = ChannelPlan { name: stream.into(), stream_key: StreamKey::new(stream), ..wildcard.template.clone() };
+        let stream_key = StreamKey::new(stream);
+        let feeds = FeedPlan::publisher(&stream_key);
+        let channel = ChannelPlan { name: stream.into(), stream_key, feeds, ..wildcard.template.clone() };
         Some((wildcard, channel))
     }
 }

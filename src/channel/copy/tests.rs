@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::base::WallTime;
-use crate::channel::plan::{Formats, Idle, LadderPlan, SecondPublisher, StreamKey};
+use crate::channel::plan::{FeedPlan, Formats, Idle, LadderPlan, SecondPublisher, StreamKey};
 use crate::media::{AudioRung, VideoCodec, VideoTrack};
 
 /// avcC of a 640x360 High profile stream made by libx264.
@@ -27,6 +27,8 @@ fn channel() -> CopyProgramme {
         segment: Ticks::from_millis(4_000),
         window: Ticks::from_millis(60_000),
         hold: Ticks::from_millis(1_000),
+        feeds: FeedPlan::publisher(&StreamKey::new("demo")),
+        failover: Default::default(),
         second_publisher: SecondPublisher::Replace,
     };
     CopyProgramme::new(plan, ProgrammeClock::starting(Mono(0), WallTime(1_790_000_001_234_567)), None)
@@ -35,7 +37,7 @@ fn channel() -> CopyProgramme {
 /// A publisher whose pictures arrive in bursts of a second, as over a network that stalls: its output leads the clock.
 fn publish(channel: &mut CopyProgramme, from_ms: u64, pictures: i64) {
     let at = |ms: u64| Mono(ms * 1_000_000);
-    let info = FeedInfo { name: "publisher".into(), peer: "192.0.2.1:1".into(), wrap: Ticks::from_millis(1 << 32) };
+    let info = FeedInfo { index: 0, name: "publisher".into(), peer: "192.0.2.1:1".into(), wrap: Ticks::from_millis(1 << 32) };
     channel.feed_opened(info, at(from_ms));
     let (codec, config) = (VideoCodec::H264, Bytes::from_static(AVCC));
     let track = Track::Video(VideoTrack { codec, other: String::new(), config, width: 640, height: 360, rate: None });
