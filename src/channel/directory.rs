@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::base::Ticks;
 use crate::channel::feed::{Admission, Door, Ending, FEED_QUEUE_EVENTS, FeedEvent, Offer, Refusal};
 use crate::channel::plan::{ChannelPlan, LadderPlan, SecondPublisher, StreamKey};
-use crate::channel::programme::FeedInfo;
-use crate::channel::run::{ARRIVAL_QUEUE, Arrival, House, Life, run_channel};
+use crate::channel::programme::{FeedInfo, Immovable};
+use crate::channel::run::{ARRIVAL_QUEUE, Arrival, House, Life, ORDER_QUEUE, Order, run_channel};
 use crate::shelf::{Shelf, Shelves};
 
 /// The only application that publishers may name.
@@ -41,6 +41,7 @@ pub struct Wildcard {
 struct Entry {
     plan: ChannelPlan,
     arrivals: mpsc::Sender<Arrival>,
+    orders: mpsc::Sender<Order>,
     publisher: Option<(SocketAddr, mpsc::WeakSender<FeedEvent>)>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -70,6 +71,16 @@ impl Directory {
         self.start_in(&mut entries, plan, None);
     }
 
+    /// Changes the worker of `channel` for another one; `None` if there is no such channel. See [`Programme::move_worker`].
+    ///
+    /// [`Programme::move_worker`]: crate::channel::programme::Programme::move_worker
+    pub async fn move_worker(&self, channel: &str) -> Option<Result<(), Immovable>> {
+        let orders = self.entries().get(channel)?.orders.clone();
+        let (answer, answered) = oneshot::channel();
+        orders.send(Order::MoveWorker(answer)).await.ok()?;
+        answered.await.ok()
+    }
+
     /// Stops every channel and waits until their workers are gone.
     pub async fn stop(&self) {
         let entries = std::mem::take(&mut *self.entries());
@@ -87,10 +98,11 @@ impl Directory {
         let shelf = Arc::new(Shelf::new(plan.segment, shelf_capacity_bytes(&plan)));
         self.shelves.add(&plan.name, shelf.clone());
         let (arrivals, arriving) = mpsc::channel(ARRIVAL_QUEUE);
+        let (orders, ordered) = mpsc::channel(ORDER_QUEUE);
         let (stop, stopped) = watch::channel(false);
-        let life = Life { arrivals: arriving, stop: stopped, linger: wild.as_ref().map(|_| LINGER) };
+        let life = Life { arrivals: arriving, orders: ordered, stop: stopped, linger: wild.as_ref().map(|_| LINGER) };
         let task = self.runtime.spawn(run_channel(plan.clone(), self.house.clone(), shelf, life));
-        entries.insert(plan.name.clone(), Entry { plan, arrivals, publisher: None, stop, task, wild });
+        entries.insert(plan.name.clone(), Entry { plan, arrivals, orders, publisher: None, stop, task, wild });
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {

@@ -16,7 +16,7 @@ const AVCC: &[u8] = &[
 const AAC_LC_48K_STEREO: &[u8] = &[0x11, 0x90];
 const TICK_MS: u64 = 40;
 
-fn plan(idle: Idle) -> ChannelPlan {
+pub(super) fn plan(idle: Idle) -> ChannelPlan {
     ChannelPlan {
         name: "demo".into(),
         stream_key: StreamKey::new("demo"),
@@ -33,7 +33,7 @@ fn plan(idle: Idle) -> ChannelPlan {
     }
 }
 
-fn video_track(rate: Option<Rate>) -> Track {
+pub(super) fn video_track(rate: Option<Rate>) -> Track {
     Track::Video(VideoTrack {
         codec: VideoCodec::H264,
         other: String::new(),
@@ -44,7 +44,7 @@ fn video_track(rate: Option<Rate>) -> Track {
     })
 }
 
-fn audio_track() -> Track {
+pub(super) fn audio_track() -> Track {
     let config = Bytes::from_static(AAC_LC_48K_STEREO);
     Track::Audio(AudioTrack { codec: AudioCodec::Aac, other: String::new(), config, sample_rate: 48_000, channels: 2 })
 }
@@ -95,6 +95,7 @@ impl Simulation {
                 match action {
                     Action::StartWorker(id) => self.worker = Some(SimulatedWorker { id, ..SimulatedWorker::default() }),
                     Action::EndWorker(id) => self.ended.push(id),
+                    Action::SetAside(_) => panic!("nobody asked for a change of workers"),
                     Action::Apply(changes) => self.apply(changes),
                     Action::Remember(sequence) => self.sequences.push(sequence),
                 }
