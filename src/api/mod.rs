@@ -110,6 +110,7 @@ mod tests {
                 formats: vec!["hls".into()],
                 newest_segment: Some(7),
                 worker_restarts: 0,
+                quarantined: Vec::new(),
             });
         }
         board

@@ -38,6 +38,12 @@ pub struct Metrics {
     pub shelf_bytes: IntGaugeVec,
     /// Worker processes that died or were replaced, by channel and fault.
     pub worker_restarts: IntCounterVec,
+    /// From the loss of a worker to the first packet of its replacement, by channel.
+    pub worker_takeover: HistogramVec,
+    /// Places skipped because three workers died there, by channel and feed.
+    pub feed_skips: IntCounterVec,
+    /// 1 while a feed is left out because it killed workers, by channel and feed.
+    pub feed_quarantined: IntGaugeVec,
     /// Faults, by channel and class.
     pub faults: IntCounterVec,
     /// 1 for the state a channel is in, by channel and state.
@@ -66,6 +72,9 @@ impl Metrics {
         let seconds = |name: &str, help: &str, labels: &[&str]| registered(&registry, GaugeVec::new(Opts::new(name, help), labels));
         let listing = HistogramOpts::new("headend_segment_listing_seconds", "From the last packet of a segment to its listing.")
             .buckets(vec![0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0]);
+        let takeover =
+            HistogramOpts::new("headend_worker_takeover_seconds", "From the loss of a worker to the first packet of its replacement.")
+                .buckets(vec![0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]);
         Metrics {
             ingest_bytes: counter("headend_ingest_bytes_total", "Bytes received from a feed.", &["channel", "feed"]),
             ingest_gaps: counter("headend_ingest_gaps_total", "Holes and jumps in a feed's timestamps.", &["channel", "feed", "kind"]),
@@ -85,6 +94,9 @@ impl Metrics {
             segment_gaps: counter("headend_segment_gaps_total", "Segments that a rung did not deliver.", &["channel", "rung"]),
             shelf_bytes: gauge("headend_shelf_bytes", "Finished bytes held for viewers.", &["channel"]),
             worker_restarts: counter("headend_worker_restarts_total", "Workers that died or were replaced.", &["channel", "fault"]),
+            worker_takeover: registered(&registry, HistogramVec::new(takeover, &["channel"])),
+            feed_skips: counter("headend_feed_skips_total", "Places skipped because three workers died there.", &["channel", "feed"]),
+            feed_quarantined: gauge("headend_feed_quarantined", "1 while a feed is left out for killing workers.", &["channel", "feed"]),
             faults: counter("headend_faults_total", "Faults by class.", &["channel", "fault"]),
             channel_state: gauge("headend_channel_state", "1 for the state that a channel is in.", &["channel", "state"]),
             http_requests: counter("headend_http_requests_total", "HTTP responses.", &["kind", "status"]),

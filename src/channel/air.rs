@@ -6,6 +6,7 @@ use crate::base::metrics::metrics;
 use crate::base::{MediaTime, Ticks};
 use crate::channel::commit::{Commit, Committed};
 use crate::channel::feed::SourceUnit;
+use crate::channel::handover::Handover;
 use crate::channel::plan::ChannelPlan;
 use crate::channel::replay::{Item, Replay};
 use crate::channel::sequence::Sequence;
@@ -14,6 +15,8 @@ use crate::channel::timeline::{Bend, Mapped, Timeline};
 use crate::media::{AccessUnit, AudioRung, Grid, Rung, Slot, Track};
 use crate::pack::{Change, OutputTrack, PackError, Packager, Presentation, Window};
 use crate::wire::link::{Fill, FromWorker, Open, RungConfig, Stage, ToWorker, VERSION};
+
+mod replacing;
 
 /// Input further ahead of the clock than this is not used.
 const FUTURE_LIMIT: Ticks = Ticks::from_millis(10_000);
@@ -48,6 +51,11 @@ pub struct OnAir {
     configs: Vec<RungConfig>,
     /// The worker must be told `Open` first.
     open_due: bool,
+    /// The first slot of the present worker.
+    begin: Slot,
+    /// The present worker was sent media.
+    was_fed: bool,
+    handover: Option<Handover>,
     /// What it has been told of what is published.
     committed_due: Vec<(u8, MediaTime)>,
     advance_to: MediaTime,
@@ -79,6 +87,9 @@ impl OnAir {
             packager: None,
             configs: Vec::new(),
             open_due: true,
+            begin: start,
+            was_fed: false,
+            handover: None,
             committed_due: Vec::new(),
             advance_to: grid.start(start),
             advance_sent: grid.start(start),
@@ -161,16 +172,6 @@ impl OnAir {
         metrics().queue_depth.with_label_values(&[&*self.channel, "replay_unsent"]).set(self.replay.unsent() as i64);
     }
 
-    /// A new worker begins at the commit point, with the input from the entry before it.
-    pub fn restart(&mut self) {
-        self.commit.restart();
-        self.replay.rewind();
-        self.open_due = true;
-        self.committed_due.clear();
-        self.advance_sent = self.commit.published_to();
-        self.told.clear();
-    }
-
     /// The next message for the worker: first how to run, then input in order, then how far the clock is.
     pub fn next_message(&mut self) -> Option<(ToWorker, Bytes)> {
         if std::mem::take(&mut self.open_due) {
@@ -179,14 +180,28 @@ impl OnAir {
         if let Some((rung, to)) = self.committed_due.pop() {
             return Some((ToWorker::Committed { rung, to }, Bytes::new()));
         }
-        match self.replay.take_next() {
+        if let Some(message) = self.handover.as_mut().and_then(Handover::farewell) {
+            return Some((message, Bytes::new()));
+        }
+        let item = self.replay.take_next();
+        if let Some((handover, item)) = self.handover.as_mut().zip(item.as_ref()) {
+            handover.sends(item);
+        }
+        match item {
             Some(Item::Tracks(tracks)) => return Some((ToWorker::Tracks(tracks), Bytes::new())),
             Some(Item::Unit(unit, _)) => {
                 let AccessUnit { track, pts, dts, entry, data } = unit;
+                self.was_fed = true;
                 return Some((ToWorker::Au { track, pts, dts, entry }, data));
             }
             Some(Item::End) => return Some((ToWorker::InputEnd, Bytes::new())),
             None => {}
+        }
+        if let Some(handover) = self.handover.as_mut().filter(|handover| !handover.has_parted()) {
+            handover.look(self.advance_to);
+            if let Some(message) = handover.farewell() {
+                return Some((message, Bytes::new()));
+            }
         }
         let due = self.advance_to - self.advance_sent >= self.grid.rate.period();
         due.then(|| {
@@ -238,9 +253,13 @@ impl OnAir {
         video.chain([audio]).collect()
     }
 
-    /// Whether packets of this rung show that the worker gets on: a video rung, or any where there is no video.
-    pub fn is_telling(&self, rung: u8) -> bool {
-        self.rungs.is_empty() || usize::from(rung) < self.rungs.len()
+    /// Whether a message shows that the worker gets on. Sound alone does not, where there are pictures: they may be stuck.
+    pub fn shows_progress(&self, message: &FromWorker) -> bool {
+        match message {
+            FromWorker::Packet { rung, .. } => self.rungs.is_empty() || usize::from(*rung) < self.rungs.len(),
+            FromWorker::Progress { stage, .. } => self.rungs.is_empty() || *stage != Stage::Audio,
+            _ => false,
+        }
     }
 
     /// Number of the newest listed segment.
@@ -254,10 +273,13 @@ impl OnAir {
     }
 
     fn push(&mut self, item: Item) {
-        let given_up = self.replay.push(item);
-        if given_up > 0 {
-            metrics().frames_dropped.with_label_values(&[&*self.channel, "replay_full"]).inc_by(given_up as u64);
-            tracing::warn!(channel = self.channel, units = given_up, "input given up: no worker has taken it for too long");
+        let lost = self.replay.push(item);
+        if lost.full > 0 {
+            metrics().frames_dropped.with_label_values(&[&*self.channel, "replay_full"]).inc_by(lost.full as u64);
+            tracing::warn!(channel = self.channel, units = lost.full, "input given up: no worker has taken it for too long");
+        }
+        if lost.before_entry > 0 {
+            metrics().frames_dropped.with_label_values(&[&*self.channel, "before_entry"]).inc_by(lost.before_entry as u64);
         }
     }
 
@@ -266,7 +288,7 @@ impl OnAir {
             version: VERSION,
             channel: self.channel.clone(),
             grid: self.grid,
-            start: self.commit.resume_slot(),
+            start: self.begin,
             rungs: self.rungs.clone(),
             audio: Some(self.audio.clone()),
             fill: self.fill,

@@ -133,6 +133,7 @@ impl CopyProgramme {
             formats,
             newest_segment: self.newest.filter(|_| self.listed).map(|newest| newest.number),
             worker_restarts: 0,
+            quarantined: Vec::new(),
         }
     }
 

@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::base::Ticks;
 use crate::channel::feed::{Admission, Door, Ending, FEED_QUEUE_EVENTS, FeedEvent, Offer, Refusal};
 use crate::channel::feeds::FeedInfo;
 use crate::channel::plan::{ChannelPlan, FeedPlan, LadderPlan, SecondPublisher, StreamKey};
-use crate::channel::run::{ARRIVAL_QUEUE, Arrival, COMMAND_QUEUE, Command, House, Life, run_channel};
+use crate::channel::programme::Immovable;
+use crate::channel::run::{ARRIVAL_QUEUE, Arrival, House, Life, ORDER_QUEUE, Order, run_channel};
 use crate::shelf::{Shelf, Shelves};
 
 /// The only application that publishers may name.
@@ -53,7 +54,7 @@ pub enum NotAsked {
 struct Entry {
     plan: ChannelPlan,
     arrivals: mpsc::Sender<Arrival>,
-    commands: mpsc::Sender<Command>,
+    orders: mpsc::Sender<Order>,
     /// Who delivers each feed.
     sources: Vec<Option<(SocketAddr, mpsc::WeakSender<FeedEvent>)>>,
     stop: watch::Sender<bool>,
@@ -82,6 +83,16 @@ impl Directory {
     pub fn start(&self, plan: ChannelPlan) {
         let mut entries = self.entries();
         self.start_in(&mut entries, plan, None);
+    }
+
+    /// Changes the worker of `channel` for another one; `None` if there is no such channel. See [`Programme::move_worker`].
+    ///
+    /// [`Programme::move_worker`]: crate::channel::programme::Programme::move_worker
+    pub async fn move_worker(&self, channel: &str) -> Option<Result<(), Immovable>> {
+        let orders = self.entries().get(channel)?.orders.clone();
+        let (answer, answered) = oneshot::channel();
+        orders.send(Order::MoveWorker(answer)).await.ok()?;
+        answered.await.ok()
     }
 
     /// Stops every channel and waits until their workers are gone.
@@ -119,19 +130,19 @@ impl Directory {
                     .ok_or_else(|| NotAsked::Feed(entry.plan.feeds.iter().map(|feed| feed.name.clone()).collect()))?,
             ),
         };
-        entry.commands.try_send(Command::Feed(index)).map_err(|_| NotAsked::Busy)
+        entry.orders.try_send(Order::Feed(index)).map_err(|_| NotAsked::Busy)
     }
 
     fn start_in(&self, entries: &mut BTreeMap<String, Entry>, plan: ChannelPlan, wild: Option<String>) {
         let shelf = Arc::new(Shelf::new(plan.segment, shelf_capacity_bytes(&plan)));
         self.shelves.add(&plan.name, shelf.clone());
         let (arrivals, arriving) = mpsc::channel(ARRIVAL_QUEUE);
-        let (commands, commanded) = mpsc::channel(COMMAND_QUEUE);
+        let (orders, ordered) = mpsc::channel(ORDER_QUEUE);
         let (stop, stopped) = watch::channel(false);
-        let life = Life { arrivals: arriving, commands: commanded, stop: stopped, linger: wild.as_ref().map(|_| LINGER) };
+        let life = Life { arrivals: arriving, orders: ordered, stop: stopped, linger: wild.as_ref().map(|_| LINGER) };
         let task = self.runtime.spawn(run_channel(plan.clone(), self.house.clone(), shelf, life));
         let sources = plan.feeds.iter().map(|_| None).collect();
-        entries.insert(plan.name.clone(), Entry { plan, arrivals, commands, sources, stop, task, wild });
+        entries.insert(plan.name.clone(), Entry { plan, arrivals, orders, sources, stop, task, wild });
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {

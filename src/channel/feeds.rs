@@ -146,6 +146,17 @@ impl Feeds {
         self.feed(self.policy.active()?)
     }
 
+    /// Leaves a feed out, or takes it up again; tells whether it was on the air.
+    pub fn bar(&mut self, name: &str, barred: bool) -> bool {
+        let Some(index) = self.slots.iter().position(|slot| slot.as_ref().is_some_and(|feed| feed.info.name == name)) else { return false };
+        self.policy.bar(index, barred);
+        let was_active = barred && self.policy.active() == Some(index);
+        if was_active {
+            self.policy.ended();
+        }
+        was_active
+    }
+
     /// Any connected feed: the one on the air, else the best.
     pub fn present(&self) -> Option<&Feed> {
         self.active().or_else(|| self.slots.iter().flatten().next())

@@ -3,32 +3,31 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use crate::base::backoff::Backoff;
 use crate::base::metrics::metrics;
 use crate::base::{Fault, MediaTime, Mono, Rate, Ticks};
-use crate::channel::air::{OnAir, Outcome};
+use crate::channel::air::OnAir;
 use crate::channel::clock::ProgrammeClock;
 use crate::channel::feed::{FeedEvent, SourceUnit};
 use crate::channel::feeds::{FeedInfo, Feeds};
 use crate::channel::plan::{ChannelPlan, Idle, LadderPlan};
+use crate::channel::quarantine::Quarantine;
 use crate::channel::sequence::Sequence;
 use crate::channel::source;
 use crate::channel::status::{ChannelStatus, State};
+use crate::channel::supervisor::{Due, Supervisor};
 use crate::media::{Grid, Rung, Slot, Track};
 use crate::pack::Change;
 use crate::placement;
-use crate::wire::link::{Fill, FromWorker, ToWorker};
+use crate::wire::link::Fill;
+
+pub use workers::Immovable;
+
+mod workers;
 
 /// How far the made programme trails the clock: the jitter that a feed may have before its last picture is held.
 pub const SLACK: Ticks = Ticks::from_millis(1_000);
 /// A feed is not read while it is further ahead of the clock than this; a publisher that is faster than real time waits.
 const LEAD: Ticks = Ticks::from_millis(1_000);
-/// A worker that has not opened its encoders by then is replaced.
-const OPENING_LIMIT: Duration = Duration::from_secs(15);
-/// A worker from which no packet comes for this long, although it has work, is replaced.
-const STALL_LIMIT: Duration = Duration::from_secs(6);
 /// The grid of a channel that begins with the pattern and names no rate.
 const PATTERN_RATE: Rate = Rate::new(25, 1);
 /// Units that wait for the worker before the feed is no longer read.
@@ -41,20 +40,12 @@ pub enum Action {
     StartWorker(u64),
     /// End this worker.
     EndWorker(u64),
+    /// This worker drains: it is told no more, but still heard, until [`Action::EndWorker`]. The next one is started after it.
+    SetAside(u64),
     /// Hand these to the shelf.
     Apply(Vec<Change>),
     /// Keep this for the next start.
     Remember(Sequence),
-}
-
-#[derive(Debug, PartialEq)]
-enum Worker {
-    /// None, and none before this instant.
-    None { not_before: Mono },
-    /// Asked for.
-    Starting { since: Mono },
-    /// Its encoders are open.
-    Up { last_packet: Mono },
 }
 
 /// The state machine.
@@ -67,10 +58,10 @@ pub struct Programme {
     air: Option<OnAir>,
     feeds: Feeds,
     was_live: bool,
-    worker: Worker,
-    worker_id: u64,
-    restarts: u64,
-    backoff: Backoff,
+    supervisor: Supervisor,
+    quarantine: Quarantine,
+    /// Name of the feed whose media was spliced in last: it answers for workers that die of their input.
+    spliced: String,
     actions: Vec<Action>,
 }
 
@@ -85,10 +76,9 @@ impl Programme {
             sequence,
             air: None,
             was_live: false,
-            worker: Worker::None { not_before: Mono::default() },
-            worker_id: 0,
-            restarts: 0,
-            backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(5)),
+            supervisor: Supervisor::default(),
+            quarantine: Quarantine::default(),
+            spliced: String::new(),
             actions: Vec::new(),
         }
     }
@@ -137,61 +127,25 @@ impl Programme {
         self.switch(now);
     }
 
-    /// A message from worker `id`. Messages of workers that were replaced are dropped.
-    pub fn worker_message(&mut self, id: u64, message: FromWorker, payload: Bytes, now: Mono) {
-        let Some(air) = &mut self.air else { return };
-        if id != self.worker_id || matches!(self.worker, Worker::None { .. }) {
-            return;
-        }
-        // Sound alone does not show that a worker gets on: its pictures may be stuck.
-        let gets_on = match message {
-            FromWorker::Opened { .. } => true,
-            FromWorker::Packet { rung, .. } => air.is_telling(rung),
-            _ => false,
-        };
-        if gets_on {
-            self.worker = Worker::Up { last_packet: now };
-        }
-        match air.worker_message(message, payload) {
-            Ok(Outcome::Nothing) => {}
-            Ok(Outcome::Listed { changes, sequence }) => {
-                self.backoff.succeeded();
-                self.actions.push(Action::Apply(changes));
-                self.actions.push(Action::Remember(sequence));
-            }
-            Err(cause) => {
-                tracing::error!(channel = self.plan.name, worker = id, %cause, "worker's output cannot be used; the worker is replaced");
-                self.replace_worker(Fault::Bug, now);
-            }
-        }
-    }
-
-    /// Worker `id` ended by itself.
-    pub fn worker_gone(&mut self, id: u64, cause: &str, now: Mono) {
-        if id != self.worker_id || matches!(self.worker, Worker::None { .. }) {
-            return;
-        }
-        tracing::warn!(channel = self.plan.name, worker = id, cause, "worker gone; a replacement resumes at the commit point");
-        self.replace_worker(Fault::SessionLost, now);
-    }
-
     /// Time passes: starts, watches and feeds the worker. To be called about every 40 ms.
     pub fn tick(&mut self, now: Mono) {
         let media_now = self.clock.at(now);
+        self.release_feeds(now);
         let Some(air) = &mut self.air else { return };
         air.advance(media_now - SLACK, media_now);
         self.switch(now);
-        let Some(air) = &mut self.air else { return };
-        match self.worker {
-            Worker::None { not_before } if now >= not_before => {
-                self.worker_id += 1;
-                self.worker = Worker::Starting { since: now };
-                air.restart();
-                self.actions.push(Action::StartWorker(self.worker_id));
+        match self.supervisor.look(now) {
+            Due::Nothing => {}
+            Due::Start => self.start_worker(),
+            Due::Replace(why) => {
+                tracing::warn!(
+                    channel = self.plan.name,
+                    worker = self.supervisor.id(),
+                    cause = why,
+                    "worker is stuck; it is ended and replaced"
+                );
+                self.replace_worker(Fault::SessionLost, now);
             }
-            Worker::Starting { since } if now.since(since) > OPENING_LIMIT => self.give_up_worker("did not open its encoders", now),
-            Worker::Up { last_packet } if now.since(last_packet) > STALL_LIMIT => self.give_up_worker("puts out no packets", now),
-            _ => {}
         }
     }
 
@@ -202,11 +156,6 @@ impl Programme {
         }
         let media_now = self.clock.at(now);
         self.air.as_ref().is_none_or(|air| air.lead(media_now).is_none_or(|lead| lead < LEAD) && air.unsent() < UNSENT_UNITS)
-    }
-
-    /// The next message for the present worker, when its link has room.
-    pub fn next_message(&mut self) -> Option<(ToWorker, Bytes)> {
-        self.air.as_mut()?.next_message()
     }
 
     /// What the driver is to do.
@@ -237,7 +186,8 @@ impl Programme {
             rungs: self.air.as_ref().map(OnAir::rung_statuses).unwrap_or_default(),
             formats,
             newest_segment: self.air.as_ref().and_then(OnAir::newest_segment),
-            worker_restarts: self.restarts,
+            worker_restarts: self.supervisor.restarts(),
+            quarantined: self.quarantine.barred(),
         }
     }
 
@@ -272,6 +222,10 @@ impl Programme {
 
     fn feed_unit(&mut self, index: usize, unit: SourceUnit, now: Mono) {
         let arrival = self.clock.at(now);
+        let barred = self.feeds.feed(index).is_some_and(|feed| self.quarantine.is_barred(&feed.info.name));
+        if barred {
+            metrics().frames_dropped.with_label_values(&[&*self.plan.name, "quarantined"]).inc();
+        }
         if let Some(unit) = self.feeds.unit(index, unit, arrival, self.air.is_some(), now) {
             self.place(index, unit, arrival);
         } else if self.air.is_some() {
@@ -316,6 +270,7 @@ impl Programme {
                 "another feed is on the air"
             );
         }
+        self.spliced.clone_from(&feed.info.name);
         self.feeds.policy().switched(index, why, now);
         self.was_live = true;
         for (unit, arrival) in kept {
@@ -368,18 +323,6 @@ impl Programme {
         let names: Vec<&str> = rungs.iter().map(|rung| rung.name.as_str()).collect();
         tracing::info!(channel = self.plan.name, rate = %grid.rate, rungs = names.join(" "), "on the air");
         self.air = Some(OnAir::new(&self.plan, grid, rungs, fill, start, self.sequence));
-    }
-
-    fn give_up_worker(&mut self, why: &str, now: Mono) {
-        tracing::warn!(channel = self.plan.name, worker = self.worker_id, cause = why, "worker is stuck; it is ended and replaced");
-        self.replace_worker(Fault::SessionLost, now);
-    }
-
-    fn replace_worker(&mut self, fault: Fault, now: Mono) {
-        metrics().worker_restarts.with_label_values(&[&*self.plan.name, fault.label()]).inc();
-        self.restarts += 1;
-        self.actions.push(Action::EndWorker(self.worker_id));
-        self.worker = Worker::None { not_before: now.after(self.backoff.failed()) };
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::base::metrics::metrics;
@@ -14,7 +14,7 @@ use crate::channel::copy::CopyProgramme;
 use crate::channel::feed::{Ending, FeedEvent};
 use crate::channel::feeds::FeedInfo;
 use crate::channel::plan::{ChannelPlan, LadderPlan};
-use crate::channel::programme::{Action, Programme};
+use crate::channel::programme::{Action, Immovable, Programme};
 use crate::channel::receivers::Receivers;
 use crate::channel::sequence::SequenceStore;
 use crate::channel::status::{Board, ChannelStatus, State};
@@ -24,8 +24,8 @@ use crate::shelf::Shelf;
 
 /// Publishers that wait to be taken up by their channel.
 pub const ARRIVAL_QUEUE: usize = 4;
-/// Commands that wait to be taken up by their channel.
-pub const COMMAND_QUEUE: usize = 8;
+/// Orders that wait to be taken up by their channel.
+pub const ORDER_QUEUE: usize = 4;
 const TICK: Duration = Duration::from_millis(40);
 const STATUS_EVERY: Duration = Duration::from_millis(200);
 
@@ -62,11 +62,13 @@ enum Machine {
     Copied(Box<CopyProgramme>),
 }
 
-/// What an operator asks of a running channel.
+/// Something that a person asks of a running channel.
 #[derive(Debug)]
-pub enum Command {
+pub enum Order {
     /// Put this feed on the air, by its place in the plan; `None`: leave it to the policy.
     Feed(Option<usize>),
+    /// Change the worker for another one, without a trace in what viewers see; the answer says whether that is under way.
+    MoveWorker(oneshot::Sender<Result<(), Immovable>>),
 }
 
 /// How a channel's life begins and ends.
@@ -74,8 +76,8 @@ pub enum Command {
 pub struct Life {
     /// Publishers that were admitted.
     pub arrivals: mpsc::Receiver<Arrival>,
-    /// What operators ask.
-    pub commands: mpsc::Receiver<Command>,
+    /// What people ask of it.
+    pub orders: mpsc::Receiver<Order>,
     /// Turns true when the channel is to end.
     pub stop: watch::Receiver<bool>,
     /// A channel of a wildcard ends by itself when it has been without a publisher for this long.
@@ -84,19 +86,19 @@ pub struct Life {
 
 /// Runs `plan` to the end of its life.
 pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, life: Life) {
-    let Life { mut arrivals, mut commands, mut stop, linger } = life;
+    let Life { mut arrivals, mut orders, mut stop, linger } = life;
     let name = plan.name.clone();
     let mut last_feed = clock::mono();
     let mut feeds = Receivers::new(plan.feeds.len());
     let mut driver = Driver::new(plan, house, shelf);
-    let mut worker: Option<WorkerProcess> = None;
+    let mut workers = Workers::default();
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     driver.machine.start(clock::mono());
     loop {
-        driver.act(&mut worker).await;
-        let backlog = driver.feed_worker(worker.as_ref());
-        let link = worker.as_ref().filter(|_| backlog).map(WorkerProcess::link);
+        driver.act(&mut workers).await;
+        let backlog = driver.feed_worker(workers.present.as_ref());
+        let link = workers.present.as_ref().filter(|_| backlog).map(WorkerProcess::link);
         let now = clock::mono();
         let machine = &driver.machine;
         let event = feeds.next(|index| machine.wants_feed(index, now));
@@ -117,18 +119,9 @@ pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, lif
                 feeds.open(arrival.info.index, arrival.events, arrival.ending);
                 driver.machine.feed_opened(arrival.info, clock::mono());
             }
-            Some(command) = commands.recv() => match command {
-                Command::Feed(index) => driver.machine.ask_feed(index, clock::mono()),
-            },
-            (id, event) = next_event(&mut worker) => match event {
-                WorkerEvent::Message(message, payload, read) => {
-                    driver.cause = read;
-                    driver.machine.worker_message(id, message, payload, clock::mono());
-                }
-                WorkerEvent::Gone(cause) => {
-                    driver.machine.worker_gone(id, &cause, clock::mono());
-                }
-            },
+            Some(order) = orders.recv() => driver.obey(order),
+            (id, event) = next_event(&mut workers.leaving) => driver.worker_event(id, event),
+            (id, event) = next_event(&mut workers.present) => driver.worker_event(id, event),
             (index, event) = event => match event {
                 Some(event) => {
                     driver.cause = clock::mono();
@@ -146,7 +139,7 @@ pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, lif
         }
     }
     feeds.close_all("the channel stopped");
-    if let Some(worker) = worker {
+    for worker in workers.leaving.into_iter().chain(workers.present) {
         worker.end().await;
     }
     driver.house.board.remove(&name);
@@ -159,6 +152,14 @@ pub enum Reception {
     Taken,
     /// It is of no use to this channel and is closed, for this reason.
     Refused(String),
+}
+
+/// The workers of a channel: one, or two while the one takes over from the other.
+#[derive(Debug, Default)]
+struct Workers {
+    present: Option<WorkerProcess>,
+    /// It drains: it is told nothing more.
+    leaving: Option<WorkerProcess>,
 }
 
 struct Driver {
@@ -184,21 +185,23 @@ impl Driver {
         Driver { name, machine, house, shelf, cause: Mono::default(), status_due: Mono::default(), posted: None }
     }
 
-    async fn act(&mut self, worker: &mut Option<WorkerProcess>) {
+    async fn act(&mut self, workers: &mut Workers) {
         for action in self.machine.take_actions() {
             match action {
-                Action::StartWorker(id) => match WorkerProcess::start(&self.house.worker, &self.name, id) {
+                Action::StartWorker(id) => match self.house.worker.codec_worker(&self.name, id).await {
                     Ok(started) => {
                         tracing::info!(channel = self.name, worker = id, process = started.process_id(), "worker started");
-                        *worker = Some(started);
+                        workers.present = Some(started);
                     }
                     Err(cause) => {
                         tracing::error!(channel = self.name, %cause, program = %self.house.worker.path.display(), "worker cannot be started");
                         self.machine.worker_gone(id, "cannot be started", clock::mono());
                     }
                 },
+                Action::SetAside(id) => workers.leaving = workers.present.take_if(|worker| worker.id == id),
                 Action::EndWorker(id) => {
-                    if let Some(ended) = worker.take_if(|worker| worker.id == id) {
+                    let is_it = |worker: &mut WorkerProcess| worker.id == id;
+                    if let Some(ended) = workers.present.take_if(is_it).or_else(|| workers.leaving.take_if(is_it)) {
                         end_beside(ended, Path::new(&self.name));
                     }
                 }
@@ -237,6 +240,28 @@ impl Driver {
             worker.send(&message, &payload);
         }
         true
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Feed(index) => self.machine.ask_feed(index, clock::mono()),
+            Order::MoveWorker(answer) => {
+                // Whoever asked may be gone.
+                let _ = answer.send(self.machine.move_worker());
+            }
+        }
+    }
+
+    fn worker_event(&mut self, id: u64, event: WorkerEvent) {
+        let now = clock::mono();
+        match event {
+            WorkerEvent::Message(message, payload, read) => {
+                self.cause = read;
+                self.machine.worker_message(id, message, payload, now);
+            }
+            WorkerEvent::Memory(resident_bytes) => self.machine.worker_too_large(id, resident_bytes, now),
+            WorkerEvent::Gone(cause) => self.machine.worker_gone(id, &cause, now),
+        }
     }
 
     fn tick(&mut self) {
@@ -311,6 +336,19 @@ impl Machine {
     fn worker_gone(&mut self, id: u64, cause: &str, now: Mono) {
         if let Machine::Encoded(programme) = self {
             programme.worker_gone(id, cause, now);
+        }
+    }
+
+    fn move_worker(&mut self) -> Result<(), Immovable> {
+        match self {
+            Machine::Encoded(programme) => programme.move_worker(),
+            Machine::Copied(_) => Err(Immovable::NoWorker),
+        }
+    }
+
+    fn worker_too_large(&mut self, id: u64, resident_bytes: u64, now: Mono) {
+        if let Machine::Encoded(programme) = self {
+            programme.worker_too_large(id, resident_bytes, now);
         }
     }
 

@@ -76,6 +76,8 @@ pub struct ChannelStatus {
     pub newest_segment: Option<u64>,
     /// Workers lost since the start.
     pub worker_restarts: u64,
+    /// Feeds that are left out for a while since they killed workers.
+    pub quarantined: Vec<String>,
 }
 
 /// The statuses of all channels, by name.

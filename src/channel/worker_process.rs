@@ -15,6 +15,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
 use crate::base::{Mono, clock};
+use crate::channel::spare::Spares;
 use crate::wire::link::{Deframer, FromWorker, ToWorker, framed};
 
 /// Frames that wait for a worker that reads slowly; what is more waits in the replay.
@@ -25,11 +26,18 @@ const MESSAGE_QUEUE: usize = 64;
 /// A worker that has not left by then is killed.
 const LEAVING_LIMIT: Duration = Duration::from_millis(300);
 
+/// A worker may be resident with this much before it is replaced: more than any ladder needs, so that a leak costs its channel a
+/// worker before it costs the machine its memory.
+pub const MEMORY_LIMIT_BYTES: u64 = 6 << 30;
+const MEMORY_EVERY: Duration = Duration::from_secs(1);
+
 /// Something from a worker.
 #[derive(Debug)]
 pub enum WorkerEvent {
     /// A message and its payload, and when it was read.
     Message(FromWorker, Bytes, Mono),
+    /// It is resident with this many bytes, more than it may.
+    Memory(u64),
     /// The link is closed; why.
     Gone(String),
 }
@@ -43,6 +51,10 @@ pub struct WorkerProgram {
     pub log: String,
     /// Log levels, handed on as `HEADEND_LOG`.
     pub log_levels: String,
+    /// Resident memory that a worker may have.
+    pub memory_limit_bytes: u64,
+    /// The worker that stands by.
+    pub spares: Spares,
 }
 
 impl WorkerProgram {
@@ -50,7 +62,7 @@ impl WorkerProgram {
     pub fn beside_this_binary(log: &str, log_levels: &str) -> io::Result<WorkerProgram> {
         let path = std::env::current_exe()?.with_file_name("headend-worker");
         match path.is_file() {
-            true => Ok(WorkerProgram { path, log: log.to_owned(), log_levels: log_levels.to_owned() }),
+            true => Ok(WorkerProgram::at(path, log, log_levels)),
             false => Err(io::Error::new(
                 io::ErrorKind::NotFound,
                 format!("{} is missing: install headend-worker beside headend (cargo build builds both)", path.display()),
@@ -58,10 +70,32 @@ impl WorkerProgram {
         }
     }
 
-    /// The command that runs a role with `link` as descriptor 0.
+    /// The worker at `path`.
+    pub fn at(path: PathBuf, log: &str, log_levels: &str) -> WorkerProgram {
+        WorkerProgram {
+            path,
+            log: log.to_owned(),
+            log_levels: log_levels.to_owned(),
+            memory_limit_bytes: MEMORY_LIMIT_BYTES,
+            spares: Spares::default(),
+        }
+    }
+
+    /// A codec worker for `channel`: the one that stands by, else a new one.
+    pub async fn codec_worker(&self, channel: &str, id: u64) -> io::Result<WorkerProcess> {
+        match self.spares.take(self).await {
+            Some(spare) => Ok(WorkerProcess { id, ..spare }),
+            None => WorkerProcess::start(self, Some(channel), id),
+        }
+    }
+
+    /// The command that runs a role with `link` as descriptor 0. `channel` is for those who read the list of processes.
     pub fn command(&self, role: &str, channel: &str, link: OwnedFd) -> std::process::Command {
         let mut command = std::process::Command::new(&self.path);
-        command.args([role, "--channel", channel, "--log", &self.log]).env("HEADEND_LOG", &self.log_levels);
+        command.args([role, "--log", &self.log]).env("HEADEND_LOG", &self.log_levels);
+        if !channel.is_empty() {
+            command.args(["--channel", channel]);
+        }
         command.stdin(Stdio::from(link)).stdout(Stdio::null()).stderr(Stdio::inherit());
         command
     }
@@ -79,16 +113,21 @@ pub struct WorkerProcess {
 }
 
 impl WorkerProcess {
-    /// Starts a codec worker for `channel`.
-    pub fn start(program: &WorkerProgram, channel: &str, id: u64) -> io::Result<WorkerProcess> {
+    /// Starts a codec worker, for `channel` if that is known yet.
+    ///
+    /// Not from a thread of a blocking pool: the kernel ends a worker with the thread that started it.
+    pub fn start(program: &WorkerProgram, channel: Option<&str>, id: u64) -> io::Result<WorkerProcess> {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        let mut command = Command::from(program.command("codec", channel, theirs.into()));
+        let mut command = Command::from(program.command("codec", channel.unwrap_or_default(), theirs.into()));
         let child = command.kill_on_drop(true).spawn()?;
         let (read, write) = UnixStream::from_std(ours)?.into_split();
         let (frames, frames_due) = mpsc::channel(LINK_QUEUE_FRAMES);
         let (events_sender, events) = mpsc::channel(MESSAGE_QUEUE);
         tokio::spawn(write_link(write, frames_due));
+        if let Some(process) = child.id() {
+            tokio::spawn(watch_memory(process, program.memory_limit_bytes, events_sender.clone()));
+        }
         tokio::spawn(read_link(read, events_sender));
         Ok(WorkerProcess { id, events, frames, child })
     }
@@ -155,6 +194,27 @@ pub async fn room(link: Option<mpsc::Sender<Bytes>>) {
         }
         None => std::future::pending().await,
     }
+}
+
+/// Tells once when the process is resident with more than `limit`; ends with the channel's interest in it.
+async fn watch_memory(process: u32, limit: u64, events: mpsc::Sender<WorkerEvent>) {
+    loop {
+        if tokio::time::timeout(MEMORY_EVERY, events.closed()).await.is_ok() {
+            return;
+        }
+        let Ok(Some(resident)) = tokio::task::spawn_blocking(move || resident_bytes(process)).await else { return };
+        if resident > limit {
+            let _ = events.send(WorkerEvent::Memory(resident)).await;
+            return;
+        }
+    }
+}
+
+/// Resident memory of a process (proc(5), `VmRSS`, in KiB whatever the size of a page). A zombie has none.
+fn resident_bytes(process: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let resident = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    resident.split_ascii_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 async fn write_link(mut socket: OwnedWriteHalf, mut frames: mpsc::Receiver<Bytes>) {

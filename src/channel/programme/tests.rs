@@ -4,7 +4,8 @@ use super::*;
 use crate::base::WallTime;
 use crate::channel::plan::{FeedPlan, Formats, SecondPublisher, StreamKey};
 use crate::media::{AudioCodec, AudioRung, AudioTrack, Packet, VideoCodec, VideoTrack};
-use crate::wire::link::{Open, RungConfig};
+use crate::wire::link::{FromWorker, Open, RungConfig, ToWorker};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 
 /// avcC of a 640x360 High profile stream made by libx264 (`ffmpeg -f lavfi -i testsrc2=s=640x360:r=25 -c:v libx264`).
@@ -16,7 +17,7 @@ const AVCC: &[u8] = &[
 const AAC_LC_48K_STEREO: &[u8] = &[0x11, 0x90];
 const TICK_MS: u64 = 40;
 
-fn plan(idle: Idle) -> ChannelPlan {
+pub(super) fn plan(idle: Idle) -> ChannelPlan {
     ChannelPlan {
         name: "demo".into(),
         stream_key: StreamKey::new("demo"),
@@ -35,7 +36,7 @@ fn plan(idle: Idle) -> ChannelPlan {
     }
 }
 
-fn video_track(rate: Option<Rate>) -> Track {
+pub(super) fn video_track(rate: Option<Rate>) -> Track {
     Track::Video(VideoTrack {
         codec: VideoCodec::H264,
         other: String::new(),
@@ -46,7 +47,7 @@ fn video_track(rate: Option<Rate>) -> Track {
     })
 }
 
-fn audio_track() -> Track {
+pub(super) fn audio_track() -> Track {
     let config = Bytes::from_static(AAC_LC_48K_STEREO);
     Track::Audio(AudioTrack { codec: AudioCodec::Aac, other: String::new(), config, sample_rate: 48_000, channels: 2 })
 }
@@ -99,6 +100,7 @@ impl Simulation {
                 match action {
                     Action::StartWorker(id) => self.worker = Some(SimulatedWorker { id, ..SimulatedWorker::default() }),
                     Action::EndWorker(id) => self.ended.push(id),
+                    Action::SetAside(_) => panic!("nobody asked for a change of workers"),
                     Action::Apply(changes) => self.apply(changes),
                     Action::Remember(sequence) => self.sequences.push(sequence),
                 }
