@@ -11,7 +11,9 @@ use crate::base::{Fault, MediaTime, Mono, Rate, Ticks};
 use crate::channel::air::{OnAir, Outcome};
 use crate::channel::clock::ProgrammeClock;
 use crate::channel::feed::{FeedEvent, SourceUnit};
+use crate::channel::monitor::Monitor;
 use crate::channel::plan::{ChannelPlan, Idle, LadderPlan};
+use crate::channel::recorder::{Note, Recorder, text};
 use crate::channel::sequence::Sequence;
 use crate::channel::source;
 use crate::channel::status::{ChannelStatus, State};
@@ -60,6 +62,7 @@ pub struct FeedInfo {
 #[derive(Debug)]
 struct Feed {
     info: FeedInfo,
+    monitor: Monitor,
     tracks: Vec<Track>,
     /// Units that wait until the grid is known, with their arrival.
     held: Vec<(SourceUnit, MediaTime)>,
@@ -92,6 +95,7 @@ pub struct Programme {
     restarts: u64,
     backoff: Backoff,
     actions: Vec<Action>,
+    recorder: Recorder,
 }
 
 impl Programme {
@@ -110,7 +114,13 @@ impl Programme {
             restarts: 0,
             backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(5)),
             actions: Vec::new(),
+            recorder: Recorder::default(),
         }
+    }
+
+    /// The channel's flight recorder.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
     /// Puts the pattern on the air where the plan says so.
@@ -130,14 +140,18 @@ impl Programme {
     pub fn feed_opened(&mut self, info: FeedInfo, now: Mono) {
         self.feed_closed(now);
         tracing::info!(channel = self.plan.name, feed = info.name, peer = info.peer, "publisher connected");
-        self.feed = Some(Feed { info, tracks: Vec::new(), held: Vec::new(), last_unit: None, spliced: false });
+        self.recorder.feed_note(&info.name, Note::FeedOpened, now);
+        let monitor = Monitor::new(&self.plan.name, &info.name, now);
+        self.feed = Some(Feed { info, monitor, tracks: Vec::new(), held: Vec::new(), last_unit: None, spliced: false });
     }
 
     /// Something came from the publisher.
     pub fn feed_event(&mut self, event: FeedEvent, now: Mono) {
         let Some(feed) = &mut self.feed else { return };
+        feed.monitor.event(&event, now);
         match event {
             FeedEvent::Tracks(tracks) => {
+                self.recorder.feed_note(&feed.info.name, Note::Source(text(&source::description(&tracks))), now);
                 tracing::info!(channel = self.plan.name, peer = feed.info.peer, source = source::description(&tracks), "source described");
                 feed.tracks = tracks;
                 self.tracks_changed();
@@ -147,8 +161,9 @@ impl Programme {
     }
 
     /// The publisher is gone.
-    pub fn feed_closed(&mut self, _now: Mono) {
+    pub fn feed_closed(&mut self, now: Mono) {
         let Some(feed) = self.feed.take() else { return };
+        self.recorder.feed_note(&feed.info.name, Note::FeedClosed, now);
         tracing::info!(channel = self.plan.name, feed = feed.info.name, peer = feed.info.peer, "publisher gone");
         if feed.spliced
             && let Some(air) = &mut self.air
@@ -253,6 +268,7 @@ impl Programme {
             formats,
             newest_segment: self.air.as_ref().and_then(OnAir::newest_segment),
             worker_restarts: self.restarts,
+            feeds: publisher.map(|feed| feed.monitor.report(now)).into_iter().collect(),
         }
     }
 
@@ -287,17 +303,20 @@ impl Programme {
         feed.last_unit = Some(now);
         if self.air.is_none() {
             feed.held.push((unit, arrival));
-            self.try_to_go_on_air();
+            self.try_to_go_on_air(now);
             return;
         }
         self.was_live = true;
-        self.place(unit, arrival);
+        self.place(unit, arrival, now);
     }
 
-    fn place(&mut self, unit: SourceUnit, arrival: MediaTime) {
-        let Some((feed, air)) = self.feed.as_ref().filter(|feed| feed.spliced).zip(self.air.as_mut()) else { return };
-        air.feed_unit(&unit, &feed.tracks, arrival);
+    fn place(&mut self, unit: SourceUnit, arrival: MediaTime, now: Mono) {
+        let Some((feed, air)) = self.feed.as_mut().filter(|feed| feed.spliced).zip(self.air.as_mut()) else { return };
+        let pts = air.feed_unit(&unit, &feed.tracks, arrival);
+        self.recorder.unit(&feed.info.name, &unit, pts, now);
         for (track, bend) in air.take_bends() {
+            feed.monitor.bend(bend);
+            self.recorder.feed_note(&feed.info.name, Note::Bend { track, kind: bend }, now);
             metrics().ingest_gaps.with_label_values(&[&*self.plan.name, &*feed.info.name, bend.label()]).inc();
             tracing::debug!(
                 channel = self.plan.name,
@@ -310,7 +329,7 @@ impl Programme {
     }
 
     /// The first source decides the grid and, with `auto`, the ladder.
-    fn try_to_go_on_air(&mut self) {
+    fn try_to_go_on_air(&mut self, now: Mono) {
         let Some(feed) = &mut self.feed else { return };
         let units: Vec<SourceUnit> = feed.held.iter().map(|(unit, _)| unit.clone()).collect();
         let Some(rate) = self.plan.rate.or_else(|| source::grid_rate(&feed.tracks, &units)) else { return };
@@ -330,7 +349,7 @@ impl Programme {
         self.tracks_changed();
         self.was_live = true;
         for (unit, arrival) in held {
-            self.place(unit, arrival);
+            self.place(unit, arrival, now);
         }
     }
 

@@ -14,11 +14,13 @@ use crate::channel::copy::CopyProgramme;
 use crate::channel::feed::{Ending, FeedEvent};
 use crate::channel::plan::{ChannelPlan, LadderPlan};
 use crate::channel::programme::{Action, FeedInfo, Programme};
+use crate::channel::recorder::{FlightStore, Note, Recorder, text};
 use crate::channel::sequence::SequenceStore;
 use crate::channel::status::{Board, ChannelStatus, State};
 use crate::channel::worker_process::{WorkerEvent, WorkerProcess, WorkerProgram, end_beside, next_event, room};
 use crate::pack::Change;
 use crate::shelf::Shelf;
+use crate::wire::link::FromWorker;
 
 /// Publishers that wait to be taken up by their channel.
 pub const ARRIVAL_QUEUE: usize = 4;
@@ -45,9 +47,11 @@ pub struct House {
     pub board: Board,
     /// Sequence numbers over restarts.
     pub sequences: SequenceStore,
+    /// Where flight recordings of faults are written.
+    pub flights: FlightStore,
     /// Cores that this machine lends.
     pub cores: usize,
-    /// Whether statuses name publishers' addresses: only where nobody but this machine can read them.
+    /// Whether statuses name publishers' addresses, and flight recorders can be read: only where nobody but this machine can read them.
     pub names_peers: bool,
 }
 
@@ -108,9 +112,11 @@ pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, lif
             (id, event) = next_event(&mut worker) => match event {
                 WorkerEvent::Message(message, payload, read) => {
                     driver.cause = read;
+                    driver.note_fault(&message);
                     driver.machine.worker_message(id, message, payload, clock::mono());
                 }
                 WorkerEvent::Gone(cause) => {
+                    driver.recorder.note(Note::WorkerGone(id, text(&cause)), clock::mono());
                     driver.machine.worker_gone(id, &cause, clock::mono());
                 }
             },
@@ -118,6 +124,8 @@ pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, lif
                 Some(event) => {
                     driver.cause = clock::mono();
                     if let Reception::Refused(why) = driver.machine.feed_event(event, clock::mono()) {
+                        driver.recorder.note(Note::Refused(text(&why)), clock::mono());
+                        driver.write_flight("feed_refused");
                         ending.say(why);
                         feed = None;
                         driver.machine.feed_closed(clock::mono());
@@ -157,6 +165,7 @@ pub enum Reception {
 struct Driver {
     name: String,
     machine: Machine,
+    recorder: Recorder,
     house: House,
     shelf: Arc<Shelf>,
     /// When the packet came in that is being worked on.
@@ -174,7 +183,22 @@ impl Driver {
             LadderPlan::Copy => Machine::Copied(Box::new(CopyProgramme::new(plan, clock_now, sequence))),
             _ => Machine::Encoded(Box::new(Programme::new(plan, clock_now, house.cores, sequence))),
         };
-        Driver { name, machine, house, shelf, cause: Mono::default(), status_due: Mono::default(), posted: None }
+        let recorder = machine.recorder().clone();
+        if house.names_peers {
+            house.board.post_recorder(&name, recorder.clone());
+        }
+        Driver { name, machine, recorder, house, shelf, cause: Mono::default(), status_due: Mono::default(), posted: None }
+    }
+
+    fn note_fault(&self, message: &FromWorker) {
+        if let FromWorker::Fault { fault, detail, .. } = message {
+            self.recorder.note(Note::WorkerFault(*fault, text(detail)), clock::mono());
+            self.write_flight("worker_fault");
+        }
+    }
+
+    fn write_flight(&self, reason: &'static str) {
+        self.house.flights.write(&self.recorder, &self.name, reason, clock::mono(), clock::wall());
     }
 
     async fn act(&mut self, worker: &mut Option<WorkerProcess>) {
@@ -183,6 +207,7 @@ impl Driver {
                 Action::StartWorker(id) => match WorkerProcess::start(&self.house.worker, &self.name, id) {
                     Ok(started) => {
                         tracing::info!(channel = self.name, worker = id, process = started.process_id(), "worker started");
+                        self.recorder.note(Note::WorkerStarted(id), clock::mono());
                         *worker = Some(started);
                     }
                     Err(cause) => {
@@ -191,12 +216,17 @@ impl Driver {
                     }
                 },
                 Action::EndWorker(id) => {
+                    self.recorder.note(Note::Decision("worker_replaced", text(&format!("worker {id}"))), clock::mono());
+                    self.write_flight("worker_lost");
                     if let Some(ended) = worker.take_if(|worker| worker.id == id) {
                         end_beside(ended, Path::new(&self.name));
                     }
                 }
                 Action::Apply(changes) => self.apply(changes),
-                Action::Remember(sequence) => self.house.sequences.keep(&self.name, sequence),
+                Action::Remember(sequence) => {
+                    self.recorder.note(Note::Listed { number: sequence.number, end: sequence.end }, clock::mono());
+                    self.house.sequences.keep(&self.name, sequence);
+                }
             }
         }
     }
@@ -249,6 +279,7 @@ impl Driver {
         }
         if self.posted.as_ref().map(|posted| posted.state) != Some(status.state) {
             tracing::info!(channel = self.name, state = status.state.label(), feed = status.feed, "channel state");
+            self.recorder.note(Note::State(status.state.label()), now);
             for state in State::ALL {
                 metrics().channel_state.with_label_values(&[&*self.name, state.label()]).set(i64::from(state == status.state));
             }
@@ -259,6 +290,13 @@ impl Driver {
 }
 
 impl Machine {
+    fn recorder(&self) -> &Recorder {
+        match self {
+            Machine::Encoded(programme) => programme.recorder(),
+            Machine::Copied(copy) => copy.recorder(),
+        }
+    }
+
     fn start(&mut self, now: Mono) {
         if let Machine::Encoded(programme) = self {
             programme.start(now);
@@ -289,7 +327,7 @@ impl Machine {
         }
     }
 
-    fn worker_message(&mut self, id: u64, message: crate::wire::link::FromWorker, payload: bytes::Bytes, now: Mono) {
+    fn worker_message(&mut self, id: u64, message: FromWorker, payload: bytes::Bytes, now: Mono) {
         if let Machine::Encoded(programme) = self {
             programme.worker_message(id, message, payload, now);
         }
