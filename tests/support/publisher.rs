@@ -41,6 +41,11 @@ impl Publisher {
         }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Waits for its end.
     pub fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         self.process.wait(limit)

@@ -72,6 +72,9 @@ fn a_bitrate_of_a_feed_that_has_just_begun_is_not_diluted_and_one_that_stopped_i
     play(&mut monitor, 0, 520, 0, |_| 0);
     let begun = monitor.report(at_ms(520)).bitrate_bps;
     assert!((2_100_000..2_700_000).contains(&begun), "{begun}");
+    // What came in half a second, over one and a half.
+    let fading = monitor.report(at_ms(1_500)).bitrate_bps;
+    assert!((700_000..850_000).contains(&fading), "{fading}");
     assert_eq!(monitor.report(at_ms(3_000)).bitrate_bps, 0);
 }
 

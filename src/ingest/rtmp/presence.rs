@@ -121,6 +121,7 @@ mod tests {
         let presence = registry.enter(peer());
         presence.heard(clock::mono());
         assert!(!registry.outlast(peer(), SILENCE).await);
+        assert!(!*presence.give_way.borrow(), "it was told to go although its channel holds it back");
         presence.taken(clock::mono());
         let newcomer = registry.outlast(peer(), Duration::from_secs(60));
         let speaks = async {
