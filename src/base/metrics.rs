@@ -54,6 +54,20 @@ pub struct Metrics {
     pub http_bytes: IntCounterVec,
     /// Connections open now, by listener.
     pub http_connections: IntGaugeVec,
+    /// Bitrate of a feed in bit/s, by channel, feed and media (`video`, `audio`). Series of feeds go with their feed.
+    pub feed_bitrate: IntGaugeVec,
+    /// Pictures a second of a feed by its timestamps, by channel and feed.
+    pub feed_frame_rate: GaugeVec,
+    /// Length of a feed's last GOP in seconds, by channel and feed.
+    pub feed_gop: GaugeVec,
+    /// How unevenly a feed arrives, in seconds, by channel and feed.
+    pub feed_jitter: GaugeVec,
+    /// How far a feed's pictures are ahead of its sound, in seconds, by channel and feed.
+    pub feed_skew: GaugeVec,
+    /// The longest time without media since a feed connected, in seconds, by channel and feed.
+    pub feed_longest_pause: GaugeVec,
+    /// Flight recordings, by channel and reason.
+    pub flight_dumps: IntCounterVec,
     /// From the last packet of a segment to its listing, by channel.
     pub listing_seconds: HistogramVec,
 }
@@ -102,6 +116,29 @@ impl Metrics {
             http_requests: counter("headend_http_requests_total", "HTTP responses.", &["kind", "status"]),
             http_bytes: counter("headend_http_bytes_total", "HTTP body bytes answered.", &["kind"]),
             http_connections: gauge("headend_http_connections", "HTTP connections open now.", &["listener"]),
+            feed_bitrate: gauge(
+                "headend_feed_bitrate_bits_per_second",
+                "Bitrate of a feed over two seconds.",
+                &["channel", "feed", "media"],
+            ),
+            feed_frame_rate: seconds("headend_feed_frame_rate", "Pictures a second of a feed by its timestamps.", &["channel", "feed"]),
+            feed_gop: seconds("headend_feed_gop_seconds", "Length of a feed's last GOP.", &["channel", "feed"]),
+            feed_jitter: seconds(
+                "headend_feed_arrival_jitter_seconds",
+                "95th percentile of how late a feed's units come, over ten seconds.",
+                &["channel", "feed"],
+            ),
+            feed_skew: seconds(
+                "headend_feed_av_skew_seconds",
+                "How far a feed's pictures are ahead of its sound by their timestamps.",
+                &["channel", "feed"],
+            ),
+            feed_longest_pause: seconds(
+                "headend_feed_longest_pause_seconds",
+                "Longest time without media since the feed connected.",
+                &["channel", "feed"],
+            ),
+            flight_dumps: counter("headend_flight_dumps_total", "Flight recordings that were written or lost.", &["channel", "reason"]),
             listing_seconds: registered(&registry, HistogramVec::new(listing, &["channel"])),
             registry,
         }

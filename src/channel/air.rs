@@ -134,18 +134,18 @@ impl OnAir {
         self.push(Item::End);
     }
 
-    /// Media from the publisher.
-    pub fn feed_unit(&mut self, unit: &SourceUnit, tracks: &[Track], arrival: MediaTime) {
+    /// Media from the publisher; its place on the programme, if it got one.
+    pub fn feed_unit(&mut self, unit: &SourceUnit, tracks: &[Track], arrival: MediaTime) -> Option<MediaTime> {
         let is_video = tracks.get(usize::from(unit.track)).is_some_and(|track| track.video().is_some());
-        if let Mapped::At { pts, dts } = self.timeline.map(unit, is_video, arrival) {
-            // Whatever the timeline makes of a source: the worker would paint every slot up to a picture from the future.
-            if pts - arrival > FUTURE_LIMIT {
-                metrics().frames_dropped.with_label_values(&[&*self.channel, "future"]).inc();
-                return;
-            }
-            let unit = AccessUnit { track: unit.track, pts, dts, entry: unit.entry, data: unit.data.clone() };
-            self.push(Item::Unit(unit, is_video));
+        let Mapped::At { pts, dts } = self.timeline.map(unit, is_video, arrival) else { return None };
+        // Whatever the timeline makes of a source: the worker would paint every slot up to a picture from the future.
+        if pts - arrival > FUTURE_LIMIT {
+            metrics().frames_dropped.with_label_values(&[&*self.channel, "future"]).inc();
+            return None;
         }
+        let unit = AccessUnit { track: unit.track, pts, dts, entry: unit.entry, data: unit.data.clone() };
+        self.push(Item::Unit(unit, is_video));
+        Some(pts)
     }
 
     /// Bends of the source's clock since the last call.

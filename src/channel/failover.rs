@@ -100,7 +100,7 @@ impl Failover {
     pub fn delivered(&mut self, feed: usize, now: Mono) {
         let after = self.plan.after;
         let Some(health) = self.feeds.get_mut(feed) else { return };
-        if !health.last_unit.is_some_and(|last| now.since(last) < after) {
+        if health.last_unit.is_none_or(|last| now.since(last) >= after) {
             health.steady_since = Some(now);
         }
         health.last_unit = Some(now);

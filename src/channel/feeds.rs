@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use crate::base::{MediaTime, Mono, Ticks};
 use crate::channel::failover::{Failover, FailoverPlan, Why};
 use crate::channel::feed::SourceUnit;
+use crate::channel::monitor::Monitor;
 use crate::channel::source;
 use crate::media::Track;
 
@@ -31,6 +32,8 @@ pub struct FeedInfo {
 pub struct Feed {
     /// Who.
     pub info: FeedInfo,
+    /// What is measured of it.
+    pub monitor: Monitor,
     /// What it sends; empty until it has said so.
     pub tracks: Vec<Track>,
     /// When it last sent media.
@@ -109,9 +112,9 @@ impl Feeds {
     }
 
     /// A source is there; whoever was in its place must have been closed.
-    pub fn open(&mut self, info: FeedInfo) {
+    pub fn open(&mut self, info: FeedInfo, monitor: Monitor) {
         if let Some(slot) = self.slots.get_mut(info.index) {
-            *slot = Some(Feed { info, tracks: Vec::new(), last_unit: None, kept: VecDeque::new(), kept_bytes: 0 });
+            *slot = Some(Feed { info, monitor, tracks: Vec::new(), last_unit: None, kept: VecDeque::new(), kept_bytes: 0 });
         }
     }
 
@@ -134,6 +137,11 @@ impl Feeds {
     /// A feed, to be changed.
     pub fn feed_mut(&mut self, index: usize) -> Option<&mut Feed> {
         self.slots.get_mut(index)?.as_mut()
+    }
+
+    /// Every connected feed, best first.
+    pub fn all(&self) -> impl Iterator<Item = &Feed> {
+        self.slots.iter().flatten()
     }
 
     /// The place of the feed on the air.

@@ -9,8 +9,10 @@ use crate::channel::air::OnAir;
 use crate::channel::clock::ProgrammeClock;
 use crate::channel::feed::{FeedEvent, SourceUnit};
 use crate::channel::feeds::{FeedInfo, Feeds};
+use crate::channel::monitor::Monitor;
 use crate::channel::plan::{ChannelPlan, Idle, LadderPlan};
 use crate::channel::quarantine::Quarantine;
+use crate::channel::recorder::{Note, Recorder, text};
 use crate::channel::sequence::Sequence;
 use crate::channel::source;
 use crate::channel::status::{ChannelStatus, State};
@@ -63,6 +65,7 @@ pub struct Programme {
     /// Name of the feed whose media was spliced in last: it answers for workers that die of their input.
     spliced: String,
     actions: Vec<Action>,
+    recorder: Recorder,
 }
 
 impl Programme {
@@ -80,7 +83,13 @@ impl Programme {
             quarantine: Quarantine::default(),
             spliced: String::new(),
             actions: Vec::new(),
+            recorder: Recorder::default(),
         }
+    }
+
+    /// The channel's flight recorder.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
     /// Puts the pattern on the air where the plan says so.
@@ -100,13 +109,17 @@ impl Programme {
     pub fn feed_opened(&mut self, info: FeedInfo, now: Mono) {
         self.feed_closed(info.index, now);
         tracing::info!(channel = self.plan.name, feed = info.name, peer = info.peer, "publisher connected");
-        self.feeds.open(info);
+        self.recorder.feed_note(&info.name, Note::FeedOpened, now);
+        let monitor = Monitor::new(&self.plan.name, &info.name, now);
+        self.feeds.open(info, monitor);
     }
 
     /// Something came from feed `index`.
     pub fn feed_event(&mut self, index: usize, event: FeedEvent, now: Mono) {
+        let Some(feed) = self.feeds.feed_mut(index) else { return };
+        feed.monitor.event(&event, now);
         match event {
-            FeedEvent::Tracks(tracks) => self.tracks(index, tracks),
+            FeedEvent::Tracks(tracks) => self.tracks(index, tracks, now),
             FeedEvent::Unit(unit) => self.feed_unit(index, unit, now),
         }
     }
@@ -114,6 +127,7 @@ impl Programme {
     /// The source of feed `index` is gone.
     pub fn feed_closed(&mut self, index: usize, now: Mono) {
         let Some((feed, was_active)) = self.feeds.close(index) else { return };
+        self.recorder.feed_note(&feed.info.name, Note::FeedClosed, now);
         tracing::info!(channel = self.plan.name, feed = feed.info.name, peer = feed.info.peer, "publisher gone");
         if let Some(air) = self.air.as_mut().filter(|_| was_active) {
             air.end_input();
@@ -188,6 +202,7 @@ impl Programme {
             newest_segment: self.air.as_ref().and_then(OnAir::newest_segment),
             worker_restarts: self.supervisor.restarts(),
             quarantined: self.quarantine.barred(),
+            feeds: self.feeds.all().map(|feed| feed.monitor.report(now)).collect(),
         }
     }
 
@@ -207,10 +222,11 @@ impl Programme {
         }
     }
 
-    fn tracks(&mut self, index: usize, tracks: Vec<Track>) {
+    fn tracks(&mut self, index: usize, tracks: Vec<Track>, now: Mono) {
         let is_active = self.feeds.active_index() == Some(index);
         let Some(feed) = self.feeds.feed_mut(index) else { return };
         let source = source::description(&tracks);
+        self.recorder.feed_note(&feed.info.name, Note::Source(text(&source)), now);
         tracing::info!(channel = self.plan.name, feed = feed.info.name, peer = feed.info.peer, source, "source described");
         feed.tracks = tracks;
         // What waits was described otherwise.
@@ -227,7 +243,7 @@ impl Programme {
             metrics().frames_dropped.with_label_values(&[&*self.plan.name, "quarantined"]).inc();
         }
         if let Some(unit) = self.feeds.unit(index, unit, arrival, self.air.is_some(), now) {
-            self.place(index, unit, arrival);
+            self.place(index, unit, arrival, now);
         } else if self.air.is_some() {
             self.switch(now);
         } else {
@@ -235,10 +251,13 @@ impl Programme {
         }
     }
 
-    fn place(&mut self, index: usize, unit: SourceUnit, arrival: MediaTime) {
-        let Some((feed, air)) = self.feeds.feed(index).zip(self.air.as_mut()) else { return };
-        air.feed_unit(&unit, &feed.tracks, arrival);
+    fn place(&mut self, index: usize, unit: SourceUnit, arrival: MediaTime, now: Mono) {
+        let Some((feed, air)) = self.feeds.feed_mut(index).zip(self.air.as_mut()) else { return };
+        let pts = air.feed_unit(&unit, &feed.tracks, arrival);
+        self.recorder.unit(&feed.info.name, &unit, pts, now);
         for (track, bend) in air.take_bends() {
+            feed.monitor.bend(bend);
+            self.recorder.feed_note(&feed.info.name, Note::Bend { track, kind: bend }, now);
             metrics().ingest_gaps.with_label_values(&[&*self.plan.name, &*feed.info.name, bend.label()]).inc();
             tracing::debug!(
                 channel = self.plan.name,
@@ -270,11 +289,12 @@ impl Programme {
                 "another feed is on the air"
             );
         }
+        self.recorder.feed_note(&feed.info.name, Note::Decision("on_air", text(why.label())), now);
         self.spliced.clone_from(&feed.info.name);
         self.feeds.policy().switched(index, why, now);
         self.was_live = true;
         for (unit, arrival) in kept {
-            self.place(index, unit, arrival);
+            self.place(index, unit, arrival, now);
         }
     }
 

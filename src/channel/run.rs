@@ -16,11 +16,13 @@ use crate::channel::feeds::FeedInfo;
 use crate::channel::plan::{ChannelPlan, LadderPlan};
 use crate::channel::programme::{Action, Immovable, Programme};
 use crate::channel::receivers::Receivers;
+use crate::channel::recorder::{FlightStore, Note, Recorder, text};
 use crate::channel::sequence::SequenceStore;
 use crate::channel::status::{Board, ChannelStatus, State};
 use crate::channel::worker_process::{WorkerEvent, WorkerProcess, WorkerProgram, end_beside, next_event, room};
 use crate::pack::Change;
 use crate::shelf::Shelf;
+use crate::wire::link::FromWorker;
 
 /// Publishers that wait to be taken up by their channel.
 pub const ARRIVAL_QUEUE: usize = 4;
@@ -49,9 +51,11 @@ pub struct House {
     pub board: Board,
     /// Sequence numbers over restarts.
     pub sequences: SequenceStore,
+    /// Where flight recordings of faults are written.
+    pub flights: FlightStore,
     /// Cores that this machine lends.
     pub cores: usize,
-    /// Whether statuses name publishers' addresses: only where nobody but this machine can read them.
+    /// Whether statuses name publishers' addresses, and flight recorders can be read: only where nobody but this machine can read them.
     pub names_peers: bool,
 }
 
@@ -126,6 +130,8 @@ pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, lif
                 Some(event) => {
                     driver.cause = clock::mono();
                     if let Reception::Refused(why) = driver.machine.feed_event(index, event, clock::mono()) {
+                        driver.recorder.note(Note::Refused(text(&why)), clock::mono());
+                        driver.write_flight("feed_refused");
                         feeds.close(index, why);
                         driver.machine.feed_closed(index, clock::mono());
                     }
@@ -165,6 +171,7 @@ struct Workers {
 struct Driver {
     name: String,
     machine: Machine,
+    recorder: Recorder,
     house: House,
     shelf: Arc<Shelf>,
     /// When the packet came in that is being worked on.
@@ -182,7 +189,22 @@ impl Driver {
             LadderPlan::Copy => Machine::Copied(Box::new(CopyProgramme::new(plan, clock_now, sequence))),
             _ => Machine::Encoded(Box::new(Programme::new(plan, clock_now, house.cores, sequence))),
         };
-        Driver { name, machine, house, shelf, cause: Mono::default(), status_due: Mono::default(), posted: None }
+        let recorder = machine.recorder().clone();
+        if house.names_peers {
+            house.board.post_recorder(&name, recorder.clone());
+        }
+        Driver { name, machine, recorder, house, shelf, cause: Mono::default(), status_due: Mono::default(), posted: None }
+    }
+
+    fn note_fault(&self, message: &FromWorker) {
+        if let FromWorker::Fault { fault, detail, .. } = message {
+            self.recorder.note(Note::WorkerFault(*fault, text(detail)), clock::mono());
+            self.write_flight("worker_fault");
+        }
+    }
+
+    fn write_flight(&self, reason: &'static str) {
+        self.house.flights.write(&self.recorder, &self.name, reason, clock::mono(), clock::wall());
     }
 
     async fn act(&mut self, workers: &mut Workers) {
@@ -191,6 +213,7 @@ impl Driver {
                 Action::StartWorker(id) => match self.house.worker.codec_worker(&self.name, id).await {
                     Ok(started) => {
                         tracing::info!(channel = self.name, worker = id, process = started.process_id(), "worker started");
+                        self.recorder.note(Note::WorkerStarted(id), clock::mono());
                         workers.present = Some(started);
                     }
                     Err(cause) => {
@@ -200,13 +223,17 @@ impl Driver {
                 },
                 Action::SetAside(id) => workers.leaving = workers.present.take_if(|worker| worker.id == id),
                 Action::EndWorker(id) => {
+                    self.recorder.note(Note::Decision("worker_ended", text(&format!("worker {id}"))), clock::mono());
                     let is_it = |worker: &mut WorkerProcess| worker.id == id;
                     if let Some(ended) = workers.present.take_if(is_it).or_else(|| workers.leaving.take_if(is_it)) {
                         end_beside(ended, Path::new(&self.name));
                     }
                 }
                 Action::Apply(changes) => self.apply(changes),
-                Action::Remember(sequence) => self.house.sequences.keep(&self.name, sequence),
+                Action::Remember(sequence) => {
+                    self.recorder.note(Note::Listed { number: sequence.number, end: sequence.end }, clock::mono());
+                    self.house.sequences.keep(&self.name, sequence);
+                }
             }
         }
     }
@@ -257,10 +284,15 @@ impl Driver {
         match event {
             WorkerEvent::Message(message, payload, read) => {
                 self.cause = read;
+                self.note_fault(&message);
                 self.machine.worker_message(id, message, payload, now);
             }
             WorkerEvent::Memory(resident_bytes) => self.machine.worker_too_large(id, resident_bytes, now),
-            WorkerEvent::Gone(cause) => self.machine.worker_gone(id, &cause, now),
+            WorkerEvent::Gone(cause) => {
+                self.recorder.note(Note::WorkerGone(id, text(&cause)), now);
+                self.write_flight("worker_lost");
+                self.machine.worker_gone(id, &cause, now);
+            }
         }
     }
 
@@ -281,6 +313,7 @@ impl Driver {
         }
         if self.posted.as_ref().map(|posted| posted.state) != Some(status.state) {
             tracing::info!(channel = self.name, state = status.state.label(), feed = status.feed, "channel state");
+            self.recorder.note(Note::State(status.state.label()), now);
             for state in State::ALL {
                 metrics().channel_state.with_label_values(&[&*self.name, state.label()]).set(i64::from(state == status.state));
             }
@@ -291,6 +324,13 @@ impl Driver {
 }
 
 impl Machine {
+    fn recorder(&self) -> &Recorder {
+        match self {
+            Machine::Encoded(programme) => programme.recorder(),
+            Machine::Copied(copy) => copy.recorder(),
+        }
+    }
+
     fn start(&mut self, now: Mono) {
         if let Machine::Encoded(programme) = self {
             programme.start(now);
@@ -327,7 +367,7 @@ impl Machine {
         }
     }
 
-    fn worker_message(&mut self, id: u64, message: crate::wire::link::FromWorker, payload: bytes::Bytes, now: Mono) {
+    fn worker_message(&mut self, id: u64, message: FromWorker, payload: bytes::Bytes, now: Mono) {
         if let Machine::Encoded(programme) = self {
             programme.worker_message(id, message, payload, now);
         }
