@@ -24,7 +24,7 @@ use crate::config;
 use crate::media::{AudioRung, Grid, Packet, Rung, Slot, Track};
 use crate::pack::{Change, OutputTrack, PackError, Packager, Presentation, Window};
 use crate::placement;
-use crate::wire::link::{Deframer, FileTrack, Fill, FrameError, FromWorker, Open, RungConfig, ToWorker, VERSION, framed};
+use crate::wire::link::{Deframer, FileTrack, Fill, FrameError, FromWorker, Open, RungConfig, ToWorker, VERSION, Watch, framed};
 
 /// Distance of IDRs: the field's usual two seconds.
 const GOP: Ticks = Ticks::from_millis(2_000);
@@ -184,6 +184,7 @@ fn open_message(source: &Source, rungs: &[Rung], segment: Ticks) -> Open {
         fill: Fill::Slate,
         hold: Ticks::from_millis(1_000),
         live: false,
+        watch: Watch::off(),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::channel::status::RungStatus;
 use crate::channel::timeline::{Bend, Mapped, Timeline};
 use crate::media::{AccessUnit, AudioRung, Grid, Rung, Slot, Track};
 use crate::pack::{Change, OutputTrack, PackError, Packager, Presentation, Window};
-use crate::wire::link::{Fill, FromWorker, Open, RungConfig, Stage, ToWorker, VERSION};
+use crate::wire::link::{Fill, FromWorker, Open, RungConfig, Stage, ToWorker, VERSION, Watch};
 
 /// What a worker's message led to.
 #[derive(Debug)]
@@ -257,6 +257,7 @@ impl OnAir {
             fill: self.fill,
             hold: self.plan.hold,
             live: true,
+            watch: Watch::default(),
         }
     }
 

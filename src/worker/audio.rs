@@ -14,6 +14,7 @@ use super::error::Stop;
 use super::link_out::{FaultReporter, Outbox};
 use super::meters::Meter;
 use super::sample_line::{Filler, SampleLine};
+use super::watch::{Sight, SoundWatch};
 
 const FRAME: i64 = AAC_FRAME_SAMPLES as i64;
 /// Frames that are encoded before the first one that is sent, so that it decodes like one from the middle.
@@ -44,6 +45,7 @@ pub(super) struct AudioSetup {
     pub(super) work: Receiver<AudioWork>,
     pub(super) opened: Sender<Result<EncoderInfo, CodecError>>,
     pub(super) meter: Arc<Meter>,
+    pub(super) sight: Arc<Sight>,
     pub(super) outbox: Outbox,
 }
 
@@ -78,6 +80,8 @@ struct AudioThread {
     meter: Arc<Meter>,
     outbox: Outbox,
     faults: FaultReporter,
+    watch: SoundWatch,
+    sight: Arc<Sight>,
     repairs: (u64, u64),
 }
 
@@ -104,6 +108,8 @@ impl AudioThread {
             meter: setup.meter,
             faults: FaultReporter::new(setup.outbox.clone(), "audio"),
             outbox: setup.outbox,
+            watch: SoundWatch::new(&open.watch, sample_rate),
+            sight: setup.sight,
             repairs: (0, 0),
         }
     }
@@ -111,13 +117,23 @@ impl AudioThread {
     fn run(mut self) -> Result<(), Stop> {
         while let Some(work) = self.work.recv() {
             match work {
-                AudioWork::Track(track) => self.reopen(track.as_ref())?,
+                AudioWork::Track(track) => {
+                    self.watch.begin(track.is_some());
+                    self.reopen(track.as_ref())?;
+                }
                 AudioWork::Unit(unit, _share) => self.decode(&unit)?,
-                AudioWork::InputEnd => self.drain_decoder()?,
-                AudioWork::Advance { to, fill_from } => self.advance(to, fill_from)?,
+                AudioWork::InputEnd => {
+                    self.drain_decoder()?;
+                    self.watch.begin(false);
+                }
+                AudioWork::Advance { to, fill_from } => {
+                    self.advance(to, fill_from)?;
+                    self.watch.advance(to);
+                }
                 AudioWork::Stretch(ppm) => self.stretch_ppm = ppm,
                 AudioWork::Drain => return self.drain(),
             }
+            self.sight.sound(self.watch.told(), &self.outbox)?;
         }
         Ok(())
     }
@@ -149,6 +165,7 @@ impl AudioThread {
             match self.resampler.convert(sound, &mut samples) {
                 Ok(owed) => {
                     let at = sound.pts().in_scale(self.rate) - owed;
+                    self.watch.heard(MediaTime::from_scale(at, self.rate), &samples);
                     self.line.place(at, &samples, self.filler);
                     self.expected = at + samples.first().map_or(0, Vec::len) as i64;
                 }

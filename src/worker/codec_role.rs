@@ -10,7 +10,7 @@ use crate::base::{Fault, MediaTime};
 use crate::codec::software::X264Options;
 use crate::codec::{CodecError, Color, EncoderInfo};
 use crate::media::{AccessUnit, AudioRung, Rung, Track};
-use crate::wire::link::{FromWorker, Open, RungConfig, Stage, ToWorker};
+use crate::wire::link::{FromWorker, Open, RungConfig, Stage, ToWorker, Watch};
 
 use super::audio::{AudioSetup, AudioWork};
 use super::budget::Budget;
@@ -113,6 +113,9 @@ impl Session {
 
     /// Works through the link; true when drained, false when the link has ended.
     fn run(&mut self, reader: &mut LinkReader, writer: &LinkWriter) -> Result<bool, Left> {
+        if self.open.watch != Watch::off() {
+            writer.sight().begin();
+        }
         // A live channel's rungs are fixed before anything is known of its sources.
         if self.open.live {
             self.start(self.open.audio.clone(), writer)?;
@@ -256,8 +259,8 @@ impl Session {
         writer.watch(StageMeters::new(Stage::Decode, vec![Arc::clone(&meters.decode)], vec![work.depth()]));
         writer.watch(StageMeters::new(Stage::Scale, vec![Arc::clone(&meters.scale)], Vec::new()));
         self.video = Some(work);
-        let (newest, outbox) = (Arc::clone(&self.newest), self.outbox.clone());
-        self.spawn("video", "video", move || VideoThread::new(&open, color, receiver, rungs, newest, meters, &outbox).run())
+        let (newest, sight, outbox) = (Arc::clone(&self.newest), writer.sight(), self.outbox.clone());
+        self.spawn("video", "video", move || VideoThread::new(&open, color, receiver, rungs, newest, meters, sight, &outbox).run())
     }
 
     fn start_audio(&mut self, rung: AudioRung, opening: &mut Vec<(String, Opening)>, writer: &LinkWriter) -> Result<(), Left> {
@@ -268,7 +271,8 @@ impl Session {
         opening.push((rung.name.clone(), answer));
         self.audio = Some(work);
         let open = Arc::clone(&self.open);
-        let setup = AudioSetup { number: open.rungs.len() as u8, rung, work: receiver, opened, meter, outbox: self.outbox.clone() };
+        let (number, sight, outbox) = (open.rungs.len() as u8, writer.sight(), self.outbox.clone());
+        let setup = AudioSetup { number, rung, work: receiver, opened, meter, sight, outbox };
         self.spawn("audio", "audio", move || setup.run(&open))
     }
 

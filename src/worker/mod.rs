@@ -32,6 +32,7 @@ mod orphan;
 mod overload;
 mod rung;
 mod video;
+mod watch;
 
 pub use codec_role::codec_role;
 pub use error::RoleError;

@@ -20,6 +20,7 @@ use super::meters::Meter;
 use super::overload::Overload;
 use super::paint::Painter;
 use super::rung::RungWork;
+use super::watch::{PictureWatch, Sight};
 
 /// Caption bytes of pictures that were not shown, kept for the next one that is: one picture's worth.
 const MAX_CAPTION_BYTES: usize = 93;
@@ -57,6 +58,9 @@ pub(super) struct VideoThread {
     show: Showing,
     meters: VideoMeters,
     faults: FaultReporter,
+    watch: PictureWatch,
+    sight: Arc<Sight>,
+    outbox: Outbox,
     decoded: Vec<Frame>,
     captions: BytesMut,
 }
@@ -69,6 +73,7 @@ impl VideoThread {
         rungs: Vec<Sender<RungWork>>,
         newest: Arc<AtomicI64>,
         meters: VideoMeters,
+        sight: Arc<Sight>,
         outbox: &Outbox,
     ) -> VideoThread {
         VideoThread {
@@ -79,6 +84,9 @@ impl VideoThread {
             show: Showing::new(open, color, rungs, newest, meters.clone()),
             meters,
             faults: FaultReporter::new(outbox.clone(), "decode"),
+            watch: PictureWatch::new(&open.watch),
+            sight,
+            outbox: outbox.clone(),
             decoded: Vec::new(),
             captions: BytesMut::new(),
         }
@@ -88,21 +96,27 @@ impl VideoThread {
     pub(super) fn run(mut self) -> Result<(), Stop> {
         while let Some(work) = self.work.recv() {
             match work {
-                VideoWork::Track(track) => self.reopen(track.as_ref())?,
+                VideoWork::Track(track) => {
+                    self.watch.begin(track.is_some());
+                    self.reopen(track.as_ref())?;
+                }
                 VideoWork::Unit(unit, _share) => self.decode(&unit)?,
                 VideoWork::InputEnd => {
                     self.drain_decoder()?;
                     self.conform.end();
+                    self.watch.begin(false);
                 }
                 VideoWork::Advance(to) => {
                     let show = &mut self.show;
                     self.conform.advance(to, &mut |slot, what| show.slot(slot, what))?;
+                    self.watch.advance(to);
                 }
                 VideoWork::Drain => {
                     self.drain_decoder()?;
                     return self.show.finish();
                 }
             }
+            self.sight.pictures(self.watch.told(), &self.outbox)?;
         }
         Ok(())
     }
@@ -138,6 +152,7 @@ impl VideoThread {
     fn place_decoded(&mut self) -> Result<(), Stop> {
         for mut frame in std::mem::take(&mut self.decoded) {
             self.meters.decode.done(frame.pts);
+            self.watch.picture(&frame);
             frame.attached.captions = self.with_kept_captions(&frame.attached.captions);
             let captions = frame.attached.captions.clone();
             let show = &mut self.show;

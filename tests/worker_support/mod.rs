@@ -14,7 +14,7 @@ use bytes::Bytes;
 use headend::base::{MediaTime, Rate, Ticks};
 use headend::media::nal::to_annex_b;
 use headend::media::{AudioRung, Grid, Packet, Rung, Slot, Track};
-use headend::wire::link::{Deframer, Fill, FromWorker, Open, RungConfig, ToWorker, VERSION, framed};
+use headend::wire::link::{Deframer, Fill, FromWorker, Open, RungConfig, ToWorker, VERSION, Watch, framed};
 
 /// A slot of the year 2026 on a 25 Hz grid, ten slots after an IDR of a one-second GOP.
 pub const START: i64 = 44_700_000_010;
@@ -26,6 +26,7 @@ pub struct Said {
     pub packets: Vec<Packet>,
     pub faults: Vec<FromWorker>,
     pub progress: usize,
+    pub sights: Vec<FromWorker>,
     pub drained: bool,
 }
 
@@ -80,6 +81,7 @@ impl Worker {
                 FromWorker::Opened { configs } => said.configs = configs,
                 FromWorker::Fault { .. } => said.faults.push(message),
                 FromWorker::Progress { .. } => said.progress += 1,
+                FromWorker::Picture { .. } => said.sights.push(message),
                 FromWorker::Drained => said.drained = true,
                 message => said.packets.extend(message.into_packet(payload)),
             });
@@ -156,6 +158,7 @@ pub fn live() -> Open {
         fill: Fill::Pattern,
         hold: Ticks::from_millis(400),
         live: true,
+        watch: Watch::off(),
     }
 }
 
