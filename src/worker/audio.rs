@@ -166,6 +166,9 @@ impl AudioThread {
                 Ok(owed) => {
                     let at = sound.pts().in_scale(self.rate) - owed;
                     self.watch.heard(MediaTime::from_scale(at, self.rate), &samples);
+                    while self.line.bridge(at, self.filler) {
+                        self.encode(i64::MIN)?;
+                    }
                     self.line.place(at, &samples, self.filler);
                     self.expected = at + samples.first().map_or(0, Vec::len) as i64;
                 }
@@ -200,7 +203,9 @@ impl AudioThread {
         }
         let to = to.in_scale(self.rate);
         let tone_from = self.tone.then(|| fill_from.in_scale(self.rate));
-        self.line.advance(to, tone_from);
+        while self.line.advance(to, tone_from) {
+            self.encode(to)?;
+        }
         let toned = tone_from.is_some_and(|from| from < self.line.next());
         self.filler = if toned { Filler::Tone } else { Filler::Silence };
         self.encode(to)
