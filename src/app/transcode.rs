@@ -182,6 +182,7 @@ fn open_message(source: &Source, rungs: &[Rung], segment: Ticks) -> Open {
         rungs: rungs.to_vec(),
         audio: source.tracks.iter().any(|track| track.audio().is_some()).then(AudioRung::default),
         fill: Fill::Slate,
+        text: String::new(),
         hold: Ticks::from_millis(1_000),
         live: false,
         watch: Watch::off(),

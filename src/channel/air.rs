@@ -255,6 +255,7 @@ impl OnAir {
             rungs: self.rungs.clone(),
             audio: Some(self.audio.clone()),
             fill: self.fill,
+            text: String::new(),
             hold: self.plan.hold,
             live: true,
             watch: Watch::default(),

@@ -173,7 +173,7 @@ impl Driver {
     async fn act(&mut self, worker: &mut Option<WorkerProcess>) {
         for action in self.machine.take_actions() {
             match action {
-                Action::StartWorker(id) => match WorkerProcess::start(&self.house.worker, &self.name, id) {
+                Action::StartWorker(id) => match WorkerProcess::start(&self.house.worker, &self.name, id, None) {
                     Ok(started) => {
                         tracing::info!(channel = self.name, worker = id, process = started.process_id(), "worker started");
                         *worker = Some(started);

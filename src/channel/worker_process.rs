@@ -1,5 +1,6 @@
 //! A codec worker as a process: started with the link as its descriptor 0, fed through a bounded queue, read by a task.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -79,11 +80,14 @@ pub struct WorkerProcess {
 }
 
 impl WorkerProcess {
-    /// Starts a codec worker for `channel`.
-    pub fn start(program: &WorkerProgram, channel: &str, id: u64) -> io::Result<WorkerProcess> {
+    /// Starts a codec worker for `channel`; with the file of its slate, opened for reading, where [`crate::wire::link::Fill::File`] is asked for.
+    pub fn start(program: &WorkerProgram, channel: &str, id: u64, slate: Option<&File>) -> io::Result<WorkerProcess> {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let mut command = Command::from(program.command("codec", channel, theirs.into()));
+        if let Some(slate) = slate {
+            command.stdout(Stdio::from(slate.try_clone()?));
+        }
         let child = command.kill_on_drop(true).spawn()?;
         let (read, write) = UnixStream::from_std(ours)?.into_split();
         let (frames, frames_due) = mpsc::channel(LINK_QUEUE_FRAMES);

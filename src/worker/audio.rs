@@ -14,6 +14,7 @@ use super::error::Stop;
 use super::link_out::{FaultReporter, Outbox};
 use super::meters::Meter;
 use super::sample_line::{Filler, SampleLine};
+use super::slate::SlateSound;
 use super::watch::{Sight, SoundWatch};
 
 const FRAME: i64 = AAC_FRAME_SAMPLES as i64;
@@ -46,6 +47,7 @@ pub(super) struct AudioSetup {
     pub(super) opened: Sender<Result<EncoderInfo, CodecError>>,
     pub(super) meter: Arc<Meter>,
     pub(super) sight: Arc<Sight>,
+    pub(super) slate: Option<SlateSound>,
     pub(super) outbox: Outbox,
 }
 
@@ -81,6 +83,7 @@ struct AudioThread {
     outbox: Outbox,
     faults: FaultReporter,
     watch: SoundWatch,
+    slate: Option<SlateSound>,
     sight: Arc<Sight>,
     repairs: (u64, u64),
 }
@@ -110,6 +113,7 @@ impl AudioThread {
             outbox: setup.outbox,
             watch: SoundWatch::new(&open.watch, sample_rate),
             sight: setup.sight,
+            slate: setup.slate,
             repairs: (0, 0),
         }
     }
@@ -202,6 +206,7 @@ impl AudioThread {
             return Ok(());
         }
         let to = to.in_scale(self.rate);
+        self.play_slate(to)?;
         let tone_from = self.tone.then(|| fill_from.in_scale(self.rate));
         while self.line.advance(to, tone_from) {
             self.encode(to)?;
@@ -209,6 +214,16 @@ impl AudioThread {
         let toned = tone_from.is_some_and(|from| from < self.line.next());
         self.filler = if toned { Filler::Tone } else { Filler::Silence };
         self.encode(to)
+    }
+
+    /// Fills what is due before `to` with the slate's sound, where the slate is on.
+    fn play_slate(&mut self, to: i64) -> Result<(), Stop> {
+        while let (Some(slate), due @ 1..) = (&mut self.slate, self.line.due(to)) {
+            let Some(samples) = slate.samples(self.line.next(), due) else { return Ok(()) };
+            self.line.give(&samples);
+            self.encode(to)?;
+        }
+        Ok(())
     }
 
     fn drain(&mut self) -> Result<(), Stop> {

@@ -41,6 +41,7 @@ fn check_open(open: &Open) -> Result<(), RoleError> {
     demand(open.rungs.len() <= MAX_RUNGS, || format!("{} rungs", open.rungs.len()))?;
     demand(!open.rungs.is_empty() || open.audio.is_some(), || "neither video nor audio rungs".into())?;
     demand(open.channel.len() <= 256, || "a channel name of more than 256 bytes".into())?;
+    demand(open.text.len() <= 256, || "a line of text of more than 256 bytes".into())?;
     check_watch(&open.watch)?;
     open.rungs.iter().try_for_each(check_rung)?;
     open.audio.iter().try_for_each(check_audio_rung)
@@ -112,6 +113,7 @@ mod tests {
             rungs: vec![Rung::new("360p", 640, 360, 800_000, "superfast")],
             audio: Some(AudioRung::default()),
             fill: Fill::Pattern,
+            text: String::new(),
             hold: Ticks::from_millis(1000),
             live: true,
             watch: Watch::default(),

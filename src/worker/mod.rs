@@ -31,6 +31,7 @@ mod meters;
 mod orphan;
 mod overload;
 mod rung;
+mod slate;
 mod video;
 mod watch;
 

@@ -31,6 +31,8 @@ pub enum Filler {
 enum Kind {
     Source,
     Filler(Filler),
+    /// Sound of a slate.
+    Given,
 }
 
 /// The line of one audio rung.
@@ -158,6 +160,20 @@ impl SampleLine {
         to > step
     }
 
+    /// How many samples of a slate are due until every frame that begins before `to` is whole: a second's worth at most.
+    pub fn due(&self, to: i64) -> usize {
+        let to = to.min(self.next().saturating_add(self.rate));
+        let frame = FRAME as i64;
+        let whole = self.begin + (to - self.begin + frame - 1).div_euclid(frame) * frame;
+        if self.next() >= whole { 0 } else { (whole - self.next()) as usize + self.fade }
+    }
+
+    /// Extends the line with sound of a slate, which gives way to the source like filler.
+    pub fn give(&mut self, sound: &[Vec<f32>]) {
+        self.turn(Kind::Given);
+        self.append(sound, 0);
+    }
+
     fn fill_frames(&mut self, to: i64, tone_from: Option<i64>) {
         let frame = FRAME as i64;
         let whole = self.begin + (to - self.begin + frame - 1).div_euclid(frame) * frame;
@@ -213,7 +229,7 @@ impl SampleLine {
         // Filler that is not out yet gives way.
         let end = match self.tail {
             Kind::Source => self.next(),
-            Kind::Filler(_) => at.max(self.filler_from).max(self.begin).min(self.next()),
+            Kind::Filler(_) | Kind::Given => at.max(self.filler_from).max(self.begin).min(self.next()),
         };
         let skip = usize::try_from(end - at).unwrap_or(0).min(samples);
         if skip < samples {

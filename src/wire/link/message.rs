@@ -16,6 +16,9 @@ pub enum Fill {
     Pattern,
     /// A still slate and silence.
     Slate,
+    /// The picture or clip in the file on the worker's descriptor 1, from its beginning each time and over and over, with its sound. Where
+    /// the file cannot be shown, [`Fill::Slate`] is, and a `Fault` says why once.
+    File,
 }
 
 /// What of the input is told with [`FromWorker::Picture`]. A condition without a span is not looked for.
@@ -87,6 +90,8 @@ pub struct Open {
     pub audio: Option<AudioRung>,
     /// What to show where there is no input.
     pub fill: Fill,
+    /// A line of text on the pattern and on the still slate; empty for none.
+    pub text: String,
     /// How long the last picture is held in a hole before `fill` shows.
     pub hold: Ticks,
     /// Live: more than a second behind, pictures are dropped. Else every picture is encoded, however long it takes.
