@@ -164,6 +164,7 @@ mod tests {
                 newest_segment: Some(7),
                 worker_restarts: 0,
                 quarantined: Vec::new(),
+                look: Vec::new(),
                 feeds: vec![FeedReport { name: "publisher".into(), bitrate_bps: 4_100_000, ..FeedReport::default() }],
             });
         }

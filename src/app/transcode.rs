@@ -24,7 +24,7 @@ use crate::config;
 use crate::media::{AudioRung, Grid, Packet, Rung, Slot, Track};
 use crate::pack::{Change, OutputTrack, PackError, Packager, Presentation, Window};
 use crate::placement;
-use crate::wire::link::{Deframer, FileTrack, Fill, FrameError, FromWorker, Open, RungConfig, ToWorker, VERSION, framed};
+use crate::wire::link::{Deframer, FileTrack, Fill, FrameError, FromWorker, Open, RungConfig, ToWorker, VERSION, Watch, framed};
 
 /// Distance of IDRs: the field's usual two seconds.
 const GOP: Ticks = Ticks::from_millis(2_000);
@@ -182,8 +182,10 @@ fn open_message(source: &Source, rungs: &[Rung], segment: Ticks) -> Open {
         rungs: rungs.to_vec(),
         audio: source.tracks.iter().any(|track| track.audio().is_some()).then(AudioRung::default),
         fill: Fill::Slate,
+        text: String::new(),
         hold: Ticks::from_millis(1_000),
         live: false,
+        watch: Watch::off(),
     }
 }
 

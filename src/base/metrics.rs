@@ -14,6 +14,8 @@ pub struct Metrics {
     pub ingest_bytes: IntCounterVec,
     /// Holes and jumps in a feed's timestamps, by channel, feed and kind.
     pub ingest_gaps: IntCounterVec,
+    /// Whether the input on the air is frozen, black or silent, by channel and kind.
+    pub input_faults: IntGaugeVec,
     /// Changes of the feed on the air, by channel, feed and reason.
     pub feed_switches: IntCounterVec,
     /// Connections refused or closed for cause, by protocol and reason.
@@ -92,6 +94,11 @@ impl Metrics {
         Metrics {
             ingest_bytes: counter("headend_ingest_bytes_total", "Bytes received from a feed.", &["channel", "feed"]),
             ingest_gaps: counter("headend_ingest_gaps_total", "Holes and jumps in a feed's timestamps.", &["channel", "feed", "kind"]),
+            input_faults: gauge(
+                "headend_input_fault_state",
+                "Whether the input on the air is frozen, black or silent.",
+                &["channel", "kind"],
+            ),
             feed_switches: counter("headend_feed_switches_total", "Changes of the feed on the air.", &["channel", "feed", "reason"]),
             ingest_refusals: counter("headend_ingest_refusals_total", "Publishers refused or closed for cause.", &["protocol", "reason"]),
             ingest_connections: gauge("headend_ingest_connections", "Publisher connections open now.", &["protocol"]),

@@ -30,7 +30,7 @@ struct Arguments {
 
 #[derive(Clone, Copy, Debug, Subcommand)]
 enum Role {
-    /// Access units in, packets of every rung out: descriptor 0 is the link.
+    /// Access units in, packets of every rung out: descriptor 0 is the link, descriptor 1 the slate's file where one shall be shown.
     Codec,
     /// A file in, its access units out: descriptor 0 is the link, descriptor 1 the file, opened for reading.
     File,
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     }
     let ended = match arguments.role {
         Role::Probe => return print_probe(),
-        Role::Codec => link().and_then(codec_role),
+        Role::Codec => link().and_then(|link| codec_role(link, input()?)),
         Role::File => link().and_then(|link| file_role(link, input()?)),
     };
     match ended {

@@ -14,7 +14,7 @@ use crate::channel::status::RungStatus;
 use crate::channel::timeline::{Bend, Mapped, Timeline};
 use crate::media::{AccessUnit, AudioRung, Grid, Rung, Slot, Track};
 use crate::pack::{Change, OutputTrack, PackError, Packager, Presentation, Window};
-use crate::wire::link::{Fill, FromWorker, Open, RungConfig, Stage, ToWorker, VERSION};
+use crate::wire::link::{Fill, FromWorker, Open, RungConfig, Stage, ToWorker, VERSION, Watch};
 
 mod replacing;
 
@@ -33,6 +33,33 @@ pub enum Outcome {
         /// For the state directory.
         sequence: Sequence,
     },
+}
+
+/// What the input on the air looks and sounds like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// The picture stands still.
+    pub frozen: bool,
+    /// The picture is black.
+    pub black: bool,
+    /// Nothing is to be heard.
+    pub silent: bool,
+}
+
+impl Look {
+    /// Whether viewers should rather see another feed.
+    pub fn is_faulty(self) -> bool {
+        self.frozen || self.black || self.silent
+    }
+
+    /// What is wrong, in words.
+    pub fn words(self) -> Vec<&'static str> {
+        self.kinds().into_iter().filter(|(_, is_so)| *is_so).map(|(kind, _)| kind).collect()
+    }
+
+    fn kinds(self) -> [(&'static str, bool); 3] {
+        [("frozen", self.frozen), ("black", self.black), ("silent", self.silent)]
+    }
 }
 
 /// Everything that exists once a channel is on the air.
@@ -62,6 +89,7 @@ pub struct OnAir {
     advance_sent: MediaTime,
     newest: Option<(u64, MediaTime)>,
     now: MediaTime,
+    look: Look,
     /// Counters of the present worker's stages, as it last told them.
     told: Vec<(Stage, u64, u64)>,
 }
@@ -95,6 +123,7 @@ impl OnAir {
             advance_sent: grid.start(start),
             newest: None,
             now: grid.start(start),
+            look: Look::default(),
             told: Vec::new(),
             rungs,
         }
@@ -146,6 +175,11 @@ impl OnAir {
         let unit = AccessUnit { track: unit.track, pts, dts, entry: unit.entry, data: unit.data.clone() };
         self.push(Item::Unit(unit, is_video));
         Some(pts)
+    }
+
+    /// What the input looks and sounds like, as the worker last said.
+    pub fn look(&self) -> Look {
+        self.look
     }
 
     /// Bends of the source's clock since the last call.
@@ -215,6 +249,7 @@ impl OnAir {
         match message {
             FromWorker::Opened { configs } => self.opened(configs)?,
             FromWorker::Progress { stage, done, dropped, queued, .. } => self.progress(stage, done, dropped, queued),
+            FromWorker::Picture { frozen, black, silence, .. } => self.see(Look { frozen, black, silent: silence }),
             FromWorker::Fault { fault, place, detail } => {
                 metrics().faults.with_label_values(&[&*self.channel, fault.label()]).inc();
                 tracing::warn!(channel = self.channel, fault = %fault, place, detail, "worker reports a fault");
@@ -283,6 +318,23 @@ impl OnAir {
         }
     }
 
+    fn see(&mut self, look: Look) {
+        for (kind, is_so) in look.kinds() {
+            metrics().input_faults.with_label_values(&[&*self.channel, kind]).set(i64::from(is_so));
+        }
+        if look != self.look {
+            match look.is_faulty() {
+                true => tracing::warn!(
+                    channel = self.channel,
+                    look = look.words().join(" and "),
+                    "the input delivers, but not what viewers should see; look at its source"
+                ),
+                false => tracing::info!(channel = self.channel, "the input's picture and sound are well again"),
+            }
+        }
+        self.look = look;
+    }
+
     fn open(&self) -> Open {
         Open {
             version: VERSION,
@@ -292,8 +344,15 @@ impl OnAir {
             rungs: self.rungs.clone(),
             audio: Some(self.audio.clone()),
             fill: self.fill,
+            text: self.plan.slate.text.clone(),
             hold: self.plan.hold,
             live: true,
+            watch: Watch {
+                freeze_after: self.plan.watch.freeze_after,
+                black_after: self.plan.watch.black_after,
+                silence_after: self.plan.watch.silence_after,
+                ..Watch::default()
+            },
         }
     }
 

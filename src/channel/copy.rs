@@ -150,6 +150,7 @@ impl CopyProgramme {
             newest_segment: self.newest.filter(|_| self.listed).map(|newest| newest.number),
             worker_restarts: 0,
             quarantined: Vec::new(),
+            look: Vec::new(),
             feeds: self.feed.as_ref().map(|feed| feed.monitor.report(now)).into_iter().collect(),
         }
     }

@@ -11,6 +11,8 @@ use crate::base::Mono;
 
 /// A feed that was left for its picture is not returned to for longer than this.
 const LONGEST_BAN: Duration = Duration::from_secs(600);
+/// A feed is not judged by its picture before it has been on the air for this long.
+const SETTLING: Duration = Duration::from_secs(3);
 /// A feed that has been fine on the air for this long is forgiven.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(300);
 
@@ -113,9 +115,10 @@ impl Failover {
         }
     }
 
-    /// The picture or sound of the feed on the air is or is no longer what it should not be.
-    pub fn picture(&mut self, faulty: bool) {
-        self.faulty = faulty;
+    /// The picture or sound of the feed on the air is or is no longer what it should not be. What is said right after a switch
+    /// may be about the feed before: the worker is behind by as much as the programme trails the clock.
+    pub fn picture(&mut self, faulty: bool, now: Mono) {
+        self.faulty = faulty && now.since(self.active_since) >= SETTLING;
     }
 
     /// A feed must not be used at all, or may be again.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::base::metrics::metrics;
 use crate::base::{Fault, MediaTime, Mono, Rate, Ticks};
-use crate::channel::air::OnAir;
+use crate::channel::air::{Look, OnAir};
 use crate::channel::clock::ProgrammeClock;
 use crate::channel::feed::{FeedEvent, SourceUnit};
 use crate::channel::feeds::{FeedInfo, Feeds};
@@ -147,6 +147,10 @@ impl Programme {
         self.release_feeds(now);
         let Some(air) = &mut self.air else { return };
         air.advance(media_now - SLACK, media_now);
+        if self.feeds.active().is_some() {
+            let look = air.look();
+            self.feeds.policy().picture(look.is_faulty(), now);
+        }
         self.switch(now);
         match self.supervisor.look(now) {
             Due::Nothing => {}
@@ -182,8 +186,8 @@ impl Programme {
         let state = self.state(now);
         let on_air = match (state, self.plan.idle, self.air.is_some()) {
             (State::Live, ..) => self.feeds.active().map_or("publisher", |feed| feed.info.name.as_str()),
-            (_, Idle::Pattern, true) => "pattern",
-            (_, Idle::Wait, true) => "slate",
+            (_, Idle::Pattern, true) if self.plan.slate.file.is_none() => "pattern",
+            (_, _, true) => "slate",
             (_, _, false) => "none",
         };
         let publisher = self.feeds.present();
@@ -202,6 +206,7 @@ impl Programme {
             newest_segment: self.air.as_ref().and_then(OnAir::newest_segment),
             worker_restarts: self.supervisor.restarts(),
             quarantined: self.quarantine.barred(),
+            look: self.look().words(),
             feeds: self.feeds.all().map(|feed| feed.monitor.report(now)).collect(),
         }
     }
@@ -209,6 +214,11 @@ impl Programme {
     /// When the newest listed segment ends, for its age and for readiness.
     pub fn listed_to(&self) -> Option<MediaTime> {
         self.air.as_ref().and_then(OnAir::listed_to)
+    }
+
+    /// Only an input can look wrong: without one the slate is what it should be.
+    fn look(&self) -> Look {
+        self.air.as_ref().filter(|_| self.feeds.active().is_some()).map(OnAir::look).unwrap_or_default()
     }
 
     fn state(&self, now: Mono) -> State {
@@ -332,9 +342,10 @@ impl Programme {
     }
 
     fn go_on_air(&mut self, grid: Grid, rungs: Vec<Rung>, start: Slot) {
-        let fill = match self.plan.idle {
-            Idle::Pattern => Fill::Pattern,
-            Idle::Wait => Fill::Slate,
+        let fill = match (self.plan.slate.file.is_some(), self.plan.idle) {
+            (true, _) => Fill::File,
+            (false, Idle::Pattern) => Fill::Pattern,
+            (false, Idle::Wait) => Fill::Slate,
         };
         // A clock that was set back since must not keep the channel off the air until it has caught up: numbers go on, times do not.
         let soon = grid.start(start) + grid.segment_duration() + grid.segment_duration();

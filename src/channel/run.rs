@@ -1,6 +1,6 @@
 //! Drives a channel's state machine: feeds, the worker's process, the shelf and time.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -174,6 +174,8 @@ struct Driver {
     recorder: Recorder,
     house: House,
     shelf: Arc<Shelf>,
+    /// The file of the channel's slate.
+    slate: Option<PathBuf>,
     /// When the packet came in that is being worked on.
     cause: Mono,
     status_due: Mono,
@@ -184,7 +186,7 @@ impl Driver {
     fn new(plan: ChannelPlan, house: House, shelf: Arc<Shelf>) -> Driver {
         let clock_now = ProgrammeClock::starting(clock::mono(), clock::wall());
         let sequence = house.sequences.load(&plan.name);
-        let name = plan.name.clone();
+        let (name, slate) = (plan.name.clone(), plan.slate.file.clone());
         let machine = match plan.ladder {
             LadderPlan::Copy => Machine::Copied(Box::new(CopyProgramme::new(plan, clock_now, sequence))),
             _ => Machine::Encoded(Box::new(Programme::new(plan, clock_now, house.cores, sequence))),
@@ -193,7 +195,7 @@ impl Driver {
         if house.names_peers {
             house.board.post_recorder(&name, recorder.clone());
         }
-        Driver { name, machine, recorder, house, shelf, cause: Mono::default(), status_due: Mono::default(), posted: None }
+        Driver { name, machine, recorder, house, shelf, slate, cause: Mono::default(), status_due: Mono::default(), posted: None }
     }
 
     fn note_fault(&self, message: &FromWorker) {
@@ -210,7 +212,7 @@ impl Driver {
     async fn act(&mut self, workers: &mut Workers) {
         for action in self.machine.take_actions() {
             match action {
-                Action::StartWorker(id) => match self.house.worker.codec_worker(&self.name, id).await {
+                Action::StartWorker(id) => match self.house.worker.codec_worker(&self.name, id, self.slate.as_deref()).await {
                     Ok(started) => {
                         tracing::info!(channel = self.name, worker = id, process = started.process_id(), "worker started");
                         self.recorder.note(Note::WorkerStarted(id), clock::mono());

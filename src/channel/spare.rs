@@ -72,7 +72,7 @@ enum Ended {
 
 /// Holds one spare until somebody takes it (`None`) or it dies (why).
 async fn stand_by(program: &WorkerProgram, asked: &mut mpsc::Receiver<Answer>) -> Result<Option<String>, Ended> {
-    let mut spare = WorkerProcess::start(program, None, 0).map_err(Ended::Start)?;
+    let mut spare = WorkerProcess::start(program, None, 0, None).map_err(Ended::Start)?;
     tracing::debug!(process = spare.process_id(), "a worker stands by");
     tokio::select! {
         answer = asked.recv() => {

@@ -79,6 +79,8 @@ pub struct ChannelStatus {
     pub newest_segment: Option<u64>,
     /// Workers lost since the start.
     pub worker_restarts: u64,
+    /// What is wrong with the picture and sound on the air: `frozen`, `black`, `silent`.
+    pub look: Vec<&'static str>,
     /// Feeds that are left out for a while since they killed workers.
     pub quarantined: Vec<String>,
     /// What the connected feeds send, in the order of preference.

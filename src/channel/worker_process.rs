@@ -1,5 +1,6 @@
 //! A codec worker as a process: started with the link as its descriptor 0, fed through a bounded queue, read by a task.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -81,11 +82,20 @@ impl WorkerProgram {
         }
     }
 
-    /// A codec worker for `channel`: the one that stands by, else a new one.
-    pub async fn codec_worker(&self, channel: &str, id: u64) -> io::Result<WorkerProcess> {
+    /// A codec worker for `channel`: the one that stands by, else a new one. A slate's file is opened anew for each worker, so that
+    /// none moves another one's place in it; a worker with one cannot stand by.
+    pub async fn codec_worker(&self, channel: &str, id: u64, slate: Option<&Path>) -> io::Result<WorkerProcess> {
+        if let Some(slate) = slate {
+            let (path, opening) = (slate.to_owned(), slate.to_owned());
+            let file = tokio::task::spawn_blocking(move || File::open(opening)).await.map_err(io::Error::other)?;
+            match file {
+                Ok(file) => return WorkerProcess::start(self, Some(channel), id, Some(&file)),
+                Err(cause) => tracing::error!(channel, slate = %path.display(), %cause, "slate cannot be opened; the plain one is shown"),
+            }
+        }
         match self.spares.take(self).await {
             Some(spare) => Ok(WorkerProcess { id, ..spare }),
-            None => WorkerProcess::start(self, Some(channel), id),
+            None => WorkerProcess::start(self, Some(channel), id, None),
         }
     }
 
@@ -113,13 +123,17 @@ pub struct WorkerProcess {
 }
 
 impl WorkerProcess {
-    /// Starts a codec worker, for `channel` if that is known yet.
+    /// Starts a codec worker, for `channel` if that is known yet; with the file of its slate, opened for reading, where
+    /// [`crate::wire::link::Fill::File`] is asked for.
     ///
     /// Not from a thread of a blocking pool: the kernel ends a worker with the thread that started it.
-    pub fn start(program: &WorkerProgram, channel: Option<&str>, id: u64) -> io::Result<WorkerProcess> {
+    pub fn start(program: &WorkerProgram, channel: Option<&str>, id: u64, slate: Option<&File>) -> io::Result<WorkerProcess> {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let mut command = Command::from(program.command("codec", channel.unwrap_or_default(), theirs.into()));
+        if let Some(slate) = slate {
+            command.stdout(Stdio::from(slate.try_clone()?));
+        }
         let child = command.kill_on_drop(true).spawn()?;
         let (read, write) = UnixStream::from_std(ours)?.into_split();
         let (frames, frames_due) = mpsc::channel(LINK_QUEUE_FRAMES);

@@ -79,6 +79,10 @@ pub fn checked(written: &WrittenChannel, ladders: &Ladders, door: Door, sink: &m
         second_publisher: written.on_second_publisher.or(SecondPublisher::Refuse),
         feeds: Vec::new(),
         failover: FailoverPlan::default(),
+        watch: Default::default(),
+        srt: None,
+        slate: Default::default(),
+        thumbnail_every: None,
     });
     match written.name.value()?.clone() {
         ChannelName::One(name) => Some(Checked::One(Box::new(ChannelPlan { name, ..*plan }))),

@@ -14,6 +14,8 @@ use super::error::Stop;
 use super::link_out::{FaultReporter, Outbox};
 use super::meters::Meter;
 use super::sample_line::{Filler, SampleLine};
+use super::slate::SlateSound;
+use super::watch::{Sight, SoundWatch};
 
 const FRAME: i64 = AAC_FRAME_SAMPLES as i64;
 /// Frames that are encoded before the first one that is sent, so that it decodes like one from the middle.
@@ -44,6 +46,8 @@ pub(super) struct AudioSetup {
     pub(super) work: Receiver<AudioWork>,
     pub(super) opened: Sender<Result<EncoderInfo, CodecError>>,
     pub(super) meter: Arc<Meter>,
+    pub(super) sight: Arc<Sight>,
+    pub(super) slate: Option<SlateSound>,
     pub(super) outbox: Outbox,
 }
 
@@ -80,6 +84,9 @@ struct AudioThread {
     meter: Arc<Meter>,
     outbox: Outbox,
     faults: FaultReporter,
+    watch: SoundWatch,
+    slate: Option<SlateSound>,
+    sight: Arc<Sight>,
     repairs: (u64, u64),
 }
 
@@ -107,6 +114,9 @@ impl AudioThread {
             meter: setup.meter,
             faults: FaultReporter::new(setup.outbox.clone(), "audio"),
             outbox: setup.outbox,
+            watch: SoundWatch::new(&open.watch, sample_rate),
+            sight: setup.sight,
+            slate: setup.slate,
             repairs: (0, 0),
         }
     }
@@ -114,13 +124,23 @@ impl AudioThread {
     fn run(mut self) -> Result<(), Stop> {
         while let Some(work) = self.work.recv() {
             match work {
-                AudioWork::Track(track) => self.reopen(track)?,
+                AudioWork::Track(track) => {
+                    self.watch.begin(track.is_some());
+                    self.reopen(track)?;
+                }
                 AudioWork::Unit(unit, _share) => self.decode(&unit)?,
-                AudioWork::InputEnd => self.drain_decoder()?,
-                AudioWork::Advance { to, fill_from } => self.advance(to, fill_from)?,
+                AudioWork::InputEnd => {
+                    self.drain_decoder()?;
+                    self.watch.begin(false);
+                }
+                AudioWork::Advance { to, fill_from } => {
+                    self.advance(to, fill_from)?;
+                    self.watch.advance(to);
+                }
                 AudioWork::Stretch(ppm) => self.stretch_ppm = ppm,
                 AudioWork::Drain => return self.drain(),
             }
+            self.sight.sound(self.watch.told(), &self.outbox)?;
         }
         Ok(())
     }
@@ -157,6 +177,10 @@ impl AudioThread {
             match self.resampler.convert(sound, &mut samples) {
                 Ok(owed) => {
                     let at = sound.pts().in_scale(self.rate) - owed;
+                    self.watch.heard(MediaTime::from_scale(at, self.rate), &samples);
+                    while self.line.bridge(at, self.filler) {
+                        self.encode(i64::MIN)?;
+                    }
                     self.line.place(at, &samples, self.filler);
                     self.expected = at + samples.first().map_or(0, Vec::len) as i64;
                 }
@@ -190,11 +214,24 @@ impl AudioThread {
             return Ok(());
         }
         let to = to.in_scale(self.rate);
+        self.play_slate(to)?;
         let tone_from = self.tone.then(|| fill_from.in_scale(self.rate));
-        self.line.advance(to, tone_from);
+        while self.line.advance(to, tone_from) {
+            self.encode(to)?;
+        }
         let toned = tone_from.is_some_and(|from| from < self.line.next());
         self.filler = if toned { Filler::Tone } else { Filler::Silence };
         self.encode(to)
+    }
+
+    /// Fills what is due before `to` with the slate's sound, where the slate is on.
+    fn play_slate(&mut self, to: i64) -> Result<(), Stop> {
+        while let (Some(slate), due @ 1..) = (&mut self.slate, self.line.due(to)) {
+            let Some(samples) = slate.samples(self.line.next(), due) else { return Ok(()) };
+            self.line.give(&samples);
+            self.encode(to)?;
+        }
+        Ok(())
     }
 
     fn drain(&mut self) -> Result<(), Stop> {

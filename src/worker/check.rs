@@ -2,7 +2,7 @@
 
 use crate::base::{FLICKS_PER_SECOND, MediaTime};
 use crate::media::{AudioRung, Rung, Track};
-use crate::wire::link::{Open, ToWorker, VERSION};
+use crate::wire::link::{Open, ToWorker, VERSION, Watch};
 
 use super::error::RoleError;
 
@@ -41,8 +41,22 @@ fn check_open(open: &Open) -> Result<(), RoleError> {
     demand(open.rungs.len() <= MAX_RUNGS, || format!("{} rungs", open.rungs.len()))?;
     demand(!open.rungs.is_empty() || open.audio.is_some(), || "neither video nor audio rungs".into())?;
     demand(open.channel.len() <= 256, || "a channel name of more than 256 bytes".into())?;
+    demand(open.text.len() <= 256, || "a line of text of more than 256 bytes".into())?;
+    check_watch(&open.watch)?;
     open.rungs.iter().try_for_each(check_rung)?;
     open.audio.iter().try_for_each(check_audio_rung)
+}
+
+fn check_watch(watch: &Watch) -> Result<(), RoleError> {
+    let Watch { freeze_after, black_after, silence_after, .. } = watch;
+    let spans = [freeze_after, black_after, silence_after].into_iter().flatten();
+    let range = 0..=86_400 * FLICKS_PER_SECOND;
+    demand(spans.into_iter().all(|span| range.contains(&span.0)), || "a watch of more than a day".into())?;
+    let part = |part: f32| (0.0..=1.0).contains(&part);
+    demand(part(watch.freeze_noise) && part(watch.black_luma), || {
+        format!("freeze noise {} and black luma {} are parts of 1", watch.freeze_noise, watch.black_luma)
+    })?;
+    demand((-120.0..=0.0).contains(&watch.silence_db), || format!("silence at {} dB is outside -120..=0", watch.silence_db))
 }
 
 fn check_rung(rung: &Rung) -> Result<(), RoleError> {
@@ -99,8 +113,10 @@ mod tests {
             rungs: vec![Rung::new("360p", 640, 360, 800_000, "superfast")],
             audio: Some(AudioRung::default()),
             fill: Fill::Pattern,
+            text: String::new(),
             hold: Ticks::from_millis(1000),
             live: true,
+            watch: Watch::default(),
         }
     }
 
@@ -121,6 +137,8 @@ mod tests {
         assert!(refused(|open| open.rungs[0].width = 641));
         assert!(refused(|open| open.rungs[0].bitrate_bps = 0));
         assert!(refused(|open| open.hold = Ticks(i64::MAX)));
+        assert!(refused(|open| open.watch.freeze_after = Some(Ticks(i64::MIN))));
+        assert!(refused(|open| open.watch.silence_db = f32::NAN));
         assert!(check(&ToWorker::Advance { to: MediaTime(i64::MIN) }).is_err());
         assert!(check(&ToWorker::AudioRate { ppm: 5001 }).is_err());
     }

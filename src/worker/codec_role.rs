@@ -1,5 +1,6 @@
 //! The codec role: reads the link, starts the threads, hands each its work.
 
+use std::fs::File;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
@@ -10,7 +11,7 @@ use crate::base::{Fault, MediaTime};
 use crate::codec::software::X264Options;
 use crate::codec::{CodecError, Color, EncoderInfo};
 use crate::media::{AccessUnit, AudioRung, Rung, Track};
-use crate::wire::link::{FromWorker, Open, RungConfig, Stage, ToWorker};
+use crate::wire::link::{Fill, FromWorker, Open, RungConfig, Stage, ToWorker, Watch};
 
 use super::audio::{AudioSetup, AudioWork};
 use super::budget::Budget;
@@ -19,6 +20,7 @@ use super::link_in::LinkReader;
 use super::link_out::{LinkWriter, Outbox};
 use super::meters::{Meter, StageMeters};
 use super::rung::{RungThread, rung_queue};
+use super::slate::{SlateClock, SlatePictures, SlateSound};
 use super::video::{VideoMeters, VideoThread, VideoWork};
 
 /// Coded units that may wait in a live worker: seconds, so that lag shows as lag and not as a link that is not read.
@@ -28,8 +30,8 @@ const FILE_UNITS: usize = 16;
 /// Bytes of coded units that may wait.
 const UNIT_BYTES: usize = 32 << 20;
 
-/// Runs until the front has drained this worker or closed the link.
-pub fn codec_role(link: UnixStream) -> Result<(), RoleError> {
+/// Runs until the front has drained this worker or closed the link. `slate` is read where the front asks for [`Fill::File`].
+pub fn codec_role(link: UnixStream, slate: File) -> Result<(), RoleError> {
     let (writer, outbox) = LinkWriter::start(link.try_clone()?)?;
     let mut reader = LinkReader::new(link);
     let open = match reader.next()? {
@@ -39,7 +41,7 @@ pub fn codec_role(link: UnixStream) -> Result<(), RoleError> {
     };
     tracing::Span::current().record("channel", open.channel.as_str());
     tracing::info!(rungs = open.rungs.len(), rate = %open.grid.rate, start = open.start.0, live = open.live, "worker opened");
-    let mut session = Session::new(open, outbox);
+    let mut session = Session::new(open, slate, outbox);
     let ended = session.run(&mut reader, &writer);
     match ended {
         Ok(true) => session.leave_drained(writer),
@@ -72,6 +74,9 @@ impl From<RoleError> for Left {
 struct Session {
     open: Arc<Open>,
     outbox: Outbox,
+    /// The file of the slate.
+    slate: Option<File>,
+    slate_clock: SlateClock,
     video: Option<Sender<VideoWork>>,
     audio: Option<Sender<AudioWork>>,
     retunes: Vec<Arc<AtomicU32>>,
@@ -95,8 +100,10 @@ enum Kind {
 }
 
 impl Session {
-    fn new(open: Open, outbox: Outbox) -> Session {
+    fn new(open: Open, slate: File, outbox: Outbox) -> Session {
         Session {
+            slate: (open.fill == Fill::File && open.live).then_some(slate),
+            slate_clock: SlateClock::default(),
             newest: Arc::new(AtomicI64::new(open.grid.start(open.start).0)),
             open: Arc::new(open),
             outbox,
@@ -114,6 +121,9 @@ impl Session {
 
     /// Works through the link; true when drained, false when the link has ended.
     fn run(&mut self, reader: &mut LinkReader, writer: &LinkWriter) -> Result<bool, Left> {
+        if self.open.watch != Watch::off() {
+            writer.sight().begin();
+        }
         // A live channel's rungs are fixed before anything is known of its sources.
         if self.open.live {
             self.start(self.open.audio.clone(), writer)?;
@@ -257,8 +267,11 @@ impl Session {
         writer.watch(StageMeters::new(Stage::Decode, vec![Arc::clone(&meters.decode)], vec![work.depth()]));
         writer.watch(StageMeters::new(Stage::Scale, vec![Arc::clone(&meters.scale)], Vec::new()));
         self.video = Some(work);
-        let (newest, outbox) = (Arc::clone(&self.newest), self.outbox.clone());
-        self.spawn("video", "video", move || VideoThread::new(&open, color, receiver, rungs, newest, meters, &outbox).run())
+        let top = open.rungs.first().map_or((16, 16), |rung| (rung.width, rung.height));
+        let start = |file: &File| SlatePictures::start(file, self.slate_clock.clone(), open.grid, top, color);
+        let slate = self.slate.as_ref().map(start).transpose().map_err(RoleError::from)?;
+        let (newest, sight, outbox) = (Arc::clone(&self.newest), writer.sight(), self.outbox.clone());
+        self.spawn("video", "video", move || VideoThread::new(&open, color, receiver, rungs, newest, meters, sight, slate, &outbox).run())
     }
 
     fn start_audio(&mut self, rung: AudioRung, opening: &mut Vec<(String, Opening)>, writer: &LinkWriter) -> Result<(), Left> {
@@ -269,7 +282,10 @@ impl Session {
         opening.push((rung.name.clone(), answer));
         self.audio = Some(work);
         let open = Arc::clone(&self.open);
-        let setup = AudioSetup { number: open.rungs.len() as u8, rung, work: receiver, opened, meter, outbox: self.outbox.clone() };
+        let (number, sight, outbox) = (open.rungs.len() as u8, writer.sight(), self.outbox.clone());
+        let start = |file: &File| SlateSound::start(file, self.slate_clock.clone(), rung.sample_rate, rung.channels);
+        let slate = self.slate.as_ref().map(start).transpose().map_err(RoleError::from)?;
+        let setup = AudioSetup { number, rung, work: receiver, opened, meter, sight, slate, outbox };
         self.spawn("audio", "audio", move || setup.run(&open))
     }
 

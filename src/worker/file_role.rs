@@ -72,7 +72,7 @@ fn send_file(input: File, outbox: &Outbox) -> Result<(), Stop> {
 
 /// The instant that becomes zero: the earliest beginning. Where pictures begin a moment later, as behind an audio encoder's
 /// delay, it is theirs, so that they fall on slots and not between them.
-fn origin(streams: &[StreamInfo]) -> Option<Ticks> {
+pub(super) fn origin(streams: &[StreamInfo]) -> Option<Ticks> {
     let earliest = streams.iter().filter_map(|stream| stream.start).min()?;
     let pictures = streams.iter().find(|stream| stream.kind == StreamKind::Video).and_then(|stream| stream.start);
     Some(pictures.filter(|pictures| pictures.0.saturating_sub(earliest.0) <= Ticks::from_millis(100).0).unwrap_or(earliest))
@@ -98,9 +98,10 @@ impl Sending<'_> {
 const MAX_TIME: i64 = i64::MAX / 8;
 
 /// A chosen stream and what its units need.
-struct FileStream {
-    stream: StreamInfo,
-    form: TrackForm,
+#[derive(Debug)]
+pub(super) struct FileStream {
+    pub(super) stream: StreamInfo,
+    pub(super) form: TrackForm,
     numbers: Option<PictureNumbers>,
     untimed: Untimed,
     /// Where the next unit goes if it does not say.
@@ -108,7 +109,7 @@ struct FileStream {
 }
 
 impl FileStream {
-    fn new(stream: StreamInfo) -> Result<FileStream, CodecError> {
+    pub(super) fn new(stream: StreamInfo) -> Result<FileStream, CodecError> {
         let period = stream.rate.unwrap_or(ASSUMED_RATE).period();
         let numbers = match stream.kind {
             StreamKind::Video => PictureNumbers::open(&stream.codec, &stream.extradata)?,
@@ -119,7 +120,7 @@ impl FileStream {
     }
 
     /// The units that can go out now, in the track's form and with times.
-    fn timed(&mut self, unit: FileUnit) -> Vec<FileUnit> {
+    pub(super) fn timed(&mut self, unit: FileUnit) -> Vec<FileUnit> {
         let numbered = self.numbers.as_mut().filter(|_| unit.pts.is_none() && unit.dts.is_none());
         if let Some(numbers) = numbered {
             let number = numbers.number(&unit.data);
@@ -133,7 +134,7 @@ impl FileStream {
         self.formed(vec![FileUnit { pts: Some(pts), dts: Some(dts), ..unit }])
     }
 
-    fn rest(&mut self) -> Vec<FileUnit> {
+    pub(super) fn rest(&mut self) -> Vec<FileUnit> {
         let rest = self.untimed.flush();
         self.formed(rest)
     }

@@ -17,6 +17,7 @@ use crate::wire::link::{FromWorker, framed};
 
 use super::error::{RoleError, Stop};
 use super::meters::StageMeters;
+use super::watch::Sight;
 
 /// Messages that wait for the socket.
 const OUT_QUEUE: usize = 64;
@@ -27,6 +28,8 @@ const FAULT_EVERY: Duration = Duration::from_secs(1);
 
 enum Out {
     Message(FromWorker, Bytes),
+    /// What the input looks and sounds like, and the number of that news.
+    Sight(u64, FromWorker),
     /// The last message; the link is closed after it.
     Failure(FromWorker),
 }
@@ -55,6 +58,11 @@ impl Outbox {
             self.send_with(FromWorker::Packet { rung, pts, dts, duration, key }, data)?;
         }
         Ok(())
+    }
+
+    /// What the input looks and sounds like has changed. It is left out if news with a higher number has gone before it.
+    pub(super) fn sight(&self, number: u64, message: FromWorker) -> Result<(), Stop> {
+        Ok(self.0.send(Out::Sight(number, message))?)
     }
 
     /// The worker cannot go on; the front is told why and the link is closed. The first failure told is the one that counts.
@@ -100,6 +108,7 @@ impl FaultReporter {
 pub(super) struct LinkWriter {
     thread: JoinHandle<()>,
     stages: Arc<Mutex<Vec<StageMeters>>>,
+    sight: Arc<Sight>,
     failure: Arc<Mutex<Option<RoleError>>>,
 }
 
@@ -108,9 +117,11 @@ impl LinkWriter {
         let (sender, receiver) = queue("link_out", OUT_QUEUE);
         let stages: Arc<Mutex<Vec<StageMeters>>> = Arc::default();
         let failure: Arc<Mutex<Option<RoleError>>> = Arc::default();
+        let sight = Arc::<Sight>::default();
+        let shared_sight = Arc::clone(&sight);
         let (shared_stages, shared_failure) = (Arc::clone(&stages), Arc::clone(&failure));
         let run = move || {
-            let Err(cause) = write_all(&socket, &receiver, &shared_stages) else { return };
+            let Err(cause) = write_all(&socket, &receiver, &shared_stages, &shared_sight) else { return };
             let mut failure = shared_failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             // A front that is gone is no failure of this worker, whichever end of the link notices first.
             *failure = Some(cause).filter(|cause| !cause.is_front_gone());
@@ -119,12 +130,17 @@ impl LinkWriter {
             tracing::trace!(?closed, "link closed after a failure");
         };
         let thread = Builder::new().name("link-out".into()).spawn(run)?;
-        Ok((LinkWriter { thread, stages, failure }, Outbox(sender)))
+        Ok((LinkWriter { thread, stages, sight, failure }, Outbox(sender)))
     }
 
     /// Adds a stage to the progress reports.
     pub(super) fn watch(&self, stage: StageMeters) {
         self.stages.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(stage);
+    }
+
+    /// What the input looks and sounds like, told with the progress.
+    pub(super) fn sight(&self) -> Arc<Sight> {
+        Arc::clone(&self.sight)
     }
 
     /// Why the writer ended, if it did.
@@ -146,8 +162,9 @@ impl LinkWriter {
     }
 }
 
-fn write_all(mut socket: &UnixStream, queue: &Receiver<Out>, stages: &Mutex<Vec<StageMeters>>) -> Result<(), RoleError> {
+fn write_all(mut socket: &UnixStream, queue: &Receiver<Out>, stages: &Mutex<Vec<StageMeters>>, sight: &Sight) -> Result<(), RoleError> {
     let mut reported = clock::mono();
+    let mut told = 0;
     loop {
         let waited = clock::mono().since(reported);
         let item = match queue.recv_within(PROGRESS_EVERY.saturating_sub(waited)) {
@@ -156,6 +173,11 @@ fn write_all(mut socket: &UnixStream, queue: &Receiver<Out>, stages: &Mutex<Vec<
         };
         match item {
             Some(Out::Message(message, payload)) => socket.write_all(&framed(&message, &payload)?)?,
+            Some(Out::Sight(number, message)) if number >= told => {
+                told = number;
+                socket.write_all(&framed(&message, &[])?)?;
+            }
+            Some(Out::Sight(..)) => {}
             Some(Out::Failure(message)) => {
                 socket.write_all(&framed(&message, &[])?)?;
                 let FromWorker::Fault { fault, place, detail } = message else { return Ok(()) };
@@ -166,6 +188,10 @@ fn write_all(mut socket: &UnixStream, queue: &Receiver<Out>, stages: &Mutex<Vec<
         if clock::mono().since(reported) >= PROGRESS_EVERY {
             reported = clock::mono();
             report(socket, stages)?;
+            if let Some((number, message)) = sight.message() {
+                told = number;
+                socket.write_all(&framed(&message, &[])?)?;
+            }
         }
     }
 }

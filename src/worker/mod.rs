@@ -31,7 +31,9 @@ mod meters;
 mod orphan;
 mod overload;
 mod rung;
+mod slate;
 mod video;
+mod watch;
 
 pub use codec_role::codec_role;
 pub use error::RoleError;

@@ -31,6 +31,8 @@ pub enum Filler {
 enum Kind {
     Source,
     Filler(Filler),
+    /// Sound of a slate.
+    Given,
 }
 
 /// The line of one audio rung.
@@ -120,8 +122,22 @@ impl SampleLine {
         }
     }
 
+    /// Extends the line with filler towards the index `at`, where sound will be placed, by at most a second. True while there is more to
+    /// bridge: whoever places takes frames in between, so that no hole is held as a whole.
+    pub fn bridge(&mut self, at: i64, filler: Filler) -> bool {
+        let hole = at.saturating_sub(self.next());
+        if hole <= self.rate {
+            return false;
+        }
+        if self.tail == Kind::Source {
+            self.inserted = self.inserted.saturating_add(hole as u64);
+        }
+        self.fill(self.next() + self.rate, filler);
+        true
+    }
+
     /// Extends the line with filler up to the index `to`.
-    pub fn fill(&mut self, to: i64, filler: Filler) {
+    fn fill(&mut self, to: i64, filler: Filler) {
         let from = self.next();
         if to <= from {
             return;
@@ -136,8 +152,29 @@ impl SampleLine {
         self.append(&sound, 0);
     }
 
-    /// Makes every frame that begins before the index `to` whole with filler: silence before `tone_from`, tone after it.
-    pub fn advance(&mut self, to: i64, tone_from: Option<i64>) {
+    /// Makes every frame that begins before the index `to` whole with filler: silence before `tone_from`, tone after it. The line grows by
+    /// about a second at most; true while there is more to fill, once frames are taken.
+    pub fn advance(&mut self, to: i64, tone_from: Option<i64>) -> bool {
+        let step = self.next().saturating_add(self.rate);
+        self.fill_frames(to.min(step), tone_from);
+        to > step
+    }
+
+    /// How many samples of a slate are due until every frame that begins before `to` is whole: a second's worth at most.
+    pub fn due(&self, to: i64) -> usize {
+        let to = to.min(self.next().saturating_add(self.rate));
+        let frame = FRAME as i64;
+        let whole = self.begin + (to - self.begin + frame - 1).div_euclid(frame) * frame;
+        if self.next() >= whole { 0 } else { (whole - self.next()) as usize + self.fade }
+    }
+
+    /// Extends the line with sound of a slate, which gives way to the source like filler.
+    pub fn give(&mut self, sound: &[Vec<f32>]) {
+        self.turn(Kind::Given);
+        self.append(sound, 0);
+    }
+
+    fn fill_frames(&mut self, to: i64, tone_from: Option<i64>) {
         let frame = FRAME as i64;
         let whole = self.begin + (to - self.begin + frame - 1).div_euclid(frame) * frame;
         if self.next() >= whole {
@@ -192,7 +229,7 @@ impl SampleLine {
         // Filler that is not out yet gives way.
         let end = match self.tail {
             Kind::Source => self.next(),
-            Kind::Filler(_) => at.max(self.filler_from).max(self.begin).min(self.next()),
+            Kind::Filler(_) | Kind::Given => at.max(self.filler_from).max(self.begin).min(self.next()),
         };
         let skip = usize::try_from(end - at).unwrap_or(0).min(samples);
         if skip < samples {

@@ -20,6 +20,8 @@ use super::meters::Meter;
 use super::overload::Overload;
 use super::paint::Painter;
 use super::rung::RungWork;
+use super::slate::SlatePictures;
+use super::watch::{PictureWatch, Sight};
 
 /// Caption bytes of pictures that were not shown, kept for the next one that is: one picture's worth.
 const MAX_CAPTION_BYTES: usize = 93;
@@ -59,6 +61,10 @@ pub(super) struct VideoThread {
     show: Showing,
     meters: VideoMeters,
     faults: FaultReporter,
+    slate_faults: FaultReporter,
+    watch: PictureWatch,
+    sight: Arc<Sight>,
+    outbox: Outbox,
     decoded: Vec<Frame>,
     captions: BytesMut,
 }
@@ -71,6 +77,8 @@ impl VideoThread {
         rungs: Vec<Sender<RungWork>>,
         newest: Arc<AtomicI64>,
         meters: VideoMeters,
+        sight: Arc<Sight>,
+        slate: Option<SlatePictures>,
         outbox: &Outbox,
     ) -> VideoThread {
         VideoThread {
@@ -79,9 +87,13 @@ impl VideoThread {
             track: None,
             awaits_entry: true,
             conform: Conform::new(open.grid, open.start, open.hold, open.live),
-            show: Showing::new(open, color, rungs, newest, meters.clone()),
+            show: Showing::new(open, color, rungs, newest, meters.clone(), slate),
             meters,
             faults: FaultReporter::new(outbox.clone(), "decode"),
+            slate_faults: FaultReporter::new(outbox.clone(), "slate"),
+            watch: PictureWatch::new(&open.watch),
+            sight,
+            outbox: outbox.clone(),
             decoded: Vec::new(),
             captions: BytesMut::new(),
         }
@@ -91,21 +103,30 @@ impl VideoThread {
     pub(super) fn run(mut self) -> Result<(), Stop> {
         while let Some(work) = self.work.recv() {
             match work {
-                VideoWork::Track(track) => self.reopen(track)?,
+                VideoWork::Track(track) => {
+                    self.watch.begin(track.is_some());
+                    self.reopen(track)?;
+                }
                 VideoWork::Unit(unit, _share) => self.decode(&unit)?,
                 VideoWork::InputEnd => {
                     self.drain_decoder()?;
                     self.conform.end();
+                    self.watch.begin(false);
                 }
                 VideoWork::Advance(to) => {
                     let show = &mut self.show;
                     self.conform.advance(to, &mut |slot, what| show.slot(slot, what))?;
+                    self.watch.advance(to);
                 }
                 VideoWork::Drain => {
                     self.drain_decoder()?;
                     return self.show.finish();
                 }
             }
+            if let Some(cause) = self.show.slate.as_mut().and_then(SlatePictures::failure) {
+                self.slate_faults.report(&cause)?;
+            }
+            self.sight.pictures(self.watch.told(), &self.outbox)?;
         }
         Ok(())
     }
@@ -146,6 +167,7 @@ impl VideoThread {
     fn place_decoded(&mut self) -> Result<(), Stop> {
         for mut frame in std::mem::take(&mut self.decoded) {
             self.meters.decode.done(frame.pts);
+            self.watch.picture(&frame);
             frame.attached.captions = self.with_kept_captions(&frame.attached.captions);
             let captions = frame.attached.captions.clone();
             let show = &mut self.show;
@@ -178,6 +200,7 @@ struct Showing {
     live: bool,
     started: bool,
     painter: Painter,
+    slate: Option<SlatePictures>,
     scaler: LadderScaler,
     rungs: Vec<Sender<RungWork>>,
     /// The newest instant that the link has named.
@@ -189,14 +212,22 @@ struct Showing {
 }
 
 impl Showing {
-    fn new(open: &Open, color: Color, rungs: Vec<Sender<RungWork>>, newest: Arc<AtomicI64>, meters: VideoMeters) -> Showing {
+    fn new(
+        open: &Open,
+        color: Color,
+        rungs: Vec<Sender<RungWork>>,
+        newest: Arc<AtomicI64>,
+        meters: VideoMeters,
+        slate: Option<SlatePictures>,
+    ) -> Showing {
         let sizes: Vec<(u32, u32)> = open.rungs.iter().map(|rung| (rung.width, rung.height)).collect();
         let top = sizes.first().copied().unwrap_or((16, 16));
         Showing {
             grid: open.grid,
             live: open.live,
             started: false,
-            painter: Painter::new(open.fill, &open.channel, top, color, open.grid),
+            painter: Painter::new(open.fill, &open.channel, &open.text, top, color, open.grid),
+            slate,
             scaler: LadderScaler::new(&sizes, color),
             rungs,
             newest,
@@ -214,10 +245,13 @@ impl Showing {
             return Ok(());
         }
         self.started = true;
+        if let (Show::Picture(_), Some(slate)) = (&what, &mut self.slate) {
+            slate.off();
+        }
         let (source, attached) = match what {
             Show::Picture(frame) => (frame.clone(), frame.attached),
             Show::Hold(frame) => (frame, Attached::default()),
-            Show::Fill => (self.painter.paint(slot), Attached::default()),
+            Show::Fill => (self.fill(slot), Attached::default()),
         };
         self.scale(source)?;
         let scaled = self.scaled.as_ref().map(|(_, scaled)| scaled.as_slice()).unwrap_or_default();
@@ -227,6 +261,13 @@ impl Showing {
         }
         self.meters.scale.done(begins);
         Ok(())
+    }
+
+    fn fill(&mut self, slot: Slot) -> Frame {
+        match self.slate.as_mut().and_then(|slate| slate.picture(slot)) {
+            Some(frame) => frame,
+            None => self.painter.paint(slot),
+        }
     }
 
     fn lag(&self, begins: MediaTime) -> Ticks {

@@ -1,12 +1,14 @@
 //! The front's end of a worker's link, and ffmpeg to make and check media.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use bytes::Bytes;
 use headend::base::{MediaTime, Rate, Ticks};
 use headend::media::nal::to_annex_b;
 use headend::media::{AudioRung, Grid, Packet, Rung, Slot, Track};
-use headend::wire::link::{Deframer, Fill, FromWorker, Open, RungConfig, ToWorker, VERSION, framed};
+use headend::wire::link::{Deframer, Fill, FromWorker, Open, RungConfig, ToWorker, VERSION, Watch, framed};
 
 /// A slot of the year 2026 on a 25 Hz grid, ten slots after an IDR of a one-second GOP.
 pub const START: i64 = 44_700_000_010;
@@ -26,6 +28,7 @@ pub struct Said {
     pub packets: Vec<Packet>,
     pub faults: Vec<FromWorker>,
     pub progress: usize,
+    pub sights: Vec<FromWorker>,
     pub drained: bool,
 }
 
@@ -40,6 +43,8 @@ pub struct Worker {
     child: Child,
     link: UnixStream,
     reader: JoinHandle<Said>,
+    /// How many packets of each rung have come.
+    come: Arc<(Mutex<HashMap<u8, usize>>, Condvar)>,
 }
 
 pub fn spawn(role: &str, input: Option<File>) -> (Child, UnixStream) {
@@ -72,21 +77,35 @@ pub fn for_each_message(mut link: UnixStream, mut each: impl FnMut(FromWorker, B
 
 impl Worker {
     pub fn codec(open: Open) -> Worker {
-        let (child, link) = spawn("codec", None);
+        Worker::codec_with(open, None)
+    }
+
+    /// A codec worker with a slate's file.
+    pub fn codec_with(open: Open, slate: Option<File>) -> Worker {
+        let (child, link) = spawn("codec", slate);
         let reading = link.try_clone().unwrap();
+        let come: Arc<(Mutex<HashMap<u8, usize>>, Condvar)> = Arc::default();
+        let counting = Arc::clone(&come);
         let collect = move || {
             let mut said = Said::default();
             for_each_message(reading, |message, payload| match message {
                 FromWorker::Opened { configs } => said.configs = configs,
                 FromWorker::Fault { .. } => said.faults.push(message),
                 FromWorker::Progress { .. } => said.progress += 1,
+                FromWorker::Picture { .. } => said.sights.push(message),
                 FromWorker::Drained => said.drained = true,
-                message => said.packets.extend(message.into_packet(payload)),
+                message => {
+                    if let Some(packet) = message.into_packet(payload) {
+                        *counting.0.lock().unwrap().entry(packet.rung).or_default() += 1;
+                        counting.1.notify_all();
+                        said.packets.push(packet);
+                    }
+                }
             });
             said
         };
         let reader = Builder::new().name("front".into()).spawn(collect).unwrap();
-        let mut worker = Worker { child, link, reader };
+        let mut worker = Worker { child, link, reader, come };
         worker.say(ToWorker::Open(Box::new(open)));
         worker
     }
@@ -101,6 +120,14 @@ impl Worker {
 
     pub fn say_raw(&mut self, bytes: &[u8]) {
         self.link.write_all(bytes).unwrap();
+    }
+
+    /// Waits until so many packets of a rung have come.
+    pub fn wait_for_packets(&self, rung: u8, count: usize) {
+        let come = self.come.0.lock().unwrap();
+        let few = |come: &mut HashMap<u8, usize>| come.get(&rung).copied().unwrap_or(0) < count;
+        let (_come, waited) = self.come.1.wait_timeout_while(come, Duration::from_secs(30), few).unwrap();
+        assert!(!waited.timed_out(), "fewer than {count} packets of rung {rung} came");
     }
 
     pub fn advance(&mut self, slot: i64) {
@@ -154,8 +181,10 @@ pub fn live() -> Open {
         rungs: vec![rung("360p", 640, 360, 1_500_000), rung("180p", 320, 180, 400_000)],
         audio: Some(AudioRung::default()),
         fill: Fill::Pattern,
+        text: String::new(),
         hold: Ticks::from_millis(400),
         live: true,
+        watch: Watch::off(),
     }
 }
 

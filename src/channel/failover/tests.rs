@@ -15,7 +15,7 @@ fn run(policy: &mut Failover, spans: &[&[(f64, f64)]], faulty: impl Fn(usize, f6
                 policy.delivered(feed, now);
             }
         }
-        policy.picture(policy.active().is_some_and(|active| faulty(active, at)));
+        policy.picture(policy.active().is_some_and(|active| faulty(active, at)), now);
         if let Some((feed, why)) = policy.wanted(now) {
             policy.switched(feed, why, now);
             changes.push((tenth / 10, feed, why));
@@ -44,7 +44,7 @@ fn a_feed_that_comes_and_goes_does_not_get_its_place_back() {
 #[test]
 fn a_frozen_picture_gives_way_and_two_bad_feeds_are_not_tossed_to_and_fro() {
     let changes = run(&mut policy(), &[&[(0.0, 999.0)], &[(0.0, 999.0)]], |_, at| at > 5.0, 300);
-    assert_eq!(changes[..2], [(0, 0, Why::First), (5, 1, Why::Picture)]);
+    assert_eq!(changes[..3], [(0, 0, Why::First), (5, 1, Why::Picture), (35, 0, Why::Picture)]);
     assert!(changes.len() <= 8, "{changes:?}");
 }
 
@@ -81,7 +81,7 @@ proptest! {
             match event {
                 0..=2 => policy.delivered(feed, now),
                 3 => policy.gone(feed),
-                4 => policy.picture(feed == 0),
+                4 => policy.picture(feed == 0, now),
                 _ => policy.ask((feed < 2).then_some(feed)),
             }
             if let Some((wanted, why)) = policy.wanted(now) {

@@ -32,6 +32,10 @@ pub(super) fn plan(idle: Idle) -> ChannelPlan {
         hold: Ticks::from_millis(1_000),
         feeds: FeedPlan::publisher(&StreamKey::new("demo")),
         failover: Default::default(),
+        watch: Default::default(),
+        srt: None,
+        slate: Default::default(),
+        thumbnail_every: None,
         second_publisher: SecondPublisher::Refuse,
     }
 }

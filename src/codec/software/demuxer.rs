@@ -3,7 +3,8 @@
 
 use std::ffi::{CStr, c_int, c_void};
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek};
+use std::os::unix::fs::FileExt;
 use std::ptr::NonNull;
 
 use bytes::Bytes;
@@ -237,67 +238,83 @@ fn in_flicks(value: i64, base: ffi::AVRational) -> Option<Ticks> {
 #[derive(Debug)]
 struct FileIo {
     context: NonNull<ffi::AVIOContext>,
-    file: NonNull<File>,
+    source: NonNull<Source>,
+}
+
+/// A file and where it is read next: by an offset of its own where it can be, so that several may read one open file.
+struct Source {
+    file: File,
+    at: Option<u64>,
 }
 
 impl FileIo {
     fn new(file: File) -> Result<FileIo, CodecError> {
-        let seekable = (&file).stream_position().is_ok();
-        let file = NonNull::from(Box::leak(Box::new(file)));
-        let seek: Option<unsafe extern "C" fn(*mut c_void, i64, c_int) -> i64> = if seekable { Some(seek_file) } else { None };
-        // SAFETY: the buffer comes from av_malloc as avio wants it; the file is a leaked box that is taken back on drop.
+        let at = (&file).stream_position().ok();
+        let seek: Option<unsafe extern "C" fn(*mut c_void, i64, c_int) -> i64> = if at.is_some() { Some(seek_file) } else { None };
+        let source = NonNull::from(Box::leak(Box::new(Source { file, at })));
+        // SAFETY: the buffer comes from av_malloc as avio wants it; the source is a leaked box that is taken back on drop.
         let context = unsafe {
             let buffer = ffi::av_malloc(IO_BUFFER_BYTES).cast::<u8>();
             let context = match buffer.is_null() {
                 true => std::ptr::null_mut(),
-                false => ffi::avio_alloc_context(buffer, IO_BUFFER_BYTES as i32, 0, file.as_ptr().cast(), Some(read_file), None, seek),
+                false => ffi::avio_alloc_context(buffer, IO_BUFFER_BYTES as i32, 0, source.as_ptr().cast(), Some(read_file), None, seek),
             };
             if context.is_null() {
                 ffi::av_free(buffer.cast());
-                drop(Box::from_raw(file.as_ptr()));
+                drop(Box::from_raw(source.as_ptr()));
             }
             context
         };
-        NonNull::new(context).map(|context| FileIo { context, file }).ok_or_else(|| no_memory(COMPONENT))
+        NonNull::new(context).map(|context| FileIo { context, source }).ok_or_else(|| no_memory(COMPONENT))
     }
 }
 
 impl Drop for FileIo {
     fn drop(&mut self) {
         // SAFETY: the format that used the context is closed; its buffer may have been replaced, so it is freed through
-        // the context; the file was leaked by `new`.
+        // the context; the source was leaked by `new`.
         unsafe {
             let mut context = self.context.as_ptr();
             ffi::av_freep(std::ptr::addr_of_mut!((*context).buffer).cast());
             ffi::avio_context_free(&mut context);
-            drop(Box::from_raw(self.file.as_ptr()));
+            drop(Box::from_raw(self.source.as_ptr()));
         }
     }
 }
 
-unsafe extern "C" fn read_file(file: *mut c_void, buffer: *mut u8, size: c_int) -> c_int {
-    // SAFETY: `file` is the leaked box of `FileIo`, used by one thread; the buffer holds `size` bytes.
-    let (mut file, buffer) = unsafe { (&*file.cast::<File>(), std::slice::from_raw_parts_mut(buffer, size.max(0) as usize)) };
+unsafe extern "C" fn read_file(source: *mut c_void, buffer: *mut u8, size: c_int) -> c_int {
+    // SAFETY: `source` is the leaked box of `FileIo`, used by one thread; the buffer holds `size` bytes.
+    let (source, buffer) = unsafe { (&mut *source.cast::<Source>(), std::slice::from_raw_parts_mut(buffer, size.max(0) as usize)) };
     loop {
-        match file.read(buffer) {
+        let read = match source.at {
+            Some(at) => source.file.read_at(buffer, at),
+            None => source.file.read(buffer),
+        };
+        match read {
             Ok(0) => return ffi::AVERROR_EOF,
-            Ok(read) => return read as c_int,
+            Ok(read) => {
+                source.at = source.at.map(|at| at.saturating_add(read as u64));
+                return read as c_int;
+            }
             Err(cause) if cause.kind() == ErrorKind::Interrupted => {}
             Err(cause) => return ffi::AVERROR(cause.raw_os_error().unwrap_or(libc::EIO)),
         }
     }
 }
 
-unsafe extern "C" fn seek_file(file: *mut c_void, offset: i64, whence: c_int) -> i64 {
+unsafe extern "C" fn seek_file(source: *mut c_void, offset: i64, whence: c_int) -> i64 {
     // SAFETY: as in `read_file`.
-    let mut file = unsafe { &*file.cast::<File>() };
+    let source = unsafe { &mut *source.cast::<Source>() };
     let failed = i64::from(ffi::AVERROR(libc::EINVAL));
-    let target = match whence & !(ffi::AVSEEK_FORCE as c_int) {
-        whence if whence == ffi::AVSEEK_SIZE as c_int => return file.metadata().map_or(failed, |metadata| metadata.len() as i64),
-        libc::SEEK_SET => SeekFrom::Start(offset.max(0) as u64),
-        libc::SEEK_CUR => SeekFrom::Current(offset),
-        libc::SEEK_END => SeekFrom::End(offset),
-        _ => return failed,
+    let length = || source.file.metadata().map_or(-1, |metadata| i64::try_from(metadata.len()).unwrap_or(i64::MAX));
+    let from = match whence & !(ffi::AVSEEK_FORCE as c_int) {
+        whence if whence == ffi::AVSEEK_SIZE as c_int => return if length() < 0 { failed } else { length() },
+        libc::SEEK_SET => 0,
+        libc::SEEK_CUR => source.at.and_then(|at| i64::try_from(at).ok()).unwrap_or(-1),
+        libc::SEEK_END => length(),
+        _ => -1,
     };
-    file.seek(target).map_or(failed, |position| position as i64)
+    let target = from.checked_add(offset).filter(|target| from >= 0 && *target >= 0);
+    source.at = target.map(|target| target as u64).or(source.at);
+    target.unwrap_or(failed)
 }

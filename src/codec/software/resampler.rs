@@ -12,8 +12,8 @@ use crate::codec::error::CodecError;
 
 const COMPONENT: &str = "resampler";
 
-/// Stretch is renewed for this many output samples at a time.
-const COMPENSATION_SPAN: i32 = 48_000;
+/// Stretch is ordered for this many output samples at a time, and anew with every sound: so many that each part in a million counts.
+const COMPENSATION_SPAN: i32 = 1_000_000;
 
 /// What the input looks like; another one needs another resampler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -40,6 +40,8 @@ impl VideoDecoder {
         context.set_extradata(&track.config)?;
         let raw = context.raw_mut();
         raw.pkt_timebase = FLICKS;
+        // Where decoding begins at a recovery point, pictures before it refer to what was never seen: they stay inside.
+        raw.flags &= !(ffi::AV_CODEC_FLAG_OUTPUT_CORRUPT as i32);
         raw.max_pixels = MAX_PIXELS;
         raw.width = i32::try_from(track.width).unwrap_or(0);
         raw.height = i32::try_from(track.height).unwrap_or(0);

@@ -16,6 +16,61 @@ pub enum Fill {
     Pattern,
     /// A still slate and silence.
     Slate,
+    /// The picture or clip in the file on the worker's descriptor 1, from its beginning each time and over and over, with its sound. Where
+    /// the file cannot be shown, [`Fill::Slate`] is, and a `Fault` says why once.
+    File,
+}
+
+/// What of the input is told with [`FromWorker::Picture`]. A condition without a span is not looked for.
+///
+/// Levels are those that users of FFmpeg's `blackdetect` and `silencedetect` know. Spans are longer than theirs by default, since
+/// feeds are switched on these words and programmes hold still, fade and pause.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Watch {
+    /// The picture is frozen when it has not changed for this long.
+    pub freeze_after: Option<Ticks>,
+    /// A spot of the picture (160 of which lie in a row) whose brightness moves by no more than this part of the whole range (0 to 1) has
+    /// not changed: the noise of cameras and encoders.
+    pub freeze_noise: f32,
+    /// The picture is black when 98 % of it have been dark for this long.
+    pub black_after: Option<Ticks>,
+    /// How far above black dark reaches, as a part of the range from black to white (0 to 1).
+    pub black_luma: f32,
+    /// The sound is silent when no sample was louder than `silence_db` for this long.
+    pub silence_after: Option<Ticks>,
+    /// In dB below full scale, negative.
+    pub silence_db: f32,
+}
+
+impl Default for Watch {
+    fn default() -> Watch {
+        Watch {
+            freeze_after: Some(Ticks::from_millis(10_000)),
+            freeze_noise: 0.03,
+            black_after: Some(Ticks::from_millis(5_000)),
+            black_luma: 0.10,
+            silence_after: Some(Ticks::from_millis(10_000)),
+            silence_db: -60.0,
+        }
+    }
+}
+
+impl Watch {
+    /// Nothing is looked for.
+    pub fn off() -> Watch {
+        Watch { freeze_after: None, black_after: None, silence_after: None, ..Watch::default() }
+    }
+}
+
+/// For how long each condition of [`FromWorker::Picture`] has lasted up to now, whether or not it counts yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spans {
+    /// The picture has not changed.
+    pub frozen: Ticks,
+    /// The picture is black.
+    pub black: Ticks,
+    /// The sound is silent.
+    pub silence: Ticks,
 }
 
 /// How a codec worker is to run; the first message on its link.
@@ -35,10 +90,14 @@ pub struct Open {
     pub audio: Option<AudioRung>,
     /// What to show where there is no input.
     pub fill: Fill,
+    /// A line of text on the pattern and on the still slate; empty for none.
+    pub text: String,
     /// How long the last picture is held in a hole before `fill` shows.
     pub hold: Ticks,
     /// Live: more than a second behind, pictures are dropped. Else every picture is encoded, however long it takes.
     pub live: bool,
+    /// What of the input is told.
+    pub watch: Watch,
 }
 
 /// Front to codec worker.
@@ -166,7 +225,9 @@ pub enum FromWorker {
         /// Fill of the queue in front of it.
         queued: u32,
     },
-    /// What the input looks and sounds like now.
+    /// What the input looks and sounds like now, by [`Watch`]: sent when a condition begins or ends, and with every
+    /// `Progress`. An input that stops giving pictures or sound of a track it has is frozen or silent; without input, and for
+    /// tracks that it does not have, all is well.
     Picture {
         /// The picture has not changed for a while.
         frozen: bool,
@@ -174,6 +235,8 @@ pub enum FromWorker {
         black: bool,
         /// The sound is silent.
         silence: bool,
+        /// For how long.
+        spans: Spans,
     },
     /// Something went wrong.
     Fault {

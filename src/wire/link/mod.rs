@@ -12,4 +12,4 @@ pub mod frame;
 pub mod message;
 
 pub use frame::{Deframer, FrameError, framed};
-pub use message::{FileTrack, Fill, FromWorker, Open, RungConfig, Stage, ToWorker, VERSION};
+pub use message::{FileTrack, Fill, FromWorker, Open, RungConfig, Spans, Stage, ToWorker, VERSION, Watch};

@@ -29,15 +29,26 @@ pub struct Painter {
     width: usize,
     height: usize,
     name: String,
+    text: String,
     pool: PlanarPool,
     still: Option<Arc<Planar>>,
 }
 
 impl Painter {
-    /// A painter of pictures of `size` for the channel of this name.
-    pub fn new(kind: Fill, name: &str, size: (u32, u32), color: Color, grid: Grid) -> Painter {
+    /// A painter of pictures of `size` for the channel of this name, with a line of text unless it is empty.
+    pub fn new(kind: Fill, name: &str, text: &str, size: (u32, u32), color: Color, grid: Grid) -> Painter {
         let pool = PlanarPool::new(size.0, size.1, POOLED);
-        Painter { kind, grid, color, width: size.0 as usize, height: size.1 as usize, name: name.to_owned(), pool, still: None }
+        Painter {
+            kind,
+            grid,
+            color,
+            width: size.0 as usize,
+            height: size.1 as usize,
+            name: name.to_owned(),
+            text: text.to_owned(),
+            pool,
+            still: None,
+        }
     }
 
     /// The picture of a slot.
@@ -47,7 +58,7 @@ impl Painter {
             None => Arc::clone(self.still.insert(Arc::new(self.still_part()))),
         };
         let picture = match self.kind {
-            Fill::Slate => still,
+            Fill::Slate | Fill::File => still,
             Fill::Pattern => {
                 let mut picture = self.pool.take();
                 picture.copy_from(&still);
@@ -68,7 +79,7 @@ impl Painter {
         let mut picture = self.pool.take();
         match self.kind {
             Fill::Pattern => self.bars(&mut picture),
-            Fill::Slate => self.slate(&mut picture),
+            Fill::Slate | Fill::File => self.slate(&mut picture),
         }
         picture
     }
@@ -89,16 +100,19 @@ impl Painter {
         fill(picture, Rect { x: 0, y: panel, width: self.width, height: self.height - panel }, gray(24));
         let scale = self.name_scale();
         write(picture, (self.margin(), panel + self.margin()), scale, &self.name, 180);
+        let below_clock = panel + 3 * self.margin() + text_height(scale) + text_height(self.clock_scale());
+        write(picture, (self.margin(), below_clock), self.scale_of(&self.text), &self.text, 180);
     }
 
     fn slate(&self, picture: &mut Planar) {
         picture.fill(gray(24));
         let scale = self.name_scale();
+        let below = if self.text.is_empty() { "no signal" } else { &self.text };
         let lines = [
-            (self.name.as_str(), 200, self.height / 2 - (text_height(scale) * 3 / 2).min(self.height / 2)),
-            ("no signal", 120, self.height / 2 + scale),
+            (self.name.as_str(), scale, 200, self.height / 2 - (text_height(scale) * 3 / 2).min(self.height / 2)),
+            (below, scale.min(self.scale_of(below)), 120, self.height / 2 + scale),
         ];
-        for (text, luma, y) in lines {
+        for (text, scale, luma, y) in lines {
             let x = (self.width.saturating_sub(text_width(text.chars().count(), scale))) / 2;
             write(picture, (x, y), scale, text, luma);
         }
@@ -118,7 +132,7 @@ impl Painter {
         let y = to_and_fro(second_slots * CROSSING_SECONDS * 3 / 5 + 1, ramp.saturating_sub(side));
         fill(picture, Rect { x, y, width: side, height: side }, gray(235));
         fill(picture, Rect { x: x + side / 8 * 2, y: y + side / 8 * 2, width: side / 4 * 2, height: side / 4 * 2 }, gray(40));
-        let scale = (self.height / 96).max(1);
+        let scale = self.clock_scale();
         let top = panel + 2 * self.margin() + text_height(self.name_scale());
         write(picture, (self.margin(), top), scale, &self.clock(slot), 235);
         let begins = self.grid.start(slot).0;
@@ -157,8 +171,16 @@ impl Painter {
 
     /// Large, but the whole name fits.
     fn name_scale(&self) -> usize {
-        let fits = self.width.saturating_sub(2 * self.margin()) / text_width(self.name.chars().count(), 1).max(1);
+        self.scale_of(&self.name)
+    }
+
+    fn scale_of(&self, text: &str) -> usize {
+        let fits = self.width.saturating_sub(2 * self.margin()) / text_width(text.chars().count(), 1).max(1);
         (self.height / 110).min(fits).max(1)
+    }
+
+    fn clock_scale(&self) -> usize {
+        (self.height / 96).max(1)
     }
 }
 
@@ -179,7 +201,7 @@ mod tests {
 
     fn painter(kind: Fill, size: (u32, u32)) -> Painter {
         let grid = Grid { rate: Rate::new(25, 1), gop_slots: 50, segment_slots: 150 };
-        Painter::new(kind, "demo", size, Color::assumed(size.1), grid)
+        Painter::new(kind, "demo", "", size, Color::assumed(size.1), grid)
     }
 
     fn samples(frame: &Frame) -> Vec<u8> {
@@ -213,10 +235,25 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_text_is_seen_on_pattern_and_slate() {
+        for kind in [Fill::Pattern, Fill::Slate, Fill::File] {
+            let mut with = painter(kind, (640, 360));
+            with.text = "back at noon".into();
+            let differ = samples(&with.paint(Slot(5)))
+                .iter()
+                .zip(samples(&painter(kind, (640, 360)).paint(Slot(5))))
+                .filter(|(a, b)| **a != *b)
+                .count();
+            assert!(differ > 200, "{kind:?}: {differ}");
+        }
+    }
+
+    #[test]
     fn tiny_pictures_and_long_names_are_painted_without_a_panic() {
         for size in [(16, 16), (16, 8192), (18, 30), (8192, 16)] {
             for kind in [Fill::Pattern, Fill::Slate] {
                 let mut painter = painter(kind, size);
+                painter.text = "back at noon ".repeat(20);
                 painter.name = "a very long name of a channel / with ünusual characters".repeat(3);
                 for slot in -3..3 {
                     painter.paint(Slot(slot * 1000));
