@@ -259,6 +259,7 @@ impl OnAir {
             hold: self.plan.hold,
             live: true,
             watch: Watch::default(),
+            thumbnail_every: None,
         }
     }
 

@@ -21,6 +21,7 @@ use super::overload::Overload;
 use super::paint::Painter;
 use super::rung::RungWork;
 use super::slate::SlatePictures;
+use super::thumbnails::Thumbnails;
 use super::watch::{PictureWatch, Sight};
 
 /// Caption bytes of pictures that were not shown, kept for the next one that is: one picture's worth.
@@ -62,6 +63,7 @@ pub(super) struct VideoThread {
     slate_faults: FaultReporter,
     watch: PictureWatch,
     sight: Arc<Sight>,
+    thumbnails: Thumbnails,
     outbox: Outbox,
     decoded: Vec<Frame>,
     captions: BytesMut,
@@ -90,6 +92,7 @@ impl VideoThread {
             slate_faults: FaultReporter::new(outbox.clone(), "slate"),
             watch: PictureWatch::new(&open.watch),
             sight,
+            thumbnails: Thumbnails::new(open.thumbnail_every),
             outbox: outbox.clone(),
             decoded: Vec::new(),
             captions: BytesMut::new(),
@@ -160,6 +163,7 @@ impl VideoThread {
         for mut frame in std::mem::take(&mut self.decoded) {
             self.meters.decode.done(frame.pts);
             self.watch.picture(&frame);
+            self.thumbnails.picture(&frame, self.show.lag(frame.pts), &self.outbox)?;
             frame.attached.captions = self.with_kept_captions(&frame.attached.captions);
             let captions = frame.attached.captions.clone();
             let show = &mut self.show;
