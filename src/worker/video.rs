@@ -49,6 +49,19 @@ pub(super) struct VideoMeters {
     pub(super) scale: Arc<Meter>,
 }
 
+/// What a video thread is started with.
+#[derive(Debug)]
+pub(super) struct VideoSetup {
+    pub(super) work: Receiver<VideoWork>,
+    pub(super) rungs: Vec<Sender<RungWork>>,
+    /// The newest instant that the link has named.
+    pub(super) newest: Arc<AtomicI64>,
+    pub(super) meters: VideoMeters,
+    pub(super) sight: Arc<Sight>,
+    pub(super) slate: Option<SlatePictures>,
+    pub(super) outbox: Outbox,
+}
+
 /// What the video thread runs on.
 #[derive(Debug)]
 pub(super) struct VideoThread {
@@ -70,17 +83,8 @@ pub(super) struct VideoThread {
 }
 
 impl VideoThread {
-    pub(super) fn new(
-        open: &Open,
-        color: Color,
-        work: Receiver<VideoWork>,
-        rungs: Vec<Sender<RungWork>>,
-        newest: Arc<AtomicI64>,
-        meters: VideoMeters,
-        sight: Arc<Sight>,
-        slate: Option<SlatePictures>,
-        outbox: &Outbox,
-    ) -> VideoThread {
+    pub(super) fn new(open: &Open, color: Color, setup: VideoSetup) -> VideoThread {
+        let VideoSetup { work, rungs, newest, meters, sight, slate, outbox } = setup;
         VideoThread {
             work,
             decoder: None,
@@ -93,7 +97,7 @@ impl VideoThread {
             watch: PictureWatch::new(&open.watch),
             sight,
             thumbnails: Thumbnails::new(open.thumbnail_every),
-            outbox: outbox.clone(),
+            outbox,
             decoded: Vec::new(),
             captions: BytesMut::new(),
         }
