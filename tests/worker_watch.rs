@@ -94,3 +94,33 @@ fn silence_is_told_and_taken_back_when_sound_returns() {
     let silent = self::clip(directory.path(), MOVING, "anullsrc=sample_rate=48000", &["-pix_fmt", "yuv420p"]);
     assert_eq!(last(&silent), (false, false, true));
 }
+
+#[test]
+fn thumbnails_of_the_input_come_every_so_often_and_never_of_the_pattern() {
+    let directory = tempfile::tempdir().unwrap();
+    let clip = clip(directory.path(), "testsrc2=size=1280x720:rate=25:duration=3", TONE, &["-pix_fmt", "yuv420p10le"]);
+    let mut open = live();
+    open.thumbnail_every = second();
+    let mut worker = Worker::codec(open);
+    worker.advance(START + 10);
+    // Half a second ahead of what has come out: a worker that is a second behind makes no thumbnails.
+    worker.say(ToWorker::Tracks(clip.tracks.clone()));
+    let shift = grid().start(headend::media::Slot(START + 10)) - headend::base::MediaTime(0);
+    for (index, unit) in clip.units.iter().filter(|unit| unit.track == 0).enumerate() {
+        worker.say_with(ToWorker::Au { track: 0, pts: unit.pts + shift, dts: unit.dts + shift, entry: unit.entry }, &unit.data);
+        // Ten slots of pattern came before; the encoder holds some pictures back.
+        worker.wait_for_packets(0, index.saturating_sub(2));
+    }
+    worker.say(ToWorker::InputEnd);
+    worker.advance(START + 200);
+    let (said, status) = worker.drain();
+    assert!(status.success() && said.faults.is_empty(), "{:?}", said.faults);
+    assert_eq!(said.thumbnails.len(), 3);
+    for (index, (message, data)) in said.thumbnails.iter().enumerate() {
+        let FromWorker::Thumbnail { pts, width: 320, height: 180 } = message else { panic!("{message:?}") };
+        assert_eq!(grid().nearest(*pts).0, START + 10 + 25 * index as i64);
+        let path = directory.path().join("thumbnail.jpg");
+        std::fs::write(&path, data).unwrap();
+        assert!(data.len() <= 64 << 10 && contrast(&pictures(directory.path(), &path, (320, 180))[0], (320, 180)) > 60);
+    }
+}

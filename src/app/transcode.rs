@@ -186,6 +186,7 @@ fn open_message(source: &Source, rungs: &[Rung], segment: Ticks) -> Open {
         hold: Ticks::from_millis(1_000),
         live: false,
         watch: Watch::off(),
+        thumbnail_every: None,
     }
 }
 

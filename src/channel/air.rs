@@ -26,6 +26,8 @@ const FUTURE_LIMIT: Ticks = Ticks::from_millis(10_000);
 pub enum Outcome {
     /// Nothing to be done.
     Nothing,
+    /// A small picture of the input, JPEG.
+    Thumbnail(Bytes),
     /// A segment is listed.
     Listed {
         /// For the shelf.
@@ -249,6 +251,7 @@ impl OnAir {
         match message {
             FromWorker::Opened { configs } => self.opened(configs)?,
             FromWorker::Progress { stage, done, dropped, queued, .. } => self.progress(stage, done, dropped, queued),
+            FromWorker::Thumbnail { .. } => return Ok(Outcome::Thumbnail(payload)),
             FromWorker::Picture { frozen, black, silence, .. } => self.see(Look { frozen, black, silent: silence }),
             FromWorker::Fault { fault, place, detail } => {
                 metrics().faults.with_label_values(&[&*self.channel, fault.label()]).inc();
@@ -353,6 +356,7 @@ impl OnAir {
                 silence_after: self.plan.watch.silence_after,
                 ..Watch::default()
             },
+            thumbnail_every: self.plan.thumbnail_every,
         }
     }
 

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::base::metrics::metrics;
 use crate::base::{Fault, MediaTime, Mono, Rate, Ticks};
 use crate::channel::air::{Look, OnAir};
@@ -48,6 +50,8 @@ pub enum Action {
     Apply(Vec<Change>),
     /// Keep this for the next start.
     Remember(Sequence),
+    /// Show this small picture of the input on the page.
+    Thumbnail(Bytes),
 }
 
 /// The state machine.

@@ -232,6 +232,7 @@ impl Driver {
                     }
                 }
                 Action::Apply(changes) => self.apply(changes),
+                Action::Thumbnail(jpeg) => self.house.board.post_thumbnail(&self.name, jpeg),
                 Action::Remember(sequence) => {
                     self.recorder.note(Note::Listed { number: sequence.number, end: sequence.end }, clock::mono());
                     self.house.sequences.keep(&self.name, sequence);
@@ -319,6 +320,9 @@ impl Driver {
             for state in State::ALL {
                 metrics().channel_state.with_label_values(&[&*self.name, state.label()]).set(i64::from(state == status.state));
             }
+        }
+        if status.state != State::Live {
+            self.house.board.remove_thumbnail(&self.name);
         }
         self.house.board.post(status.clone());
         self.posted = Some(status);

@@ -1,6 +1,6 @@
 //! What may come over the link. The front is trusted to mean well, not to be the same build.
 
-use crate::base::{FLICKS_PER_SECOND, MediaTime};
+use crate::base::{FLICKS_PER_SECOND, MediaTime, Ticks};
 use crate::media::{AudioRung, Rung, Track};
 use crate::wire::link::{Open, ToWorker, VERSION, Watch};
 
@@ -41,6 +41,9 @@ fn check_open(open: &Open) -> Result<(), RoleError> {
     demand(open.rungs.len() <= MAX_RUNGS, || format!("{} rungs", open.rungs.len()))?;
     demand(!open.rungs.is_empty() || open.audio.is_some(), || "neither video nor audio rungs".into())?;
     demand(open.channel.len() <= 256, || "a channel name of more than 256 bytes".into())?;
+    demand(open.thumbnail_every.is_none_or(|every| every >= Ticks::from_millis(200)), || {
+        "thumbnails more than five times a second".into()
+    })?;
     demand(open.text.len() <= 256, || "a line of text of more than 256 bytes".into())?;
     check_watch(&open.watch)?;
     open.rungs.iter().try_for_each(check_rung)?;
@@ -100,7 +103,7 @@ fn demand(holds: bool, broken: impl FnOnce() -> String) -> Result<(), RoleError>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Rate, Ticks};
+    use crate::base::Rate;
     use crate::media::{Grid, Slot};
     use crate::wire::link::Fill;
 
@@ -117,6 +120,7 @@ mod tests {
             hold: Ticks::from_millis(1000),
             live: true,
             watch: Watch::default(),
+            thumbnail_every: Some(Ticks::from_millis(5000)),
         }
     }
 
@@ -138,6 +142,7 @@ mod tests {
         assert!(refused(|open| open.rungs[0].bitrate_bps = 0));
         assert!(refused(|open| open.hold = Ticks(i64::MAX)));
         assert!(refused(|open| open.watch.freeze_after = Some(Ticks(i64::MIN))));
+        assert!(refused(|open| open.thumbnail_every = Some(Ticks(0))));
         assert!(refused(|open| open.watch.silence_db = f32::NAN));
         assert!(check(&ToWorker::Advance { to: MediaTime(i64::MIN) }).is_err());
         assert!(check(&ToWorker::AudioRate { ppm: 5001 }).is_err());

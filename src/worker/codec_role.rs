@@ -21,7 +21,7 @@ use super::link_out::{LinkWriter, Outbox};
 use super::meters::{Meter, StageMeters};
 use super::rung::{RungThread, rung_queue};
 use super::slate::{SlateClock, SlatePictures, SlateSound};
-use super::video::{VideoMeters, VideoThread, VideoWork};
+use super::video::{VideoMeters, VideoSetup, VideoThread, VideoWork};
 
 /// Coded units that may wait in a live worker: seconds, so that lag shows as lag and not as a link that is not read.
 const LIVE_UNITS: usize = 1024;
@@ -271,7 +271,8 @@ impl Session {
         let start = |file: &File| SlatePictures::start(file, self.slate_clock.clone(), open.grid, top, color);
         let slate = self.slate.as_ref().map(start).transpose().map_err(RoleError::from)?;
         let (newest, sight, outbox) = (Arc::clone(&self.newest), writer.sight(), self.outbox.clone());
-        self.spawn("video", "video", move || VideoThread::new(&open, color, receiver, rungs, newest, meters, sight, slate, &outbox).run())
+        let setup = VideoSetup { work: receiver, rungs, newest, meters, sight, slate, outbox };
+        self.spawn("video", "video", move || VideoThread::new(&open, color, setup).run())
     }
 
     fn start_audio(&mut self, rung: AudioRung, opening: &mut Vec<(String, Opening)>, writer: &LinkWriter) -> Result<(), Left> {

@@ -32,6 +32,7 @@ mod orphan;
 mod overload;
 mod rung;
 mod slate;
+mod thumbnails;
 mod video;
 mod watch;
 

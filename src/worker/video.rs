@@ -21,6 +21,7 @@ use super::overload::Overload;
 use super::paint::Painter;
 use super::rung::RungWork;
 use super::slate::SlatePictures;
+use super::thumbnails::Thumbnails;
 use super::watch::{PictureWatch, Sight};
 
 /// Caption bytes of pictures that were not shown, kept for the next one that is: one picture's worth.
@@ -48,6 +49,19 @@ pub(super) struct VideoMeters {
     pub(super) scale: Arc<Meter>,
 }
 
+/// What a video thread is started with.
+#[derive(Debug)]
+pub(super) struct VideoSetup {
+    pub(super) work: Receiver<VideoWork>,
+    pub(super) rungs: Vec<Sender<RungWork>>,
+    /// The newest instant that the link has named.
+    pub(super) newest: Arc<AtomicI64>,
+    pub(super) meters: VideoMeters,
+    pub(super) sight: Arc<Sight>,
+    pub(super) slate: Option<SlatePictures>,
+    pub(super) outbox: Outbox,
+}
+
 /// What the video thread runs on.
 #[derive(Debug)]
 pub(super) struct VideoThread {
@@ -64,23 +78,15 @@ pub(super) struct VideoThread {
     slate_faults: FaultReporter,
     watch: PictureWatch,
     sight: Arc<Sight>,
+    thumbnails: Thumbnails,
     outbox: Outbox,
     decoded: Vec<Frame>,
     captions: BytesMut,
 }
 
 impl VideoThread {
-    pub(super) fn new(
-        open: &Open,
-        color: Color,
-        work: Receiver<VideoWork>,
-        rungs: Vec<Sender<RungWork>>,
-        newest: Arc<AtomicI64>,
-        meters: VideoMeters,
-        sight: Arc<Sight>,
-        slate: Option<SlatePictures>,
-        outbox: &Outbox,
-    ) -> VideoThread {
+    pub(super) fn new(open: &Open, color: Color, setup: VideoSetup) -> VideoThread {
+        let VideoSetup { work, rungs, newest, meters, sight, slate, outbox } = setup;
         VideoThread {
             work,
             decoder: None,
@@ -93,7 +99,8 @@ impl VideoThread {
             slate_faults: FaultReporter::new(outbox.clone(), "slate"),
             watch: PictureWatch::new(&open.watch),
             sight,
-            outbox: outbox.clone(),
+            thumbnails: Thumbnails::new(open.thumbnail_every),
+            outbox,
             decoded: Vec::new(),
             captions: BytesMut::new(),
         }
@@ -168,6 +175,7 @@ impl VideoThread {
         for mut frame in std::mem::take(&mut self.decoded) {
             self.meters.decode.done(frame.pts);
             self.watch.picture(&frame);
+            self.thumbnails.picture(&frame, self.show.lag(frame.pts), &self.outbox)?;
             frame.attached.captions = self.with_kept_captions(&frame.attached.captions);
             let captions = frame.attached.captions.clone();
             let show = &mut self.show;

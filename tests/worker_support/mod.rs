@@ -29,6 +29,7 @@ pub struct Said {
     pub faults: Vec<FromWorker>,
     pub progress: usize,
     pub sights: Vec<FromWorker>,
+    pub thumbnails: Vec<(FromWorker, Bytes)>,
     pub drained: bool,
 }
 
@@ -92,6 +93,7 @@ impl Worker {
                 FromWorker::Opened { configs } => said.configs = configs,
                 FromWorker::Fault { .. } => said.faults.push(message),
                 FromWorker::Progress { .. } => said.progress += 1,
+                FromWorker::Thumbnail { .. } => said.thumbnails.push((message, payload)),
                 FromWorker::Picture { .. } => said.sights.push(message),
                 FromWorker::Drained => said.drained = true,
                 message => {
@@ -185,6 +187,7 @@ pub fn live() -> Open {
         hold: Ticks::from_millis(400),
         live: true,
         watch: Watch::off(),
+        thumbnail_every: None,
     }
 }
 

@@ -163,6 +163,7 @@ impl Programme {
     pub(super) fn take_in(&mut self, outcome: Result<Outcome, PackError>, now: Mono) {
         match outcome {
             Ok(Outcome::Nothing) => {}
+            Ok(Outcome::Thumbnail(jpeg)) => self.actions.push(Action::Thumbnail(jpeg)),
             Ok(Outcome::Listed { changes, sequence }) => {
                 self.supervisor.succeeded();
                 self.actions.push(Action::Apply(changes));

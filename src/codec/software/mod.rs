@@ -5,6 +5,7 @@
 mod aac;
 mod av;
 mod demuxer;
+mod jpeg;
 mod ladder;
 mod log;
 mod luma;
@@ -22,6 +23,7 @@ mod x264_sys;
 
 pub use aac::{AAC_FRAME_SAMPLES, AacEncoder};
 pub use demuxer::{Demuxer, FileUnit, StreamInfo, StreamKind};
+pub use jpeg::{Jpeg, jpeg};
 pub use ladder::LadderScaler;
 pub use log::forward_library_logs;
 pub use luma::LumaGrid;

@@ -98,6 +98,8 @@ pub struct Open {
     pub live: bool,
     /// What of the input is told.
     pub watch: Watch,
+    /// How often a [`FromWorker::Thumbnail`] comes while there are pictures; none for never.
+    pub thumbnail_every: Option<Ticks>,
 }
 
 /// Front to codec worker.
@@ -237,6 +239,15 @@ pub enum FromWorker {
         silence: bool,
         /// For how long.
         spans: Spans,
+    },
+    /// A small picture of the input; the JPEG, of at most 64 KiB, is the payload. None comes while the worker is behind.
+    Thumbnail {
+        /// When the picture is shown.
+        pts: MediaTime,
+        /// Width in pixels, at most 320.
+        width: u32,
+        /// Height in pixels.
+        height: u32,
     },
     /// Something went wrong.
     Fault {

@@ -36,7 +36,7 @@ impl SoundWatch {
         }
         let instant = |samples: usize| MediaTime(at.0.saturating_add(Ticks::from_scale(samples as i64, self.rate).0));
         // A sample that is not a number is no silence either.
-        let is_loud = |sample: &f32| !(sample.abs() <= self.level);
+        let is_loud = |sample: &f32| sample.abs() > self.level || sample.is_nan();
         let last_loud = samples.iter().filter_map(|channel| channel.iter().rposition(is_loud)).max();
         let since = match last_loud {
             Some(loud) => {

@@ -250,6 +250,7 @@ impl House {
                 }
                 Action::Apply(changes) => changes.into_iter().for_each(|change| self.list(change)),
                 Action::Remember(sequence) => {
+                Action::Thumbnail(_) => {}
                     self.sequences.push(sequence);
                     self.listed_at.push(self.now);
                 }

@@ -105,7 +105,7 @@ fn black_with_a_small_logo_is_black_and_a_night_scene_is_not() {
     let logo = |x: usize, y: usize| if x < 100 && y < 80 { 200 } else { 17 };
     assert!(story.noisy(2.5, 3, logo).1.counts);
     let mut story = Story::new();
-    let lights = |x: usize, y: usize| if (x / 64 + y / 48) % 12 == 0 { 120 } else { 20 };
+    let lights = |x: usize, y: usize| if (x / 64 + y / 48).is_multiple_of(12) { 120 } else { 20 };
     assert!(!story.noisy(2.5, 3, lights).1.counts);
 }
 
