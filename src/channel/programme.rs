@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::base::metrics::metrics;
 use crate::base::{Fault, MediaTime, Mono, Rate, Ticks};
 use crate::channel::air::OnAir;
@@ -19,7 +17,7 @@ use crate::channel::supervisor::{Due, Supervisor};
 use crate::media::{Grid, Rung, Slot, Track};
 use crate::pack::Change;
 use crate::placement;
-use crate::wire::link::{Fill, FromWorker, ToWorker};
+use crate::wire::link::Fill;
 
 pub use workers::Immovable;
 

@@ -4,7 +4,8 @@ use super::*;
 use crate::base::WallTime;
 use crate::channel::plan::{Formats, SecondPublisher, StreamKey};
 use crate::media::{AudioCodec, AudioRung, AudioTrack, Packet, VideoCodec, VideoTrack};
-use crate::wire::link::{Open, RungConfig};
+use crate::wire::link::{FromWorker, Open, RungConfig, ToWorker};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 
 /// avcC of a 640x360 High profile stream made by libx264 (`ffmpeg -f lavfi -i testsrc2=s=640x360:r=25 -c:v libx264`).
