@@ -143,25 +143,32 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_spare_that_dies_is_replaced_before_anybody_asks() {
-        let folder = tempfile::tempdir().unwrap();
-        // The second one dies at once; each leaves a folder behind.
-        let program = program(
-            folder.path(),
-            &format!("cd {}; mkdir 1 || {{ mkdir 2 && exit 3; mkdir 3; }}; exec cat >/dev/null", folder.path().display()),
-        );
-        let first = taken(&program).await;
-        let third = folder.path().join("3");
-        let waiting = async {
-            while !third.is_dir() {
+    /// Waits until a process other than `known` has left its number in the folder.
+    async fn started(folder: &Path, known: &[u32]) -> u32 {
+        let looking = async {
+            loop {
+                let names = std::fs::read_dir(folder).unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok()?.parse().ok());
+                if let Some(process) = names.into_iter().find(|process: &u32| !known.contains(process)) {
+                    return process;
+                }
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("another one stands by");
-        let spare = taken(&program).await;
-        assert_ne!(spare.process_id(), None);
-        assert_eq!(spare.end().await, "exit status: 0");
+        tokio::time::timeout(Duration::from_secs(20), looking).await.expect("another one is started")
+    }
+
+    #[tokio::test]
+    async fn a_spare_that_dies_is_replaced_before_anybody_asks() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = program(folder.path(), &format!("mkdir {}/$$; exec cat >/dev/null", folder.path().display()));
+        let first = taken(&program).await;
+        let taken_one = first.process_id().unwrap();
+        let spare = started(folder.path(), &[taken_one]).await;
+        std::process::Command::new("kill").args(["-s", "KILL", &spare.to_string()]).status().unwrap();
+        let next = started(folder.path(), &[taken_one, spare]).await;
+        let worker = taken(&program).await;
+        assert_eq!(worker.process_id(), Some(next));
+        worker.end().await;
         first.end().await;
     }
 
