@@ -24,7 +24,7 @@ pub struct Spares {
 }
 
 impl Spares {
-    /// The spare, if one stands by; another one is started in its place. The first call only sees to it that there will be one.
+    /// The spare, if one stands by; another one is started in its place. The first call starts the first one.
     pub async fn take(&self, program: &WorkerProgram) -> Option<WorkerProcess> {
         let requests = self.requests.get_or_init(|| {
             let (requests, asked) = mpsc::channel(REQUEST_QUEUE);
@@ -100,5 +100,85 @@ async fn refuse(asked: &mut mpsc::Receiver<Answer>, wait: Duration) -> Option<()
             () = &mut waiting => return Some(()),
             answer = asked.recv() => drop(answer?),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    /// A program in the place of the worker: `body` is run by the shell, with the link as its standard input.
+    fn program(folder: &Path, body: &str) -> WorkerProgram {
+        let path = folder.join("worker");
+        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        WorkerProgram::at(path, "text", "info")
+    }
+
+    /// Asks until one stands by, which takes the keeper a moment.
+    async fn taken(program: &WorkerProgram) -> WorkerProcess {
+        let asking = async {
+            loop {
+                match program.spares.take(program).await {
+                    Some(spare) => return spare,
+                    None => tokio::task::yield_now().await,
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), asking).await.expect("one stands by")
+    }
+
+    #[tokio::test]
+    async fn another_one_stands_by_as_soon_as_one_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = program(folder.path(), "exec cat >/dev/null");
+        let (first, second) = (taken(&program).await, taken(&program).await);
+        assert!(first.process_id().is_some() && first.process_id() != second.process_id());
+        let worker = program.codec_worker("demo", 7).await.unwrap();
+        assert_eq!(worker.id, 7);
+        for worker in [first, second, worker] {
+            worker.end().await;
+        }
+    }
+
+    /// Waits until a process other than `known` has left its number in the folder.
+    async fn started(folder: &Path, known: &[u32]) -> u32 {
+        let looking = async {
+            loop {
+                let names = std::fs::read_dir(folder).unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok()?.parse().ok());
+                if let Some(process) = names.into_iter().find(|process: &u32| !known.contains(process)) {
+                    return process;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), looking).await.expect("another one is started")
+    }
+
+    #[tokio::test]
+    async fn a_spare_that_dies_is_replaced_before_anybody_asks() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = program(folder.path(), &format!("mkdir {}/$$; exec cat >/dev/null", folder.path().display()));
+        let first = taken(&program).await;
+        let taken_one = first.process_id().unwrap();
+        let spare = started(folder.path(), &[taken_one]).await;
+        std::process::Command::new("kill").args(["-s", "KILL", &spare.to_string()]).status().unwrap();
+        let next = started(folder.path(), &[taken_one, spare]).await;
+        let worker = taken(&program).await;
+        assert_eq!(worker.process_id(), Some(next));
+        worker.end().await;
+        first.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_missing_stops_nobody_from_asking() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = WorkerProgram::at(folder.path().join("none"), "text", "info");
+        for _ in 0..3 {
+            assert!(program.spares.take(&program).await.is_none());
+        }
+        assert!(program.codec_worker("demo", 1).await.is_err());
     }
 }

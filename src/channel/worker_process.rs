@@ -93,7 +93,9 @@ impl WorkerProgram {
                 Err(cause) => tracing::error!(channel, slate = %path.display(), %cause, "slate cannot be opened; the plain one is shown"),
             }
         }
-        match self.spares.take(self).await {
+        let mut spare = self.spares.take(self).await;
+        // It may have died this very moment, when nobody looked any more.
+        match spare.take_if(WorkerProcess::runs) {
             Some(spare) => Ok(WorkerProcess { id, ..spare }),
             None => WorkerProcess::start(self, Some(channel), id, None),
         }
@@ -166,6 +168,11 @@ impl WorkerProcess {
             }
             Err(cause) => tracing::error!(worker = self.id, %cause, "message for the worker is too large and was left out"),
         }
+    }
+
+    /// Whether the process has not ended.
+    fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Its process id while it runs.
@@ -270,4 +277,30 @@ pub fn end_beside(worker: WorkerProcess, channel: &Path) {
         let status = worker.end().await;
         tracing::info!(channel, worker = id, status, "worker ended");
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A program in the place of the worker, which waits for the end of its link.
+    fn program(folder: &Path, memory_limit_bytes: u64) -> WorkerProgram {
+        let path = folder.join("worker");
+        std::fs::write(&path, "#!/bin/sh\nexec cat >/dev/null\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        WorkerProgram { memory_limit_bytes, ..WorkerProgram::at(path, "text", "info") }
+    }
+
+    #[tokio::test]
+    async fn a_worker_above_its_memory_limit_is_told_of_and_one_below_it_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut large = WorkerProcess::start(&program(folder.path(), 4096), Some("demo"), 1).unwrap();
+        let mut small = WorkerProcess::start(&program(folder.path(), MEMORY_LIMIT_BYTES), Some("demo"), 2).unwrap();
+        let told = tokio::time::timeout(Duration::from_secs(20), large.events.recv()).await.unwrap();
+        assert!(matches!(told, Some(WorkerEvent::Memory(resident)) if resident > 4096), "{told:?}");
+        assert!(small.events.try_recv().is_err());
+        large.end().await;
+        assert_eq!(small.end().await, "exit status: 0", "it leaves when its link closes");
+    }
 }

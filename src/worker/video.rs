@@ -248,7 +248,7 @@ impl Showing {
     fn slot(&mut self, slot: Slot, what: Show<Frame>) -> Result<(), Stop> {
         let key = !self.started || self.grid.is_key(slot);
         let begins = self.grid.start(slot);
-        if self.live && !key && self.overload.sheds(self.lag(begins)) {
+        if self.live && !key && self.overload.sheds(begins, self.lag(begins)) {
             self.meters.scale.dropped();
             return Ok(());
         }

@@ -248,9 +248,9 @@ impl House {
                     self.present.take_if(|worker| worker.id == id);
                     self.leaving.take_if(|worker| worker.id == id);
                 }
+                Action::Thumbnail(_) => {}
                 Action::Apply(changes) => changes.into_iter().for_each(|change| self.list(change)),
                 Action::Remember(sequence) => {
-                Action::Thumbnail(_) => {}
                     self.sequences.push(sequence);
                     self.listed_at.push(self.now);
                 }
