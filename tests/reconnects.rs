@@ -7,14 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use support::appliance::Appliance;
 use support::configs::{channel, config};
 use support::flv::{Tag, tags};
 use support::publisher::Publisher;
 use support::rtmp_client::{Client, Heard};
-use support::wait::{Stopwatch, seconds};
+use support::wait::{Stopwatch, civil_s, pass, seconds};
 use support::watch::Watch;
 use support::{hls, media, process, tools};
 
@@ -89,7 +89,7 @@ fn publishers(appliance: &Appliance, clips: &[PathBuf; 7]) -> Vec<Return> {
     let first = Publisher::start(red, &url);
     on_air(appliance);
     process::signal(first.id(), "KILL");
-    thread::sleep(seconds(1));
+    pass(seconds(1));
     let second = ffmpeg(&mut returns, LIME, lime, &url);
     on_air(appliance);
 
@@ -113,8 +113,8 @@ fn publishers(appliance: &Appliance, clips: &[PathBuf; 7]) -> Vec<Return> {
     let before = admitted();
     let back = Publisher::start(orange, &url);
     support::wait::until("the newcomer is let in", seconds(6), || admitted() > before);
-    returns.push((ORANGE, now_s()));
-    thread::sleep(seconds(3));
+    returns.push((ORANGE, civil_s()));
+    pass(seconds(3));
     // One that speaks is not displaced.
     let mut intruder = Client::shaken(appliance.rtmp);
     intruder.connect("live");
@@ -129,18 +129,18 @@ fn publishers(appliance: &Appliance, clips: &[PathBuf; 7]) -> Vec<Return> {
 fn ffmpeg(returns: &mut Vec<Return>, colour: Colour, clip: &Path, url: &str) -> Publisher {
     let publisher = Publisher::start(clip, url);
     // The process starts, connects and sends headers before its keyframe: what that takes counts against the appliance.
-    returns.push((colour, now_s()));
+    returns.push((colour, civil_s()));
     publisher
 }
 
 /// Three seconds of the clip in real time, from `clock_ms` on.
 fn send(returns: &mut Vec<Return>, client: &mut Client, colour: Colour, clip: &Path, clock_ms: u32) {
     let mut tags: Vec<Tag> = tags(clip).into_iter().filter(|tag| tag.time_ms < 3_000).collect();
-    returns.push((colour, now_s()));
+    returns.push((colour, civil_s()));
     let start = Stopwatch::start();
     for tag in &mut tags {
         while start.seconds() * 1000.0 < f64::from(tag.time_ms) {
-            thread::sleep(Duration::from_millis(5));
+            pass(Duration::from_millis(5));
         }
         tag.time_ms = tag.time_ms.wrapping_add(clock_ms);
         assert!(client.tag(tag), "the server takes {colour:?}");
@@ -150,7 +150,7 @@ fn send(returns: &mut Vec<Return>, client: &mut Client, colour: Colour, clip: &P
 /// The state is live, and stays for three seconds.
 fn on_air(appliance: &Appliance) {
     appliance.wait_for_state("demo", "live", seconds(10));
-    thread::sleep(seconds(3));
+    pass(seconds(3));
 }
 
 /// What the API and the recorder tell of what happened.
@@ -187,10 +187,6 @@ fn scenes(shown: &[(f64, [i32; 2])]) -> String {
 
 fn is_near(a: i32, b: i32) -> bool {
     (a - b).abs() <= 12
-}
-
-fn now_s() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64()
 }
 
 /// A minute of one colour with a keyframe every second.

@@ -110,6 +110,8 @@ mod tests {
     use super::*;
 
     const SILENCE: Duration = Duration::from_millis(60);
+    /// Longer than anything here takes.
+    const PATIENCE: Duration = Duration::from_secs(10);
 
     fn peer() -> SocketAddr {
         SocketAddr::from(([192, 0, 2, 1], 40_000))
@@ -139,7 +141,8 @@ mod tests {
             presence.is_to_give_way().await;
             drop(presence);
         };
-        assert!(tokio::join!(registry.outlast(peer(), SILENCE), gives_way).0);
+        let both = async { tokio::join!(registry.outlast(peer(), SILENCE), gives_way).0 };
+        assert!(timeout(PATIENCE, both).await.expect("it is told to give way"));
         assert!(!registry.outlast(peer(), SILENCE).await, "it is not known any more");
     }
 
@@ -151,6 +154,7 @@ mod tests {
             tokio::task::yield_now().await;
             drop(presence);
         };
-        assert!(tokio::join!(registry.outlast(peer(), Duration::from_secs(60)), leaves).0);
+        let both = async { tokio::join!(registry.outlast(peer(), Duration::from_secs(60)), leaves).0 };
+        assert!(timeout(PATIENCE, both).await.expect("nobody is waited for"));
     }
 }
