@@ -29,6 +29,10 @@ fn channel() -> CopyProgramme {
         hold: Ticks::from_millis(1_000),
         feeds: FeedPlan::publisher(&StreamKey::new("demo")),
         failover: Default::default(),
+        watch: Default::default(),
+        srt: None,
+        slate: Default::default(),
+        thumbnail_every: None,
         second_publisher: SecondPublisher::Replace,
     };
     CopyProgramme::new(plan, ProgrammeClock::starting(Mono(0), WallTime(1_790_000_001_234_567)), None)

@@ -31,6 +31,10 @@ fn plan(idle: Idle) -> ChannelPlan {
         hold: Ticks::from_millis(1_000),
         feeds: FeedPlan::publisher(&StreamKey::new("demo")),
         failover: Default::default(),
+        watch: Default::default(),
+        srt: None,
+        slate: Default::default(),
+        thumbnail_every: None,
         second_publisher: SecondPublisher::Refuse,
     }
 }
