@@ -118,19 +118,19 @@ mod tests {
 
     use super::*;
 
-    // First bytes of: ffmpeg -f lavfi -i sine=r=RATE -ac CHANNELS -c:a ac3|eac3 -b:a 192k out
-    const BASIC: [u8; 8] = [0x0b, 0x77, 0x1c, 0x0e, 0x14, 0x40, 0x43, 0xff];
+    // First bytes of: ffmpeg -f lavfi -i sine=r=RATE -ac CHANNELS -c:a ac3|eac3 out
+    const BASIC: [u8; 8] = [0x0b, 0x77, 0xd6, 0x76, 0x14, 0x40, 0x43, 0xe1];
 
     #[test]
     fn headers_give_the_sizes_of_the_standard() {
         let frame = Ac3Frame::parse(&BASIC).unwrap();
         assert_eq!((frame.sample_rate, frame.channels, frame.frame_size, frame.samples), (48_000, 2, 768, 1536));
-        let surround = Ac3Frame::parse(&[0x0b, 0x77, 0, 0, 0x5d, 0x40, 0xe1, 0]).unwrap();
-        assert_eq!((surround.sample_rate, surround.channels, surround.frame_size), (44_100, 6, 1952));
-        let enhanced = Ac3Frame::parse(&[0x0b, 0x77, 0x01, 0x7f, 0x34, 0x86, 0x00, 0]).unwrap();
+        let surround = Ac3Frame::parse(&[0x0b, 0x77, 0xab, 0xaa, 0x5d, 0x40, 0xeb, 0xf8]).unwrap();
+        assert_eq!((surround.sample_rate, surround.channels, surround.frame_size), (44_100, 6, 1672));
+        let enhanced = Ac3Frame::parse(&[0x0b, 0x77, 0x01, 0x7f, 0x34, 0x87, 0xc0, 0]).unwrap();
         assert_eq!((enhanced.enhanced, enhanced.sample_rate, enhanced.channels, enhanced.frame_size), (true, 48_000, 2, 768));
         assert!(!enhanced.follows);
-        assert!(Ac3Frame::parse(&[0x0b, 0x77, 0x41, 0x7f, 0x34, 0x86, 0x00, 0]).unwrap().follows, "a dependent substream");
+        assert!(Ac3Frame::parse(&[0x0b, 0x77, 0x41, 0x7f, 0x34, 0x87, 0xc0, 0]).unwrap().follows, "a dependent substream");
     }
 
     #[test]

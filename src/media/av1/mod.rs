@@ -127,10 +127,10 @@ pub fn normalised(data: &Bytes) -> Result<Bytes, Malformed> {
     Ok(out.freeze())
 }
 
-/// A unit or several, each with its own size, temporal delimiters too.
-pub fn with_sizes(data: &[u8]) -> Result<Bytes, Malformed> {
+/// The unit with which `data` begins, with its own size; one without takes all.
+pub fn with_size(data: &[u8]) -> Result<Bytes, Malformed> {
     let mut out = BytesMut::with_capacity(data.len() + 8);
-    for unit in obus(data) {
+    if let Some(unit) = obus(data).next() {
         unit?.put_sized(&mut out);
     }
     Ok(out.freeze())

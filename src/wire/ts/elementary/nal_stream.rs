@@ -185,9 +185,10 @@ impl NalStream {
     /// The NAL unit in work belongs to the access unit in work.
     fn enter(&mut self, role: Role) {
         let picture = &mut self.picture;
-        if !picture.begun || role.slice && !picture.has_slice && picture.stamp.is_none() {
+        // Of two packets with times the one with the slices counts: the other had parameter sets only.
+        if !picture.begun || role.slice && !picture.has_slice {
             picture.begun = true;
-            picture.stamp = picture.stamp.or(self.stamp.take());
+            picture.stamp = self.stamp.take().or(picture.stamp);
             picture.random_access |= std::mem::take(&mut self.random_access);
         }
         picture.has_slice |= role.slice;
@@ -200,16 +201,16 @@ impl NalStream {
         if data.is_empty() || !picture.has_slice {
             return;
         }
-        let Some(Stamp { dts, offset }) = self.time(picture.stamp) else {
-            out.counters.frame += 1;
-            return;
-        };
         // A unit much shorter than the room that its predecessor needed would keep that room for as long as it is held.
         let data = if data.capacity() > 2 * data.len() { Bytes::copy_from_slice(&data) } else { Bytes::from(data) };
         let entry = self.codec.is_entry(&data, picture.random_access);
         if entry && picture.has_sequence {
             self.configure(&data, out);
         }
+        let Some(Stamp { dts, offset }) = self.time(picture.stamp) else {
+            out.counters.frame += 1;
+            return;
+        };
         if self.track.is_some() {
             out.made.push(Made::Unit(Unit { dts, offset, entry, data }));
         }

@@ -1,5 +1,7 @@
 //! Streams of private PES packets: AV1 and Opus.
 
+use std::borrow::Cow;
+
 use bytes::{Bytes, BytesMut};
 
 use super::{Carried, Made, Out, Unit};
@@ -10,6 +12,9 @@ use crate::media::nal::annex_b;
 use crate::media::opus::{OpusConfig, packet_samples};
 use crate::media::{AudioCodec, AudioTrack, Track, VideoCodec, VideoTrack};
 use crate::wire::ts::pes::Stamp;
+
+/// A temporal delimiter.
+const DELIMITER: &[u8] = &[0x12, 0];
 
 /// AV1, one or more temporal units to a packet: units with sizes, or with start codes (AV1 in MPEG-2 TS clause 3.6.2).
 #[derive(Debug, Default)]
@@ -55,12 +60,17 @@ impl Av1Stream {
 fn started(payload: &[u8]) -> Bytes {
     let mut plain = BytesMut::with_capacity(payload.len());
     for unit in annex_b(payload) {
-        let unit = Bytes::from(unescaped(unit).into_owned());
-        if let Ok(sized) = av1::with_sizes(&unit) {
+        // A delimiter is two bytes of which the second is zero, and looks like a part of the next start code.
+        let unit = if obu_kind(unit) == av1::TEMPORAL_DELIMITER { Cow::Borrowed(DELIMITER) } else { unescaped(unit) };
+        if let Ok(sized) = av1::with_size(&unit) {
             plain.extend_from_slice(&sized);
         }
     }
     plain.freeze()
+}
+
+fn obu_kind(unit: &[u8]) -> u8 {
+    unit.first().map_or(0, |header| header >> 3 & 0x0f)
 }
 
 /// Opus, packets behind control headers (Opus in MPEG-2 TS, ETSI TS 101 154 draft, section 4.2).
@@ -130,7 +140,6 @@ mod tests {
 
     // Sequence header of ffmpeg's libsvtav1 at 1920x1080, as a unit with its size, and frames: a shown key frame, another.
     const SEQUENCE: &[u8] = b"\x0a\x0b\x00\x00\x00\x42\xab\xbf\xc3\x73\xef\xe4\x01";
-    const DELIMITER: &[u8] = &[0x12, 0];
     const KEY: &[u8] = &[0x32, 3, 0x10, 0x00, 0x07];
     const INTER: &[u8] = &[0x32, 3, 0x30, 0x00, 0x08];
 

@@ -16,8 +16,9 @@ const MOST_CARRIED_BYTES: usize = 16 << 10;
 #[derive(Debug)]
 pub(super) struct SoundStream {
     framing: Framing,
-    /// The beginning of a frame.
+    /// The beginning of a frame, and its time.
     rest: Bytes,
+    rest_stamp: Option<Stamp>,
     /// The frame before was one: the next is believed.
     locked: bool,
     carried: Carried,
@@ -28,12 +29,13 @@ impl SoundStream {
     /// `None` for kinds that are no sound in frames.
     pub(super) fn new(kind: &Kind) -> Option<SoundStream> {
         let framing = Framing::of(kind)?;
-        Some(SoundStream { framing, rest: Bytes::new(), locked: false, carried: Carried::default(), track: None })
+        Some(SoundStream { framing, rest: Bytes::new(), rest_stamp: None, locked: false, carried: Carried::default(), track: None })
     }
 
     /// Packets are missing: the frame in work is lost, and the next comes with the next PES packet.
     pub(super) fn gap(&mut self) {
         self.rest = Bytes::new();
+        self.rest_stamp = None;
         self.locked = false;
     }
 
@@ -45,8 +47,11 @@ impl SoundStream {
         while let Some(size) = self.next_frame(&mut data, total, out) {
             let begins_here = data.len() <= own_bytes;
             let frame = data.split_to(size);
-            let own = if begins_here { stamp.take() } else { None };
+            let own = if begins_here { stamp.take() } else { self.rest_stamp.take() };
             self.frame(&frame, own, out);
+        }
+        if data.len() <= own_bytes {
+            self.rest_stamp = stamp;
         }
         self.rest = if data.len() > MOST_CARRIED_BYTES { Bytes::new() } else { data };
     }
@@ -167,9 +172,9 @@ mod tests {
 
     #[test]
     fn garbage_between_frames_is_counted_once_and_passed_over() {
-        let noisy = [&frame(48_000, 1, 20)[..], &[0xff, 0xf1, 9, 9, 9, 9, 9, 9, 9], &frame(48_000, 2, 30), &frame(48_000, 3, 30)].concat();
-        let (words, counters) = run(&Kind::Adts, &[(stamp(0), noisy)]);
-        assert_eq!(words, ["48000", "0:1x20", "21:2x30", "43:3x30"]);
+        let noisy = [&frame(48_000, 1, 20)[..], &[9, 0xff, 0xf1, 0x4c, 0x80, 0x01, 0x7f, 0xfc, 9, 9, 9, 9, 9, 9, 9], &frame(48_000, 2, 30), &frame(48_000, 3, 30)].concat();
+        let (words, counters) = run(&Kind::Adts, &[(stamp(0), frame(48_000, 0, 9)), (None, noisy)]);
+        assert_eq!(words, ["48000", "0:0x9", "21:1x20", "43:2x30", "64:3x30"]);
         assert_eq!(counters.frame, 1);
     }
 
