@@ -14,6 +14,8 @@ pub struct Metrics {
     pub ingest_bytes: IntCounterVec,
     /// Holes and jumps in a feed's timestamps, by channel, feed and kind.
     pub ingest_gaps: IntCounterVec,
+    /// Damage of a feed's transport stream and of the way to here, by channel, feed and kind.
+    pub ingest_errors: IntCounterVec,
     /// Connections refused or closed for cause, by protocol and reason.
     pub ingest_refusals: IntCounterVec,
     /// Publishers connected now, by protocol.
@@ -67,6 +69,7 @@ impl Metrics {
         Metrics {
             ingest_bytes: counter("headend_ingest_bytes_total", "Bytes received from a feed.", &["channel", "feed"]),
             ingest_gaps: counter("headend_ingest_gaps_total", "Holes and jumps in a feed's timestamps.", &["channel", "feed", "kind"]),
+            ingest_errors: counter("headend_ingest_errors_total", "Damage of a feed on its way.", &["channel", "feed", "kind"]),
             ingest_refusals: counter("headend_ingest_refusals_total", "Publishers refused or closed for cause.", &["protocol", "reason"]),
             ingest_connections: gauge("headend_ingest_connections", "Publisher connections open now.", &["protocol"]),
             frames: counter("headend_frames_total", "Pictures through a stage.", &["channel", "stage"]),

@@ -204,10 +204,10 @@ mod tests {
     fn a_new_stream_does_not_hold_the_programme_up() {
         let (mut lineup, mut out) = (Lineup::default(), Vec::new());
         lineup.follow(&[5, 6], &mut out);
-        [(5, track(48)), (6, track(32)), (6, unit(0))].map(|(id, made)| lineup.receive(id, made, &mut out));
+        [(5, track(48)), (6, track(32)), (6, unit(0))].into_iter().for_each(|(id, made)| lineup.receive(id, made, &mut out));
         lineup.follow(&[5, 7], &mut out);
         lineup.receive(5, unit(10), &mut out);
-        [(7, track(16)), (7, unit(20))].map(|(id, made)| lineup.receive(id, made, &mut out));
+        [(7, track(16)), (7, unit(20))].into_iter().for_each(|(id, made)| lineup.receive(id, made, &mut out));
         assert_eq!(words(&mut out), ["48+32", "1@0", "48", "0@10", "48+16", "1@20"]);
     }
 

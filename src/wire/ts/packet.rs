@@ -154,7 +154,8 @@ mod tests {
             let parsed = Packet::parse(&bytes).unwrap();
             continuity.follow(&parsed, parsed.payload.unwrap())
         };
-        let expected = [(14, 1), (15, 2), (0, 3), (0, 3), (1, 4), (3, 5), (3, 5), (3, 5), (3, 6)].map(|(counter, byte)| follow(counter, byte));
+        let expected =
+            [(14, 1), (15, 2), (0, 3), (0, 3), (1, 4), (3, 5), (3, 5), (3, 5), (3, 6)].map(|(counter, byte)| follow(counter, byte));
         use Following::{Duplicate, Gap, Next};
         assert_eq!(expected, [Next, Next, Next, Duplicate, Next, Gap, Duplicate, Gap, Gap]);
     }

@@ -81,8 +81,7 @@ pub(super) struct OpusStream {
 
 impl OpusStream {
     pub(super) fn new(config: &OpusConfig, out: &mut Out<'_>) -> OpusStream {
-        let track =
-            AudioTrack { codec: AudioCodec::Opus, other: String::new(), config: config.to_bytes(), sample_rate: 0, channels: 0 };
+        let track = AudioTrack { codec: AudioCodec::Opus, other: String::new(), config: config.to_bytes(), sample_rate: 0, channels: 0 };
         out.made.push(Made::Track(Track::Audio(track.described_by_config())));
         OpusStream { carried: Carried::default() }
     }

@@ -172,7 +172,13 @@ mod tests {
 
     #[test]
     fn garbage_between_frames_is_counted_once_and_passed_over() {
-        let noisy = [&frame(48_000, 1, 20)[..], &[9, 0xff, 0xf1, 0x4c, 0x80, 0x01, 0x7f, 0xfc, 9, 9, 9, 9, 9, 9, 9], &frame(48_000, 2, 30), &frame(48_000, 3, 30)].concat();
+        let noisy = [
+            &frame(48_000, 1, 20)[..],
+            &[9, 0xff, 0xf1, 0x4c, 0x80, 0x01, 0x7f, 0xfc, 9, 9, 9, 9, 9, 9, 9],
+            &frame(48_000, 2, 30),
+            &frame(48_000, 3, 30),
+        ]
+        .concat();
         let (words, counters) = run(&Kind::Adts, &[(stamp(0), frame(48_000, 0, 9)), (None, noisy)]);
         assert_eq!(words, ["48000", "0:0x9", "21:1x20", "43:2x30", "64:3x30"]);
         assert_eq!(counters.frame, 1);
