@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::AsRawFd;
 
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
@@ -54,7 +54,7 @@ pub(super) struct Opened {
 
 /// Opens the socket of a source.
 pub(super) fn open(source: &UdpSource) -> Result<Opened, OpenError> {
-    let address = source.address;
+    let address = scoped(source)?;
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM.nonblocking().cloexec(), Some(Protocol::UDP))?;
     // The kernel gives what it may; what that is, is asked below.
     let _ = socket.set_recv_buffer_size(source.buffer_bytes);
@@ -69,6 +69,16 @@ pub(super) fn open(source: &UdpSource) -> Result<Opened, OpenError> {
     let buffer_bytes = socket.recv_buffer_size()? / 2;
     let drops = Drops::of(&socket);
     Ok(Opened { socket: UdpSocket::from_std(socket.into())?, buffer_bytes, drops })
+}
+
+/// The address to bind to. An IPv6 group within a link means nothing without its interface.
+fn scoped(source: &UdpSource) -> Result<SocketAddr, OpenError> {
+    match source.address {
+        SocketAddr::V6(group) if source.is_multicast() => {
+            Ok(SocketAddrV6::new(*group.ip(), group.port(), group.flowinfo(), index_v6(source)?).into())
+        }
+        address => Ok(address),
+    }
 }
 
 fn join(socket: &Socket, source: &UdpSource) -> Result<(), OpenError> {
@@ -175,6 +185,18 @@ mod tests {
     async fn a_missing_interface_is_named() {
         let source: UdpSource = "udp://@239.1.1.1:5999?iface=nosuch0".parse().unwrap();
         assert_eq!(open(&source).unwrap_err().to_string(), "there is no interface \"nosuch0\" (ip link lists them)");
+    }
+
+    #[tokio::test]
+    async fn a_group_of_ipv6_is_joined_on_its_interface() {
+        // Where the machine has no IPv6 there is nothing to join.
+        let Ok(before) = fs::read_to_string("/proc/net/igmp6") else { return };
+        let group = "ff110000000000000000000000004d01";
+        assert!(!before.contains(group));
+        let free = std::net::UdpSocket::bind("[::1]:0").unwrap().local_addr().unwrap().port();
+        let _opened = open(&format!("udp://@[ff11::4d01]:{free}?iface=lo").parse().unwrap()).unwrap();
+        let after = fs::read_to_string("/proc/net/igmp6").unwrap();
+        assert!(after.lines().any(|line| line.contains(group) && line.contains(" lo ")), "{after}");
     }
 
     #[tokio::test]

@@ -141,19 +141,15 @@ async fn a_second_sender_is_ignored_while_the_first_goes_on() {
 
 #[tokio::test]
 async fn a_group_is_joined_on_its_interface() {
-    for (name, place, from) in [
-        ("udp-group", "udp://@239.255.77.1:PORT?iface=lo", "127.0.0.1:0"),
-        ("udp-address", "udp://@239.255.77.2:PORT?iface=127.0.0.1", "127.0.0.1:0"),
-        ("udp-source", "udp://@232.255.77.3:PORT?iface=127.0.0.1&source=127.0.0.1", "127.0.0.1:0"),
-        ("udp-named", "udp://@232.255.77.4:PORT?iface=lo&source=127.0.0.1", "127.0.0.1:0"),
-        ("udp-group-6", "udp://[ff11::4d01]:PORT?iface=lo", "[::1]:0"),
+    for (name, place) in [
+        ("udp-group", "udp://@239.255.77.1:PORT?iface=lo"),
+        ("udp-address", "udp://@239.255.77.2:PORT?iface=127.0.0.1"),
+        ("udp-source", "udp://@232.255.77.3:PORT?iface=127.0.0.1&source=127.0.0.1"),
+        ("udp-named", "udp://@232.255.77.4:PORT?iface=lo&source=127.0.0.1"),
     ] {
         let mut bench = bench(name, place, 64).await;
-        let sender = socket2::Socket::from(std::net::UdpSocket::bind(from).unwrap());
-        match bench.to {
-            SocketAddr::V4(_) => sender.set_multicast_if_v4(&std::net::Ipv4Addr::LOCALHOST).unwrap(),
-            SocketAddr::V6(_) => sender.set_multicast_if_v6(1).unwrap(),
-        }
+        let sender = socket2::Socket::from(std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+        sender.set_multicast_if_v4(&std::net::Ipv4Addr::LOCALHOST).unwrap();
         sender.set_nonblocking(true).unwrap();
         let sender = UdpSocket::from_std(sender.into()).unwrap();
         let begun = timeout(Duration::from_secs(10), bench.begin(&sender, &[stream(2).concat()])).await;

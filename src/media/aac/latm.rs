@@ -102,7 +102,7 @@ fn sized_config(bits: &mut BitReader<'_>, short: &impl Fn(&'static str) -> Malfo
     let mut own = bits.clone();
     let bytes = unaligned(&mut own, size.min(bits.remaining()) / 8).ok_or(short("AudioSpecificConfig"))?;
     let mut bytes = bytes.to_vec();
-    if let Some(rest) = own.bits((size % 8) as u32).filter(|_| size % 8 > 0) {
+    if let Some(rest) = own.bits((size % 8) as u32).filter(|_| !size.is_multiple_of(8)) {
         bytes.push((rest << (8 - size % 8)) as u8);
     }
     bits.skip(size).ok_or(short("AudioSpecificConfig"))?;
@@ -190,7 +190,7 @@ mod tests {
             if version {
                 bits.bits(16, 2 + 8);
             }
-            bits.bits(0b00010_0011_0010_000, 16);
+            bits.bits(0x1190, 16);
             bits.bits(0xff, 3 + 8);
             bits.bits(0, 2); // no other data, no checksum
         }

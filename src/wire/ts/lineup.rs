@@ -108,7 +108,7 @@ impl Lineup {
     fn start_when_ready(&mut self, out: &mut Vec<Event>) {
         let complete = !self.slots.is_empty() && self.slots.iter().all(|slot| slot.track.is_some());
         let known = self.slots.iter().any(|slot| slot.track.is_some());
-        if self.started || !complete && !(self.waited && known) {
+        if self.started || !(complete || self.waited && known) {
             return;
         }
         self.started = true;
