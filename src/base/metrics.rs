@@ -18,6 +18,8 @@ pub struct Metrics {
     pub input_faults: IntGaugeVec,
     /// Changes of the feed on the air, by channel, feed and reason.
     pub feed_switches: IntCounterVec,
+    /// Damage of a feed's transport stream and of the way to here, by channel, feed and kind.
+    pub ingest_errors: IntCounterVec,
     /// Connections refused or closed for cause, by protocol and reason.
     pub ingest_refusals: IntCounterVec,
     /// Publishers connected now, by protocol.
@@ -100,6 +102,7 @@ impl Metrics {
                 &["channel", "kind"],
             ),
             feed_switches: counter("headend_feed_switches_total", "Changes of the feed on the air.", &["channel", "feed", "reason"]),
+            ingest_errors: counter("headend_ingest_errors_total", "Damage of a feed on its way.", &["channel", "feed", "kind"]),
             ingest_refusals: counter("headend_ingest_refusals_total", "Publishers refused or closed for cause.", &["protocol", "reason"]),
             ingest_connections: gauge("headend_ingest_connections", "Publisher connections open now.", &["protocol"]),
             frames: counter("headend_frames_total", "Pictures through a stage.", &["channel", "stage"]),

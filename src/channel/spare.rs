@@ -136,7 +136,7 @@ mod tests {
         let program = program(folder.path(), "exec cat >/dev/null");
         let (first, second) = (taken(&program).await, taken(&program).await);
         assert!(first.process_id().is_some() && first.process_id() != second.process_id());
-        let worker = program.codec_worker("demo", 7).await.unwrap();
+        let worker = program.codec_worker("demo", 7, None).await.unwrap();
         assert_eq!(worker.id, 7);
         for worker in [first, second, worker] {
             worker.end().await;
@@ -179,6 +179,6 @@ mod tests {
         for _ in 0..3 {
             assert!(program.spares.take(&program).await.is_none());
         }
-        assert!(program.codec_worker("demo", 1).await.is_err());
+        assert!(program.codec_worker("demo", 1, None).await.is_err());
     }
 }

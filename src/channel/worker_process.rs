@@ -295,8 +295,8 @@ mod tests {
     #[tokio::test]
     async fn a_worker_above_its_memory_limit_is_told_of_and_one_below_it_is_not() {
         let folder = tempfile::tempdir().unwrap();
-        let mut large = WorkerProcess::start(&program(folder.path(), 4096), Some("demo"), 1).unwrap();
-        let mut small = WorkerProcess::start(&program(folder.path(), MEMORY_LIMIT_BYTES), Some("demo"), 2).unwrap();
+        let mut large = WorkerProcess::start(&program(folder.path(), 4096), Some("demo"), 1, None).unwrap();
+        let mut small = WorkerProcess::start(&program(folder.path(), MEMORY_LIMIT_BYTES), Some("demo"), 2, None).unwrap();
         let told = tokio::time::timeout(Duration::from_secs(20), large.events.recv()).await.unwrap();
         assert!(matches!(told, Some(WorkerEvent::Memory(resident)) if resident > 4096), "{told:?}");
         assert!(small.events.try_recv().is_err());
