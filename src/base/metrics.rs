@@ -2,9 +2,13 @@
 //!
 //! Names are `headend_<noun>_<unit>[_total]`; labels are bounded (channel, rung, stage, fault ...), never a peer's text.
 
+mod srt;
+
 use std::sync::OnceLock;
 
 use prometheus::{Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+
+pub use srt::SrtMetrics;
 
 /// Every metric family of the front.
 #[derive(Debug)]
@@ -48,6 +52,8 @@ pub struct Metrics {
     pub http_connections: IntGaugeVec,
     /// From the last packet of a segment to its listing, by channel.
     pub listing_seconds: HistogramVec,
+    /// SRT connections.
+    pub srt: SrtMetrics,
 }
 
 /// The registry of this process.
@@ -88,6 +94,7 @@ impl Metrics {
             http_bytes: counter("headend_http_bytes_total", "HTTP body bytes answered.", &["kind"]),
             http_connections: gauge("headend_http_connections", "HTTP connections open now.", &["listener"]),
             listing_seconds: registered(&registry, HistogramVec::new(listing, &["channel"])),
+            srt: SrtMetrics::new(&registry),
             registry,
         }
     }

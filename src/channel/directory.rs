@@ -10,14 +10,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::base::Ticks;
-use crate::channel::feed::{Admission, Door, FEED_QUEUE_EVENTS, FeedEvent, Offer, Refusal};
+use crate::channel::feed::{Admission, Door, DoorKey, DoorPrefix, DoorTable, FEED_QUEUE_EVENTS, FeedEvent, Offer, Refusal};
 use crate::channel::plan::{ChannelPlan, LadderPlan, SecondPublisher, StreamKey};
 use crate::channel::programme::FeedInfo;
 use crate::channel::run::{ARRIVAL_QUEUE, Arrival, House, Life, run_channel};
 use crate::shelf::{Shelf, Shelves};
 
 /// The only application that publishers may name.
-const APPLICATION: &str = "live";
+pub const APPLICATION: &str = "live";
 /// The name of the one feed that an RTMP channel has.
 const FEED: &str = "publisher";
 /// Rate that is assumed for a rung whose rate is not known before its source is (copy, automatic ladders), in bit/s.
@@ -46,6 +46,15 @@ struct Entry {
     task: JoinHandle<()>,
     /// The wildcard's prefix, where it comes from one.
     wild: Option<String>,
+}
+
+impl Entry {
+    /// The publisher that a second one must not replace, if there is one.
+    fn kept_publisher(&self) -> Option<SocketAddr> {
+        let (peer, events) = self.publisher.as_ref()?;
+        let is_here = events.upgrade().is_some_and(|events| !events.is_closed());
+        (is_here && self.plan.second_publisher == SecondPublisher::Refuse).then_some(*peer)
+    }
 }
 
 /// The directory.
@@ -152,11 +161,8 @@ impl Door for Directory {
         let mut entries = self.entries();
         let name = self.find(&mut entries, &offer.stream)?;
         let Some(entry) = entries.get_mut(&name) else { return Err(Refusal::Key(name)) };
-        let present = entry.publisher.as_ref().filter(|(_, events)| events.upgrade().is_some_and(|events| !events.is_closed()));
-        if let Some((peer, _)) = present
-            && entry.plan.second_publisher == SecondPublisher::Refuse
-        {
-            return Err(Refusal::Busy { channel: name, peer: *peer });
+        if let Some(peer) = entry.kept_publisher() {
+            return Err(Refusal::Busy { channel: name, peer });
         }
         let (events, received) = mpsc::channel(FEED_QUEUE_EVENTS);
         let info = FeedInfo { name: FEED.to_owned(), peer: offer.peer.to_string(), wrap: offer.wrap.max(Ticks::ZERO) };
@@ -165,6 +171,16 @@ impl Door for Directory {
         }
         entry.publisher = Some((offer.peer, events.downgrade()));
         Ok(Admission { channel: name, feed: FEED.to_owned(), events })
+    }
+
+    fn table(&self) -> DoorTable {
+        let key = |entry: &Entry| DoorKey {
+            key: entry.plan.stream_key.clone(),
+            srt: entry.plan.srt.clone(),
+            busy: entry.kept_publisher().is_some(),
+        };
+        let prefix = |wildcard: &Wildcard| DoorPrefix { prefix: wildcard.prefix.clone(), srt: wildcard.template.srt.clone() };
+        DoorTable { keys: self.entries().values().map(key).collect(), prefixes: self.wildcards.iter().map(prefix).collect() }
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::base::{Rate, Ticks};
 use crate::media::{AudioRung, Rung};
+pub use crate::wire::link::gateway::Security as SrtSecurity;
 
 /// A stream key: compared in constant time, never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -98,4 +99,6 @@ pub struct ChannelPlan {
     pub hold: Ticks,
     /// What a second publisher does.
     pub second_publisher: SecondPublisher,
+    /// How SRT publishers must encrypt; they must not where not given.
+    pub srt: Option<SrtSecurity>,
 }

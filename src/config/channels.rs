@@ -76,6 +76,7 @@ pub fn checked(written: &WrittenChannel, ladders: &Ladders, door: Door, sink: &m
         window,
         hold,
         second_publisher: written.on_second_publisher.or(SecondPublisher::Refuse),
+        srt: None,
     });
     match written.name.value()?.clone() {
         ChannelName::One(name) => Some(Checked::One(Box::new(ChannelPlan { name, ..*plan }))),

@@ -3,5 +3,7 @@
 
 mod places;
 pub mod rtmp;
+pub mod srt;
 
 pub use rtmp::{RtmpLimits, serve_rtmp};
+pub use srt::{SrtConfig, SrtServer, serve_srt};

@@ -30,6 +30,7 @@ fn plan(idle: Idle) -> ChannelPlan {
         window: Ticks::from_millis(60_000),
         hold: Ticks::from_millis(1_000),
         second_publisher: SecondPublisher::Refuse,
+        srt: None,
     }
 }
 
