@@ -31,15 +31,12 @@ impl Refusals {
     pub(super) fn handshake(&mut self, peer: SocketAddr, end: HandshakeEnd) {
         let (reason, cause) = match end {
             HandshakeEnd::Rejected(reject) => (reject.label(), reject.to_string()),
-            HandshakeEnd::BadSecret => ("passphrase", "its passphrase is not the channel's".to_owned()),
-            HandshakeEnd::Unsecure => {
-                ("encryption", "it encrypts and the channel has no passphrase, or the other way round: set the same on both ends".to_owned())
+            HandshakeEnd::Failed { sealed: true } => {
+                ("passphrase", "its passphrase is not the channel's, or it has none: set the same on both ends".to_owned())
             }
-            HandshakeEnd::Version => ("version", "its SRT version is older than the configuration allows".to_owned()),
-            HandshakeEnd::Other(code) => (
-                "handshake",
-                format!("its handshake failed after it was let in (code {code}): as a rule a wrong passphrase, or options that do not fit"),
-            ),
+            HandshakeEnd::Failed { sealed: false } => {
+                ("encryption", "it encrypts and the channel has no passphrase: set the same on both ends (or its options do not fit)".to_owned())
+            }
         };
         self.say(peer, reason, &cause);
     }

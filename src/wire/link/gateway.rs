@@ -316,14 +316,12 @@ pub enum Left {
 pub enum HandshakeEnd {
     /// By the doors.
     Rejected(Reject),
-    /// The passphrase is wrong (1010).
-    BadSecret,
-    /// One end encrypts and the other does not (1011).
-    Unsecure,
-    /// The other end is too old (1008).
-    Version,
-    /// Another of libsrt's reasons.
-    Other(i32),
+    /// By libsrt, after the doors let it in. libsrt tells the caller why (1010: wrong passphrase, 1011: one end encrypts and the other
+    /// does not), and not us; what the channel asks for tells which it is as a rule.
+    Failed {
+        /// The channel has a passphrase.
+        sealed: bool,
+    },
 }
 
 /// Gateway to front.

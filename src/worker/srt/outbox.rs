@@ -151,6 +151,7 @@ fn frame(message: &FromGateway, payload: &[u8]) -> Option<Bytes> {
 mod tests {
     use super::*;
     use crate::wire::link::Deframer;
+    use crate::wire::link::gateway::HandshakeEnd;
 
     fn taken(outbox: &Outbox, limit: usize) -> Vec<(FromGateway, Bytes)> {
         let mut out = Vec::new();
@@ -211,7 +212,7 @@ mod tests {
     #[test]
     fn refusals_of_strangers_cannot_fill_the_memory() {
         let outbox = Outbox::default();
-        let refused = FromGateway::Refused { peer: "192.0.2.1:1".parse().unwrap(), end: crate::wire::link::gateway::HandshakeEnd::BadSecret };
+        let refused = FromGateway::Refused { peer: "192.0.2.1:1".parse().unwrap(), end: HandshakeEnd::Failed { sealed: true } };
         (0..10_000).for_each(|_| outbox.say(&refused));
         assert_eq!((outbox.state().messages.len(), outbox.is_stuck()), (MOST_REPORTS, false));
         (0..10_000).for_each(|_| outbox.say(&FromGateway::Drained));

@@ -58,11 +58,6 @@ pub const SRT_ENOCONN: c_int = 2002;
 pub const SRT_EINVSOCK: c_int = 5004;
 pub const SRT_EASYNCRCV: c_int = 6002;
 
-// SRT_REJECT_REASON
-pub const REJ_VERSION: c_int = 8;
-pub const REJ_BADSECRET: c_int = 10;
-pub const REJ_UNSECURE: c_int = 11;
-
 // SRT_EPOLL_OPT
 pub const EPOLL_IN: c_int = 1;
 pub const EPOLL_OUT: c_int = 4;

@@ -37,6 +37,8 @@ struct Expected {
     socket: ffi::SRTSOCKET,
     peer: SocketAddr,
     since: Mono,
+    /// It must have the channel's passphrase.
+    sealed: bool,
 }
 
 impl Gate {
@@ -65,7 +67,7 @@ impl Gate {
         self.expected().retain(|expected| {
             let over = socket::state(expected.socket) >= ffi::SRTS_BROKEN || now.since(expected.since) > HANDSHAKE_LIMIT;
             if over {
-                failed.push((expected.peer, handshake_end(socket::reject_reason(expected.socket))));
+                failed.push((expected.peer, HandshakeEnd::Failed { sealed: expected.sealed }));
             }
             !over
         });
@@ -84,7 +86,7 @@ impl Gate {
             return Err(Reject::Overload);
         }
         let Welcome { security } = self.welcome(knock)?;
-        if let Some(security) = security {
+        if let Some(security) = &security {
             let key_bytes = c_int::from(security.key_bytes).to_ne_bytes();
             socket::set_raw(socket, ffi::SRTO_PBKEYLEN, &key_bytes)
                 .and_then(|()| socket::set_raw(socket, ffi::SRTO_PASSPHRASE, security.passphrase.reveal().as_bytes()))
@@ -95,19 +97,9 @@ impl Gate {
         }
         // A further connection of a group is never accepted by itself.
         if !knock.may_be_bonded {
-            self.expected().push(Expected { socket, peer, since: clock::mono() });
+            self.expected().push(Expected { socket, peer, since: clock::mono(), sealed: security.is_some() });
         }
         Ok(())
-    }
-}
-
-/// libsrt's reason as the front knows it.
-fn handshake_end(reason: c_int) -> HandshakeEnd {
-    match reason {
-        ffi::REJ_BADSECRET => HandshakeEnd::BadSecret,
-        ffi::REJ_UNSECURE => HandshakeEnd::Unsecure,
-        ffi::REJ_VERSION => HandshakeEnd::Version,
-        other => HandshakeEnd::Other(other),
     }
 }
 

@@ -183,7 +183,8 @@ impl Socket {
 
     /// Why a handshake of ours was refused, in libsrt's words.
     pub(super) fn reject_text(&self) -> String {
-        let reason = reject_reason(self.0);
+        // SAFETY: takes an integer.
+        let reason = unsafe { ffi::srt_getrejectreason(self.0) };
         // SAFETY: takes an integer and gives a constant text.
         let text = unsafe { ffi::srt_rejectreason_str(reason) };
         if text.is_null() {
@@ -221,12 +222,6 @@ pub(super) fn number_of(socket: ffi::SRTSOCKET, option: c_int) -> Option<c_int> 
 pub(super) fn state(socket: ffi::SRTSOCKET) -> c_int {
     // SAFETY: takes an integer.
     unsafe { ffi::srt_getsockstate(socket) }
-}
-
-/// Why a socket's handshake failed, by its number; 0 where that is not known.
-pub(super) fn reject_reason(socket: ffi::SRTSOCKET) -> c_int {
-    // SAFETY: takes an integer.
-    unsafe { ffi::srt_getrejectreason(socket) }
 }
 
 /// What a rejected caller is told.
