@@ -13,11 +13,11 @@ ARGS ?=
 FUZZ_SECONDS ?= 30
 SOAK_MINUTES ?= 60
 
-BUILD_PACKAGES := build-essential pkg-config clang libclang-dev libx264-dev \
+BUILD_PACKAGES := build-essential pkg-config clang libclang-dev libx264-dev libsrt-openssl-dev \
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev
 TEST_PACKAGES := binutils python3-venv ffmpeg chromium mpv vlc-bin vlc-plugin-base vlc-plugin-video-output \
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
-  gstreamer1.0-libav prometheus libxml2-utils obs-studio xvfb xauth python3
+  gstreamer1.0-libav prometheus libxml2-utils obs-studio xvfb xauth python3 srt-tools
 BENCH_PACKAGES := ffmpeg nginx libnginx-mod-rtmp wrk python3 python3-venv
 # A node that did not come from Debian's packages is as good.
 NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)

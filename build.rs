@@ -9,6 +9,7 @@ use std::{
 
 fn main() {
     bind_x264();
+    find_libsrt();
     embed_player();
 }
 
@@ -41,6 +42,18 @@ fn with_plain_open(binding: String) -> String {
     let symbol = binding.split("pub fn ").filter_map(|rest| rest.split('(').next()).find(|name| name.starts_with("x264_encoder_open_"));
     let Some(symbol) = symbol.map(str::to_owned) else { panic!("x264.h declares no x264_encoder_open_NNN") };
     format!("{binding}\npub use self::{symbol} as x264_encoder_open;\n")
+}
+
+/// The declarations are ours (`src/worker/srt/libsrt/ffi.rs`); only headend-srt names them, so the linker leaves libsrt out of the rest.
+fn find_libsrt() {
+    if env::var_os("CARGO_FEATURE_SRT").is_none() {
+        return;
+    }
+    if let Err(cause) = pkg_config::Config::new().range_version("1.5.0".."2").probe("srt") {
+        panic!(
+            "libsrt 1.5 is needed to build headend-srt: {cause}\nremedy: apt install libsrt-openssl-dev (or `make deps`), or build without it: cargo build --no-default-features"
+        );
+    }
 }
 
 /// Without npm both files are empty, and the page says how to get its player.

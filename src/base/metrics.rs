@@ -2,9 +2,13 @@
 //!
 //! Names are `headend_<noun>_<unit>[_total]`; labels are bounded (channel, rung, stage, fault ...), never a peer's text.
 
+mod srt;
+
 use std::sync::OnceLock;
 
 use prometheus::{Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+
+pub use srt::SrtMetrics;
 
 /// Every metric family of the front.
 #[derive(Debug)]
@@ -74,6 +78,8 @@ pub struct Metrics {
     pub flight_dumps: IntCounterVec,
     /// From the last packet of a segment to its listing, by channel.
     pub listing_seconds: HistogramVec,
+    /// SRT connections.
+    pub srt: SrtMetrics,
 }
 
 /// The registry of this process.
@@ -150,6 +156,7 @@ impl Metrics {
             ),
             flight_dumps: counter("headend_flight_dumps_total", "Flight recordings that were written or lost.", &["channel", "reason"]),
             listing_seconds: registered(&registry, HistogramVec::new(listing, &["channel"])),
+            srt: SrtMetrics::new(&registry),
             registry,
         }
     }

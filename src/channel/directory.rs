@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::base::Ticks;
-use crate::channel::feed::{Admission, Door, Ending, FEED_QUEUE_EVENTS, FeedEvent, Offer, Refusal};
+use crate::channel::feed::{Admission, Door, DoorKey, DoorPrefix, DoorTable, Ending, FEED_QUEUE_EVENTS, FeedEvent, Offer, Refusal};
 use crate::channel::feeds::FeedInfo;
 use crate::channel::plan::{ChannelPlan, FeedPlan, LadderPlan, SecondPublisher, StreamKey};
 use crate::channel::programme::Immovable;
@@ -18,7 +18,7 @@ use crate::channel::run::{ARRIVAL_QUEUE, Arrival, House, Life, ORDER_QUEUE, Orde
 use crate::shelf::{Shelf, Shelves};
 
 /// The only application that publishers may name.
-const APPLICATION: &str = "live";
+pub const APPLICATION: &str = "live";
 /// Rate that is assumed for a rung whose rate is not known before its source is (copy, automatic ladders), in bit/s.
 const UNKNOWN_RATE_BPS: u64 = 60_000_000;
 
@@ -61,6 +61,15 @@ struct Entry {
     task: JoinHandle<()>,
     /// The wildcard's prefix, where it comes from one.
     wild: Option<String>,
+}
+
+impl Entry {
+    /// The publisher of feed `index` that a second one must not replace, if there is one.
+    fn kept_publisher(&self, index: usize) -> Option<SocketAddr> {
+        let (peer, events) = self.sources.get(index)?.as_ref()?;
+        let is_here = events.upgrade().is_some_and(|events| !events.is_closed());
+        (is_here && self.plan.second_publisher == SecondPublisher::Refuse).then_some(*peer)
+    }
 }
 
 /// The directory.
@@ -213,18 +222,25 @@ impl Door for Directory {
         let Some(entry) = entries.get_mut(&name) else { return Err(Refusal::Key(name)) };
         entry.admit(index, offer.peer, offer.wrap)
     }
+
+    fn table(&self) -> DoorTable {
+        let keys = |entry: &Entry| {
+            let key = |(index, feed): (usize, &FeedPlan)| {
+                Some(DoorKey { key: feed.key()?.clone(), srt: entry.plan.srt.clone(), busy: entry.kept_publisher(index).is_some() })
+            };
+            entry.plan.feeds.iter().enumerate().filter_map(key).collect::<Vec<_>>()
+        };
+        let prefix = |wildcard: &Wildcard| DoorPrefix { prefix: wildcard.prefix.clone(), srt: wildcard.template.srt.clone() };
+        DoorTable { keys: self.entries().values().flat_map(keys).collect(), prefixes: self.wildcards.iter().map(prefix).collect() }
+    }
 }
 
 impl Entry {
     /// Lets a source into the place of feed `index`.
     fn admit(&mut self, index: usize, peer: SocketAddr, wrap: Ticks) -> Result<Admission, Refusal> {
         let channel = self.plan.name.clone();
-        let source = self.sources.get(index).and_then(Option::as_ref);
-        let present = source.filter(|(_, events)| events.upgrade().is_some_and(|events| !events.is_closed()));
-        if let Some((peer, _)) = present
-            && self.plan.second_publisher == SecondPublisher::Refuse
-        {
-            return Err(Refusal::Busy { channel, peer: *peer });
+        if let Some(peer) = self.kept_publisher(index) {
+            return Err(Refusal::Busy { channel, peer });
         }
         let (events, received) = mpsc::channel(FEED_QUEUE_EVENTS);
         let ending = Ending::default();

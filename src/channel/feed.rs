@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use crate::base::{Fault, Ticks};
+use crate::channel::plan::{SrtSecurity, StreamKey};
 use crate::media::Track;
 
 /// Events that wait for a channel before its publisher's socket is no longer read.
@@ -40,7 +41,7 @@ pub enum FeedEvent {
 /// A publisher at the door.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// The protocol, a metric label: `rtmp`.
+    /// The protocol, a metric label: `rtmp`, `srt`.
     pub protocol: &'static str,
     /// RTMP application.
     pub application: String,
@@ -124,8 +125,42 @@ impl Refusal {
     }
 }
 
+/// What a door opens for, for listeners that must decide by themselves and at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DoorTable {
+    /// One entry for each channel.
+    pub keys: Vec<DoorKey>,
+    /// One entry for each wildcard.
+    pub prefixes: Vec<DoorPrefix>,
+}
+
+/// A channel's entry of a [`DoorTable`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoorKey {
+    /// Its stream key.
+    pub key: StreamKey,
+    /// How SRT publishers must encrypt.
+    pub srt: Option<SrtSecurity>,
+    /// It has a publisher and keeps it.
+    pub busy: bool,
+}
+
+/// A wildcard's entry of a [`DoorTable`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoorPrefix {
+    /// What the keys begin with.
+    pub prefix: String,
+    /// How SRT publishers must encrypt.
+    pub srt: Option<SrtSecurity>,
+}
+
 /// Decides who may publish. Checks application and key before any media is accepted.
 pub trait Door: Send + Sync + fmt::Debug {
     /// Lets a publisher in or says why not.
     fn admit(&self, offer: &Offer) -> Result<Admission, Refusal>;
+
+    /// Whom it would let in now; nobody, where a door keeps no table. Only `admit` decides: the table may be a moment old when it is used.
+    fn table(&self) -> DoorTable {
+        DoorTable::default()
+    }
 }

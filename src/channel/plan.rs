@@ -7,6 +7,7 @@ use crate::base::{Rate, Ticks};
 use crate::channel::failover::FailoverPlan;
 use crate::channel::pull::PullAddress;
 use crate::media::{AudioRung, Rung};
+pub use crate::wire::link::gateway::{Secret, Security as SrtSecurity};
 
 /// A stream key: compared in constant time, never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -34,37 +35,6 @@ impl fmt::Debug for StreamKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("StreamKey(..)")
     }
-}
-
-/// A passphrase: never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a text.
-    pub fn new(text: impl Into<String>) -> Secret {
-        Secret(text.into())
-    }
-
-    /// The text itself, for the library that encrypts with it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
-
-/// How SRT callers that publish must encrypt (SRT draft, section 6).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SrtSecurity {
-    /// 10 to 79 bytes.
-    pub passphrase: Secret,
-    /// Length of the AES key in bytes: 16, 24 or 32.
-    pub key_bytes: u8,
 }
 
 /// What is wrong with a picture or a sound after how long; `None` is not looked for.

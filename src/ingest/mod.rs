@@ -3,9 +3,11 @@
 
 mod places;
 pub mod rtmp;
+pub mod srt;
 pub mod transport;
 pub mod udp;
 
 pub use rtmp::{RtmpLimits, serve_rtmp};
+pub use srt::{SrtConfig, SrtServer, serve_srt};
 pub use transport::TransportFeed;
 pub use udp::{UdpSource, receive_udp};

@@ -17,6 +17,8 @@ pub mod file_role;
 pub mod paint;
 pub mod probe;
 pub mod sample_line;
+#[cfg(feature = "srt-gateway")]
+pub mod srt;
 pub mod tone;
 
 mod audio;

@@ -9,6 +9,7 @@ pub mod configs;
 pub mod flv;
 pub mod hls;
 pub mod http;
+pub mod impair;
 pub mod media;
 pub mod mp4;
 pub mod players;

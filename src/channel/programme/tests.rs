@@ -33,10 +33,10 @@ pub(super) fn plan(idle: Idle) -> ChannelPlan {
         feeds: FeedPlan::publisher(&StreamKey::new("demo")),
         failover: Default::default(),
         watch: Default::default(),
-        srt: None,
         slate: Default::default(),
         thumbnail_every: None,
         second_publisher: SecondPublisher::Refuse,
+        srt: None,
     }
 }
 

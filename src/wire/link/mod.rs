@@ -9,6 +9,7 @@
 //! Both ends are one build of one package, and [`VERSION`] in `Open` catches a mixed installation.
 
 pub mod frame;
+pub mod gateway;
 pub mod message;
 
 pub use frame::{Deframer, FrameError, framed};

@@ -1,0 +1,114 @@
+//! The front's side of SRT: starts and supervises the gateway, admits its callers at the door, feeds their channels.
+//!
+//! libsrt is in another process, `headend-srt` ([`crate::wire::link::gateway`]). When that is lost, every SRT feed ends and the gateway
+//! is started anew at the same ports; callers come back by themselves.
+
+mod call;
+mod caller;
+mod config;
+mod gateway;
+mod refusals;
+mod session;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+pub use config::{DEFAULT_PORT, GatewayProgram, NewReader, SrtCall, SrtConfig, SrtError, SrtListener, TransportReader};
+
+use self::gateway::Gateway;
+use self::session::{Session, doors_of, stopped};
+use crate::base::backoff::Backoff;
+use crate::base::clock;
+use crate::channel::feed::Door;
+use crate::wire::link::gateway::Listen;
+
+/// The value of the `protocol` label.
+const PROTOCOL: &str = "srt";
+/// A gateway that has run so long starts over with the shortest wait.
+const STEADY: Duration = Duration::from_secs(30);
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// An open SRT side: its ports are there, nobody is admitted yet.
+#[derive(Debug)]
+pub struct SrtServer {
+    config: SrtConfig,
+    door: Arc<dyn Door>,
+    gateway: Gateway,
+    addresses: Vec<SocketAddr>,
+}
+
+impl SrtServer {
+    /// Starts the gateway and opens every port.
+    pub async fn open(config: SrtConfig, door: Arc<dyn Door>) -> Result<SrtServer, SrtError> {
+        let wished: Vec<SocketAddr> = config.listeners.iter().map(|listener| listener.address).collect();
+        let (gateway, addresses) = open_gateway(&config, &wished, &door).await?;
+        Ok(SrtServer { config, door, gateway, addresses })
+    }
+
+    /// The addresses of the listeners, in the order of the configuration, with the ports that they got.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The gateway's process id.
+    pub fn gateway_id(&self) -> Option<u32> {
+        self.gateway.process_id()
+    }
+
+    /// Serves until `stop` turns true or its sender is gone, then closes all connections and returns.
+    pub async fn serve(self, mut stop: watch::Receiver<bool>) {
+        let SrtServer { config, door, gateway, addresses } = self;
+        let config = Arc::new(config);
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        let mut gateway = Some(gateway);
+        loop {
+            let started = clock::mono();
+            let ended = match gateway.take() {
+                Some(gateway) => Ok(gateway),
+                // Port 0 has become a port by now, which callers know.
+                None => open_gateway(&config, &addresses, &door).await.map(|(gateway, _)| gateway),
+            };
+            let cause = match ended {
+                Ok(gateway) => match Session::new(gateway, Arc::clone(&config), Arc::clone(&door), stop.clone()).run().await {
+                    Ok(()) => return,
+                    Err(cause) => cause,
+                },
+                Err(cause) => cause,
+            };
+            if clock::mono().since(started) > STEADY {
+                backoff.succeeded();
+            }
+            let wait = backoff.failed();
+            tracing::error!(
+                fault = cause.fault().label(),
+                %cause,
+                wait_ms = wait.as_millis() as u64,
+                "SRT gateway lost: every SRT feed has ended; it is started anew and callers that connect again are taken back"
+            );
+            tokio::select! {
+                () = stopped(&mut stop) => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+}
+
+/// [`SrtServer::open`] and [`SrtServer::serve`] in one, for those who need no addresses.
+pub async fn serve_srt(config: SrtConfig, door: Arc<dyn Door>, stop: watch::Receiver<bool>) -> Result<(), SrtError> {
+    SrtServer::open(config, door).await?.serve(stop).await;
+    Ok(())
+}
+
+async fn open_gateway(config: &SrtConfig, addresses: &[SocketAddr], door: &Arc<dyn Door>) -> Result<(Gateway, Vec<SocketAddr>), SrtError> {
+    let listeners = config.listeners.iter().zip(addresses).zip(0..).map(|((listener, address), number)| Listen {
+        listener: number,
+        address: *address,
+        options: listener.options.clone(),
+        default_stream: listener.default_stream.clone(),
+    });
+    Gateway::open(&config.program, listeners.collect(), config.callers, doors_of(&door.table())).await
+}
