@@ -144,7 +144,7 @@ fn a_port_that_is_taken_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let free = support::appliance::free_address().to_string();
     let run = std::process::Command::new(env!("CARGO_BIN_EXE_headend"))
-        .args(["serve", "--http", &address, "--rtmp", &free, "--state-dir"])
+        .args(["serve", "--http", &address, "--rtmp", &free, "--srt", "off", "--state-dir"])
         .arg(folder.path())
         .output()
         .expect("headend runs");

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use headend::base::Ticks;
 use headend::channel::directory::Directory;
 use headend::channel::feed::Door;
-use headend::channel::plan::{ChannelPlan, Formats, Idle, LadderPlan, SecondPublisher, StreamKey};
+use headend::channel::plan::{ChannelPlan, FeedPlan, Formats, Idle, LadderPlan, SecondPublisher, StreamKey};
 use headend::channel::programme::Immovable;
+use headend::channel::recorder::FlightStore;
 use headend::channel::run::House;
 use headend::channel::sequence::SequenceStore;
 use headend::channel::status::Board;
@@ -45,6 +46,12 @@ fn plan() -> ChannelPlan {
         window: Ticks::from_millis(60_000),
         hold: Ticks::from_millis(1_000),
         second_publisher: SecondPublisher::Refuse,
+        feeds: FeedPlan::publisher(&StreamKey::new("demo")),
+        failover: Default::default(),
+        watch: Default::default(),
+        srt: None,
+        slate: Default::default(),
+        thumbnail_every: None,
     }
 }
 
@@ -67,7 +74,8 @@ impl Running {
         let (board, shelves, (stop, stopped)) = (Board::default(), Shelves::default(), watch::channel(false));
         let worker = WorkerProgram::at(PathBuf::from(env!("CARGO_BIN_EXE_headend-worker")), "text", "info");
         let sequences = SequenceStore::open(folder.path()).expect("a state directory");
-        let house = House { worker, board: board.clone(), sequences, cores: 2, names_peers: true };
+        let flights = FlightStore::open(folder.path()).expect("a state directory");
+        let house = House { worker, board: board.clone(), sequences, flights, cores: 2, names_peers: true };
         let directory = Arc::new(Directory::new(house, shelves.clone(), runtime.handle().clone(), Vec::new()));
         directory.start(plan());
         let bind = || runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).expect("a free port");

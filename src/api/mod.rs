@@ -1,4 +1,4 @@
-//! The JSON API. Read-only; errors are `application/problem+json` (RFC 9457).
+//! The JSON API. Errors are `application/problem+json` (RFC 9457).
 //!
 //! | request | answer |
 //! |---|---|
@@ -8,7 +8,11 @@
 //! | `GET /api/v1/channels/NAME/flight` | what the flight recorder holds, as JSON lines; on loopback listeners only |
 //! | `GET /api/v1/publishing` | where to publish: [`Publishing`] |
 //!
+//! What changes anything is in [`operate`].
+//!
 //! Stream keys never appear in any answer.
+
+pub mod operate;
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -104,7 +108,7 @@ async fn unknown(uri: Uri) -> Response {
 }
 
 async fn not_allowed() -> Response {
-    let response = problem(StatusCode::METHOD_NOT_ALLOWED, "the API is read-only: use GET".to_owned());
+    let response = problem(StatusCode::METHOD_NOT_ALLOWED, "use GET; only /feed and /move of a channel take POST".to_owned());
     ([(ALLOW, "GET, HEAD")], response).into_response()
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// A live-transcode appliance: RTMP in, an adaptive ladder out as HLS and DASH.
+/// A live-transcode appliance: RTMP, SRT and MPEG-TS in, an adaptive ladder out as HLS and DASH.
 ///
 /// `headend serve` with no options puts a test pattern on the air at http://127.0.0.1:8080/ and takes a publisher at
 /// rtmp://127.0.0.1/live/demo. `headend transcode` makes the same renditions of a file.
@@ -59,6 +59,9 @@ pub struct ServeArguments {
     /// Where publishers connect, instead of what the configuration says [default: 127.0.0.1:1935].
     #[arg(long, value_name = "ADDR")]
     pub rtmp: Option<String>,
+    /// Where SRT callers publish, instead of what the configuration says [default: 127.0.0.1:9000]; "off" closes it.
+    #[arg(long, value_name = "ADDR")]
+    pub srt: Option<String>,
     /// Where sequence numbers and generated keys are kept, instead of what the configuration says.
     #[arg(long, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,

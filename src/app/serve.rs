@@ -9,9 +9,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::api::operate::Operated;
 use crate::api::{self, Publishing};
 use crate::app::cli::ServeArguments;
-use crate::app::{banner, keys, logging};
+use crate::app::{banner, feeds, keys, logging};
 use crate::base::{Ticks, clock};
 use crate::channel::directory::{Directory, Wildcard};
 use crate::channel::feed::Door;
@@ -22,7 +23,8 @@ use crate::channel::sequence::SequenceStore;
 use crate::channel::status::Board;
 use crate::channel::worker_process::WorkerProgram;
 use crate::config::{self, Overrides, Plan, Report};
-use crate::ingest::{RtmpLimits, serve_rtmp};
+use crate::ingest::srt::{GatewayProgram, SrtError};
+use crate::ingest::{RtmpLimits, SrtServer, serve_rtmp};
 use crate::origin::{self, HttpLimits, Origin, Readiness};
 use crate::placement;
 use crate::shelf::Shelves;
@@ -51,6 +53,9 @@ pub enum ServeError {
         /// What to do.
         remedy: String,
     },
+    /// The SRT side cannot be opened.
+    #[error("{0}; choose another address with --srt, or --srt off")]
+    Srt(#[from] SrtError),
     /// The state directory cannot be used.
     #[error("state directory {path}: {cause}; choose another with --state-dir")]
     State {
@@ -77,8 +82,9 @@ pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
     let cores = placement::linux::inventory().cores_allowed;
     let house = House { worker, board: Board::default(), sequences, flights, cores, names_peers: plan.http.ip().is_loopback() };
     let (ingest, edge) = (runtime("ingest", cores)?, runtime("edge", cores)?);
+    let gateway = gateway_program(&plan, arguments.log.as_str());
     print!("{}", banner::banner(&plan));
-    ingest.block_on(run(&plan, house, http, rtmp, &edge))?;
+    ingest.block_on(run(&plan, house, Doors { http, rtmp, gateway }, &edge))?;
     edge.shutdown_background();
     ingest.shutdown_background();
     Ok(())
@@ -89,6 +95,7 @@ fn plan(arguments: &ServeArguments) -> Result<Plan, ServeError> {
     let mut overrides = Overrides {
         http: arguments.http.clone(),
         rtmp: arguments.rtmp.clone(),
+        srt: arguments.srt.clone(),
         state_dir: arguments.state_dir.clone(),
         generate_keys: arguments.config.is_none(),
         ..Overrides::default()
@@ -110,7 +117,22 @@ fn plan(arguments: &ServeArguments) -> Result<Plan, ServeError> {
     Ok(plan)
 }
 
-async fn run(plan: &Plan, house: House, http: StdTcpListener, rtmp: Option<StdTcpListener>, edge: &Runtime) -> Result<(), ServeError> {
+/// The ways in that are open before anything runs.
+struct Doors {
+    http: StdTcpListener,
+    rtmp: Option<StdTcpListener>,
+    /// How to start the SRT gateway, where there is one.
+    gateway: Option<GatewayProgram>,
+}
+
+/// A build without libsrt serves everything else.
+fn gateway_program(plan: &Plan, log: &str) -> Option<GatewayProgram> {
+    let program = GatewayProgram::beside_this_binary(log, &logging::levels("info"));
+    program.inspect_err(|cause| tracing::warn!(%cause, listen = ?plan.srt, "there is no SRT; --srt off says that this is meant")).ok()
+}
+
+async fn run(plan: &Plan, house: House, doors: Doors, edge: &Runtime) -> Result<(), ServeError> {
+    let Doors { http, rtmp, gateway } = doors;
     let (stop, stopped) = watch::channel(false);
     let shelves = Shelves::default();
     let wildcards = plan.wildcards.iter().map(|wildcard| Wildcard {
@@ -123,11 +145,12 @@ async fn run(plan: &Plan, house: House, http: StdTcpListener, rtmp: Option<StdTc
     let directory = Arc::new(Directory::new(house, shelves.clone(), here, wildcards.collect()));
     plan.channels.iter().for_each(|channel| directory.start(channel.clone()));
 
-    let publishing = Publishing {
-        rtmp_port: plan.rtmp.map(|address| address.port()),
-        default_keys: plan.rtmp.is_some_and(|rtmp| rtmp.ip().is_loopback()),
-    };
-    let router = origin::routes(readiness(plan, board.clone())).merge(api::router(board, publishing)).merge(ui::router());
+    let publishing = Publishing { rtmp_port: plan.rtmp.map(|address| address.port()), default_keys: plan.publishes_locally() };
+    let operated = Operated { directory: Arc::clone(&directory), local: plan.http.ip().is_loopback() };
+    let router = origin::routes(readiness(plan, board.clone()))
+        .merge(api::router(board, publishing))
+        .merge(api::operate::router(operated))
+        .merge(ui::router());
     let viewers = {
         let _edge = edge.enter();
         let listener = TcpListener::from_std(http)?;
@@ -135,9 +158,17 @@ async fn run(plan: &Plan, house: House, http: StdTcpListener, rtmp: Option<StdTc
     };
     let door: Arc<dyn Door> = directory.clone();
     let publishers = match rtmp {
-        Some(listener) => Some(tokio::spawn(serve_rtmp(TcpListener::from_std(listener)?, door, RtmpLimits::default(), stopped))),
+        Some(listener) => {
+            let serving = serve_rtmp(TcpListener::from_std(listener)?, Arc::clone(&door), RtmpLimits::default(), stopped.clone());
+            Some(tokio::spawn(serving))
+        }
         None => None,
     };
+    let callers = match gateway.and_then(|program| feeds::srt_config(plan, &directory, program)) {
+        Some(config) => Some(tokio::spawn(SrtServer::open(config, door).await?.serve(stopped.clone()))),
+        None => None,
+    };
+    let mut datagrams = feeds::start_datagram_feeds(plan, &directory, &stopped);
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -146,9 +177,10 @@ async fn run(plan: &Plan, house: House, http: StdTcpListener, rtmp: Option<StdTc
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
     }
     let _ = stop.send(true);
-    if let Some(publishers) = publishers {
-        let _ = publishers.await;
+    for served in publishers.into_iter().chain(callers) {
+        let _ = served.await;
     }
+    while datagrams.join_next().await.is_some() {}
     directory.stop().await;
     let _ = viewers.await;
     Ok(())

@@ -80,12 +80,15 @@ pub struct Directory {
     runtime: Handle,
     wildcards: Vec<Wildcard>,
     entries: Mutex<BTreeMap<String, Entry>>,
+    /// Part of the stream names of sources that the appliance fetches itself; nobody else knows it.
+    pull_secret: StreamKey,
 }
 
 impl Directory {
     /// An empty directory whose channels run on `runtime`.
     pub fn new(house: House, shelves: Shelves, runtime: Handle, wildcards: Vec<Wildcard>) -> Directory {
-        Directory { house, shelves, runtime, wildcards, entries: Mutex::default() }
+        let pull_secret = StreamKey::new(format!("{:032x}", rand::random::<u128>()));
+        Directory { house, shelves, runtime, wildcards, entries: Mutex::default(), pull_secret }
     }
 
     /// Starts a channel.
@@ -115,6 +118,18 @@ impl Directory {
                 tracing::error!(channel = name, "channel ended by a defect; please report the log lines before this one");
             }
         }
+    }
+
+    /// The stream name of a source that the appliance fetches itself for feed `index` of a channel.
+    pub fn pull_key(&self, channel: &str, index: usize) -> String {
+        format!("{}/{channel}/{index}", self.pull_secret.reveal())
+    }
+
+    /// The place that such a name means.
+    fn pulled(&self, stream: &str) -> Option<(String, usize)> {
+        let (secret, place) = stream.split_once('/')?;
+        let (channel, index) = place.rsplit_once('/')?;
+        self.pull_secret.matches(secret).then_some((channel.to_owned(), index.parse().ok()?))
     }
 
     /// Lets the source of a feed in that the appliance fetches itself.
@@ -161,7 +176,7 @@ impl Directory {
     /// The channel whose key was offered. Every key is compared, so that the time tells nothing.
     fn find(&self, entries: &mut BTreeMap<String, Entry>, stream: &str) -> Result<(String, usize), Refusal> {
         self.reap(entries);
-        let mut found = None;
+        let mut found = self.pulled(stream);
         for (name, entry) in entries.iter() {
             for (index, feed) in entry.plan.feeds.iter().enumerate() {
                 if feed.key().is_some_and(|key| key.matches(stream)) {

@@ -75,6 +75,8 @@ pub struct Failover {
     plan: FailoverPlan,
     feeds: Vec<Health>,
     active: Option<usize>,
+    /// The feed that was on the air is gone, and none has come since.
+    bereft: bool,
     active_since: Mono,
     /// The active feed delivers, but not what viewers should see.
     faulty: bool,
@@ -85,7 +87,7 @@ pub struct Failover {
 impl Failover {
     /// The policy for `feeds` feeds, none of which delivers yet.
     pub fn new(plan: FailoverPlan, feeds: usize) -> Failover {
-        Failover { plan, feeds: vec![Health::default(); feeds], active: None, active_since: Mono::default(), faulty: false, asked: None }
+        Failover { plan, feeds: vec![Health::default(); feeds], active: None, bereft: false, active_since: Mono::default(), faulty: false, asked: None }
     }
 
     /// The feed on the air.
@@ -142,7 +144,7 @@ impl Failover {
         let active = self.active.filter(|active| self.delivers(*active, now));
         let Some(active) = active else {
             let best = self.best(now, |policy, feed| !policy.is_banned(feed, now)).or_else(|| self.best(now, |_, _| true))?;
-            let why = if self.active.is_some() { Why::Lost } else { Why::First };
+            let why = if self.active.is_some() || self.bereft { Why::Lost } else { Why::First };
             return Some((best, why)).filter(|_| self.active != Some(best));
         };
         if let Some(asked) = self.asked.filter(|asked| self.delivers(*asked, now)) {
@@ -165,12 +167,12 @@ impl Failover {
             left.banned_until = Some(now.after(base.saturating_mul(1 << left.bans.min(10)).min(LONGEST_BAN)));
             left.bans = left.bans.saturating_add(1);
         }
-        (self.active, self.active_since, self.faulty) = (Some(feed), now, false);
+        (self.active, self.active_since, self.faulty, self.bereft) = (Some(feed), now, false, false);
     }
 
     /// Nothing is on the air.
     pub fn ended(&mut self) {
-        (self.active, self.faulty) = (None, false);
+        (self.active, self.faulty, self.bereft) = (None, false, true);
     }
 
     /// Whether a feed delivers.

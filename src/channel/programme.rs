@@ -289,9 +289,10 @@ impl Programme {
         let from = self.feeds.active().map(|feed| feed.info.name.clone());
         let Some((feed, air)) = self.feeds.feed_mut(index).zip(self.air.as_mut()) else { return };
         let kept = feed.take_kept();
-        match from {
-            Some(_) => air.splice_warm(&feed.tracks, feed.info.wrap),
-            None => air.splice(&feed.tracks, feed.info.wrap),
+        // What begins with this very unit comes after all that was placed; what was kept ready is placed where it belongs.
+        match kept.len() {
+            0 | 1 => air.splice(&feed.tracks, feed.info.wrap),
+            _ => air.splice_warm(&feed.tracks, feed.info.wrap),
         }
         if self.plan.feeds.len() > 1 {
             metrics().feed_switches.with_label_values(&[&*self.plan.name, &*feed.info.name, why.label()]).inc();

@@ -1,7 +1,7 @@
 //! The real `headend serve`, on free ports, with a state directory of its own.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub struct Appliance {
     pub http: SocketAddr,
     /// Where it takes RTMP.
     pub rtmp: SocketAddr,
+    /// Where it takes SRT.
+    pub srt: Option<SocketAddr>,
     folder: TempDir,
     _turn: MutexGuard<'static, ()>,
 }
@@ -30,6 +32,15 @@ pub struct Appliance {
 impl Appliance {
     /// Starts with this configuration and waits until it is ready.
     pub fn start(config: &str) -> Appliance {
+        Appliance::start_with(config, None)
+    }
+
+    /// As [`Appliance::start`], with an SRT listener.
+    pub fn start_with_srt(config: &str) -> Appliance {
+        Appliance::start_with(config, Some(free_datagram_address()))
+    }
+
+    fn start_with(config: &str, srt: Option<SocketAddr>) -> Appliance {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let folder = tempfile::Builder::new().prefix("headend-test-").tempdir().expect("a temporary folder");
         let file = folder.path().join("headend.toml");
@@ -37,9 +48,10 @@ impl Appliance {
         let (http, rtmp) = (free_address(), free_address());
         let mut command = Command::new(env!("CARGO_BIN_EXE_headend"));
         command.arg("serve").arg("--config").arg(&file).args(["--http", &http.to_string(), "--rtmp", &rtmp.to_string()]);
+        command.args(["--srt", &srt.map_or_else(|| "off".to_owned(), |srt| srt.to_string())]);
         command.arg("--state-dir").arg(folder.path().join("state")).env("NO_COLOR", "1").env("RUST_BACKTRACE", "1");
         let front = Process::start(&mut command, &folder.path().join("headend.log"));
-        let mut appliance = Appliance { front, http, rtmp, folder, _turn: turn };
+        let mut appliance = Appliance { front, http, rtmp, srt, folder, _turn: turn };
         appliance.wait_until_ready();
         appliance
     }
@@ -59,6 +71,12 @@ impl Appliance {
         if let Err(cause) = ready {
             panic!("headend serve did not become ready: {cause}");
         }
+    }
+
+    /// Where to publish by SRT with this key.
+    pub fn srt_url(&self, key: &str) -> String {
+        let srt = self.srt.expect("this appliance takes SRT");
+        format!("srt://{srt}?streamid={key}")
     }
 
     /// Where to publish with this key.
@@ -179,6 +197,11 @@ impl Appliance {
         process::signal(self.front.id(), "TERM");
         self.front.wait(seconds(10))
     }
+}
+
+/// A UDP port of the loopback interface that nobody has.
+pub fn free_datagram_address() -> SocketAddr {
+    UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port")
 }
 
 /// An address on loopback that is free now.

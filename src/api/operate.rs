@@ -1,0 +1,83 @@
+//! What an operator may do to a running channel. On loopback listeners only: there is no other way to know an operator yet.
+//!
+//! | request | effect |
+//! |---|---|
+//! | `POST /api/v1/channels/NAME/feed` with `{"feed": "backup"}` | this feed is on the air as long as it delivers; `"auto"` leaves the choice to the policy |
+//! | `POST /api/v1/channels/NAME/move` with `{}` | the worker is changed for another one, without a trace |
+//!
+//! Bodies are `application/json`, which a page from elsewhere cannot send without asking first, and it is not allowed to.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde::Deserialize;
+
+use super::{no_channel, problem};
+use crate::channel::directory::{Directory, NotAsked};
+
+/// Who can be asked, and whether anybody may ask.
+#[derive(Clone, Debug)]
+pub struct Operated {
+    /// The channels.
+    pub directory: Arc<Directory>,
+    /// Only this machine reaches the listener.
+    pub local: bool,
+}
+
+/// The routes.
+pub fn router(operated: Operated) -> Router {
+    Router::new()
+        .route("/api/v1/channels/{name}/feed", post(feed))
+        .route("/api/v1/channels/{name}/move", post(move_worker))
+        .with_state(operated)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    feed: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+async fn feed(State(operated): State<Operated>, Path(name): Path<String>, wish: Result<Json<Wish>, JsonRejection>) -> Response {
+    let wish = match allowed(&operated, wish) {
+        Ok(wish) => wish,
+        Err(answer) => return *answer,
+    };
+    match operated.directory.ask_feed(&name, &wish.feed) {
+        Ok(()) => {
+            tracing::info!(channel = name, feed = wish.feed, "an operator asks for a feed");
+            StatusCode::ACCEPTED.into_response()
+        }
+        Err(NotAsked::Channel) => no_channel(&name),
+        Err(cause @ NotAsked::Feed(_)) => problem(StatusCode::UNPROCESSABLE_ENTITY, cause.to_string()),
+        Err(cause @ NotAsked::Busy) => problem(StatusCode::SERVICE_UNAVAILABLE, cause.to_string()),
+    }
+}
+
+async fn move_worker(State(operated): State<Operated>, Path(name): Path<String>, body: Result<Json<Nothing>, JsonRejection>) -> Response {
+    if let Err(answer) = allowed(&operated, body) {
+        return *answer;
+    }
+    match operated.directory.move_worker(&name).await {
+        Some(Ok(())) => StatusCode::ACCEPTED.into_response(),
+        Some(Err(cause)) => problem(StatusCode::CONFLICT, cause.to_string()),
+        None => no_channel(&name),
+    }
+}
+
+fn allowed<T>(operated: &Operated, body: Result<Json<T>, JsonRejection>) -> Result<T, Box<Response>> {
+    if !operated.local {
+        let detail = "channels are operated on a loopback listener only; ask on the machine itself, with http.listen = \"127.0.0.1:8080\"";
+        return Err(Box::new(problem(StatusCode::FORBIDDEN, detail.to_owned())));
+    }
+    body.map(|Json(body)| body).map_err(|cause| Box::new(problem(cause.status(), cause.body_text())))
+}
