@@ -17,6 +17,10 @@ mod flv;
 mod link;
 #[path = "../fuzz/targets/session.rs"]
 mod session;
+#[path = "support/transport.rs"]
+mod transport;
+#[path = "../fuzz/targets/ts.rs"]
+mod ts;
 
 use headend::base::{Fault, MediaTime, Ticks};
 use headend::wire::link::{FromWorker, Stage, ToWorker, framed};
@@ -116,6 +120,27 @@ fn flv_tags() {
         tag(1, 5000, &[&[0x91][..], b"Opus", &[0xfc; 20]].concat()),
     ];
     hammer("flv", &[legacy.concat(), enhanced.concat()], ROUNDS, flv::run);
+}
+
+#[test]
+fn transport_streams() {
+    // SPS and PPS of 640x360, an IDR picture and another; a frame each of AAC, AC-3 and MPEG audio; splice information
+    let sets = [&AVC_CONFIGURATION[13..38], &AVC_CONFIGURATION[41..45]];
+    let picture = |units: &[&[u8]]| units.iter().flat_map(|unit| [&[0, 0, 0, 1][..], unit].concat()).collect::<Vec<u8>>();
+    let adts = [&[0xff, 0xf1, 0x4c, 0x80, 0x03, 0x1f, 0xfc][..], &[0x21; 17]].concat();
+    let mut mux = transport::Mux::default();
+    mux.tables(&[(0x1b, 0x100), (0x0f, 0x101), (0x81, 0x102), (0x03, 0x103), (0x86, 0x104), (0x11, 0x105)]);
+    mux.pes(0x100, 0, &picture(&[&[9, 0xf0], sets[0], sets[1], &[0x65, 0x88, 0x84, 0, 0x21, 0xff]]));
+    mux.pes(0x101, 0, &adts.repeat(2));
+    mux.pes(0x102, 0, &[&[0x0b, 0x77, 0xd6, 0x76, 0x14, 0x40, 0x43, 0xe1][..], &[0; 760]].concat());
+    mux.pes(0x103, 0, &[&[0xff, 0xfd, 0x14, 0][..], &[0; 92]].concat());
+    mux.section(0x104, &[&[0xfc, 0x30, 0][..], &[0; 30]].concat());
+    mux.pes(0x105, 0, &[0x56, 0xe0, 0x0a, 0x20, 0x00, 0x11, 0x90, 0x0f, 0xf0, 0x02, 0x21, 0x10, 0]);
+    mux.pes(0x100, 3600, &picture(&[&[9, 0xf0], &[0x41, 0x9a, 0x22, 0x33]]));
+    mux.pes(0x101, 3840, &adts);
+    mux.tables(&[(0x24, 0x100), (0x0f, 0x101), (0x06, 0x106)]);
+    mux.pes(0x101, 7680, &adts);
+    hammer("ts", &[[&[40][..], &mux.stream].concat()], ROUNDS / 4, ts::run);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use support::appliance::Appliance;
 use support::configs::{channel, config};
 use support::process;
 use support::publisher::Publisher;
+use support::record::Recording;
 use support::wait::{self, seconds};
 use support::watch::Watch;
 use support::{media, tools};
@@ -34,6 +35,36 @@ fn sigkill_of_the_worker_leaves_publisher_and_playlist_going() {
     assert_eq!(appliance.channel("demo")["worker_restarts"], 1);
     assert!(appliance.metric("headend_worker_restarts_total", &["demo"]) >= 1.0);
     appliance.wait_for_log(&["worker", "demo"], seconds(1));
+}
+
+#[test]
+fn no_picture_is_lost_or_doubled_when_workers_are_killed_crash_or_stand_still() {
+    if !tools::has(&["ffmpeg"]) {
+        return;
+    }
+    let appliance = Appliance::start(&config(&[channel("demo").text("window", "60s")]));
+    let mut publisher = Publisher::start(&media::NUMBERED.flv(), &appliance.publish_url("demo"));
+    appliance.wait_on_air("demo", seconds(15));
+    let mut recording = Recording::of(appliance.http, "demo", &["360p", "audio"]);
+    let mut watch = Watch::cmaf(&appliance, "demo");
+    let losses = [("KILL", 3_300), ("SEGV", 3_700), ("STOP", 6_100), ("KILL", 200), ("ABRT", 4_500), ("KILL", 3_000)];
+    for (signal, pause_ms) in losses {
+        let worker = appliance.busiest_worker();
+        process::signal(worker, signal);
+        if signal == "SEGV" {
+            // Rust's handler takes the first one for a fault that will come again, and lets it.
+            process::signal(worker, signal);
+        }
+        watch.for_a_while(std::time::Duration::from_millis(pause_ms));
+        recording.poll();
+    }
+    watch.for_a_while(seconds(6));
+    recording.poll();
+    publisher.assert_runs();
+    watch.assert_clean();
+    assert_eq!(watch.discontinuities(), 0);
+    assert_eq!(appliance.channel("demo")["worker_restarts"], losses.len());
+    recording.assert_unbroken("360p", "audio", appliance.folder());
 }
 
 #[test]

@@ -125,6 +125,32 @@ fn another_resolution_mid_stream_is_fitted_into_the_same_rungs() {
 }
 
 #[test]
+fn a_change_of_the_sound_alone_does_not_freeze_the_pictures() {
+    let directory = tempfile::tempdir().unwrap();
+    let clip = demuxed(&make_clip(directory.path(), "clip.mp4", "640x360", 4, &["-g", "250"]));
+    let mut worker = Worker::codec(live());
+    worker.say(ToWorker::Tracks(clip.tracks.clone()));
+    let shift = time(START) - MediaTime(0);
+    for (index, unit) in clip.units.iter().enumerate() {
+        if index == clip.units.len() / 2 {
+            let mut tracks = clip.tracks.clone();
+            tracks.iter_mut().for_each(|track| {
+                if let headend::media::Track::Audio(audio) = track {
+                    audio.channels = 1;
+                }
+            });
+            worker.say(ToWorker::Tracks(tracks));
+        }
+        worker.say_with(ToWorker::Au { track: unit.track, pts: unit.pts + shift, dts: unit.dts + shift, entry: unit.entry }, &unit.data);
+    }
+    worker.say(ToWorker::InputEnd);
+    let (said, status) = worker.drain();
+    assert!(status.success() && said.faults.is_empty(), "{:?}", said.faults);
+    let shown = decoded(directory.path(), &said.configs[0], &said.rung(0));
+    assert!((70..95).all(|n| shown[n] != shown[n + 1]), "pictures stand still after the change");
+}
+
+#[test]
 fn broken_units_are_faults_and_the_slots_go_on() {
     let directory = tempfile::tempdir().unwrap();
     let clip = demuxed(&make_clip(directory.path(), "clip.mp4", "640x360", 2, &["-bf", "0"]));

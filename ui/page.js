@@ -38,6 +38,7 @@ function megabits(bits) {
 // One sentence on what a viewer sees and what the publisher can do about it.
 function story({ state, feed }) {
   if (state === 'live') return 'A publisher is on the air.';
+  if (state === 'holding') return 'The publisher sends nothing. Its last picture is held for a moment.';
   if (state === 'slate') {
     return feed === 'pattern'
       ? 'The publisher went away. The test pattern is on the air until it comes back.'
@@ -47,9 +48,38 @@ function story({ state, feed }) {
   return 'Nothing is on the air yet. The channel waits for its first publisher.';
 }
 
+function megabitsShort(bits) {
+  return bits >= 1e6 ? `${(bits / 1e6).toFixed(1)} Mb/s` : `${Math.round(bits / 1000)} kb/s`;
+}
+
+// A feed in one line: H.264 High 1280×720 25 fps, AAC 48 kHz stereo, 4.1 Mb/s, GOP 2.0 s, 3 errors.
+function input({ video, audio, bitrate_bps: bitrate, arrival_jitter_ms: jitter, errors }) {
+  const parts = [];
+  if (video) {
+    const rate = video.frame_rate ? ` ${+video.frame_rate.toFixed(2)} fps` : '';
+    parts.push(`${video.codec}${video.profile ? ` ${video.profile}` : ''} ${video.width}×${video.height}${rate}`);
+  }
+  if (audio) {
+    const channels = { 1: 'mono', 2: 'stereo' }[audio.channels] ?? `${audio.channels} channels`;
+    parts.push(`${audio.codec} ${audio.sample_rate / 1000} kHz ${channels}`);
+  }
+  if (!parts.length) return 'connected, nothing described yet';
+  parts.push(megabitsShort(bitrate));
+  if (video?.gop) parts.push(`GOP ${video.gop.seconds.toFixed(1)} s${video.gop.open ? ' open' : ''}`);
+  if (jitter >= 100) parts.push(`jitter ${jitter} ms`);
+  const count = Object.values(errors).reduce((sum, kind) => sum + kind, 0);
+  if (count) parts.push(`${count} error${count === 1 ? '' : 's'} (${Object.keys(errors).join(', ')})`);
+  return parts.join(', ');
+}
+
 function facts(channel) {
   const rows = [];
-  if (channel.source) rows.push(['Source', channel.source]);
+  const feeds = channel.feeds ?? [];
+  for (const feed of feeds) {
+    const onAir = feed.name === channel.feed ? ' (on air)' : '';
+    rows.push([feeds.length > 1 ? `${feed.name}${onAir}` : 'Input', input(feed)]);
+  }
+  if (!feeds.length && channel.source) rows.push(['Source', channel.source]);
   if (channel.peer) rows.push(['From', channel.peer]);
   if (channel.rate) rows.push(['Frame rate', `${channel.rate} pictures/s`]);
   if (channel.newest_segment != null) rows.push(['Newest segment', String(channel.newest_segment)]);
@@ -145,10 +175,15 @@ function show(made, channel) {
   const { element, fields } = made;
   made.channel = channel;
   const waiting = channel.feed === 'pattern' ? 'Test pattern' : 'Waiting';
-  text(fields.state, { live: 'Live', slate: 'Slate', waiting }[channel.state] ?? channel.state);
+  text(fields.state, { live: 'Live', holding: 'Holding', slate: 'Slate', waiting }[channel.state] ?? channel.state);
   fields.state.className = `state ${channel.state}`;
   text(fields.story, story(channel));
   fill(fields.facts, facts(channel), () => rowOf('div', 'dt', 'dd'));
+  const feeds = channel.feeds ?? [];
+  const warnings = feeds.flatMap(feed => feed.warnings.map(words => [feeds.length > 1 ? `${feed.name}: ${words}` : words]));
+  fill(fields.warnings, warnings, () => rowOf('li', 'span'));
+  fields.warnings.hidden = !warnings.length;
+  picture(fields.thumbnail, channel);
   const rows = channel.rungs.map(rung => [
     rung.name, rung.width ? `${rung.width}×${rung.height}` : '–', megabits(rung.bitrate), megabits(rung.measured_bitrate), rung.codecs || '–',
   ]);
@@ -164,6 +199,19 @@ function show(made, channel) {
   button.disabled = playing;
   text(button, playing ? 'Playing' : 'Play');
   button.setAttribute('aria-label', `${playing ? 'Playing' : 'Play'} ${channel.name}`);
+}
+
+// Another number is another picture; the one that is shown stays until the next one is here.
+function picture(image, { name, thumbnail }) {
+  image.hidden = thumbnail == null;
+  if (thumbnail == null) {
+    image.removeAttribute('src');
+    return;
+  }
+  const address = `/api/v1/channels/${encodeURIComponent(name)}/thumbnail.jpg?n=${thumbnail}`;
+  if (image.getAttribute('src') === address) return;
+  image.alt = `The input of ${name} now`;
+  image.src = address;
 }
 
 function watch(channel) {

@@ -4,19 +4,22 @@
 //! |---|---|
 //! | `GET /api/v1/channels` | every channel's [`ChannelStatus`](crate::channel::status::ChannelStatus), by name |
 //! | `GET /api/v1/channels/NAME` | one of them, or 404 |
+//! | `GET /api/v1/channels/NAME/thumbnail.jpg` | a small picture of its input, or 404; `thumbnail` in its status is the number of the newest |
+//! | `GET /api/v1/channels/NAME/flight` | what the flight recorder holds, as JSON lines; on loopback listeners only |
 //! | `GET /api/v1/publishing` | where to publish: [`Publishing`] |
 //!
 //! Stream keys never appear in any answer.
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
 
-use crate::channel::status::Board;
+use crate::base::clock;
+use crate::channel::status::{Board, ChannelStatus};
 
 /// What a person needs to know to publish, beside the host, which the page knows, and the key, which it must not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -32,22 +35,68 @@ pub fn router(board: Board, publishing: Publishing) -> Router {
     Router::new()
         .route("/api/v1/channels", get(channels))
         .route("/api/v1/channels/{name}", get(channel))
+        .route("/api/v1/channels/{name}/thumbnail.jpg", get(thumbnail))
+        .route("/api/v1/channels/{name}/flight", get(flight))
         .route("/api/v1/publishing", get(async move || json(&publishing)))
         .route("/api/{*rest}", get(unknown))
         .method_not_allowed_fallback(not_allowed)
         .with_state(board)
 }
 
+/// A status with what the board holds beside it.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    status: &'a ChannelStatus,
+    /// Number of the newest picture of its input, where there is one.
+    thumbnail: Option<u64>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(status: &'a ChannelStatus, board: &Board) -> Shown<'a> {
+        Shown { status, thumbnail: board.thumbnail(&status.name).map(|thumbnail| thumbnail.number) }
+    }
+}
+
 async fn channels(State(board): State<Board>) -> Response {
     let all = board.all();
-    json(&all.iter().map(|status| &**status).collect::<Vec<_>>())
+    json(&all.iter().map(|status| Shown::of(status, &board)).collect::<Vec<_>>())
 }
 
 async fn channel(State(board): State<Board>, Path(name): Path<String>) -> Response {
-    match board.all().iter().find(|status| status.name == name) {
-        Some(status) => json(&**status),
-        None => problem(StatusCode::NOT_FOUND, format!("no channel is named {name:?}; GET /api/v1/channels lists them")),
+    match board.one(&name) {
+        Some(status) => json(&Shown::of(&status, &board)),
+        None => no_channel(&name),
     }
+}
+
+async fn thumbnail(State(board): State<Board>, Path(name): Path<String>) -> Response {
+    match board.thumbnail(&name) {
+        Some(thumbnail) => {
+            let headers = [(CONTENT_TYPE, "image/jpeg"), (CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+            (headers, thumbnail.jpeg).into_response()
+        }
+        None if board.one(&name).is_none() => no_channel(&name),
+        None => problem(StatusCode::NOT_FOUND, format!("channel {name} has no input to see")),
+    }
+}
+
+async fn flight(State(board): State<Board>, Path(name): Path<String>) -> Response {
+    match board.recorder(&name) {
+        Some(recorder) => {
+            let lines = recorder.recording(clock::mono()).json_lines(&name, "asked", clock::wall());
+            ([(CONTENT_TYPE, "application/jsonl"), (CACHE_CONTROL, "no-store")], lines).into_response()
+        }
+        None if board.one(&name).is_none() => no_channel(&name),
+        None => problem(
+            StatusCode::NOT_FOUND,
+            "flight recordings are served on a loopback listener only; those of faults are in the state directory, below flight".to_owned(),
+        ),
+    }
+}
+
+fn no_channel(name: &str) -> Response {
+    problem(StatusCode::NOT_FOUND, format!("no channel is named {name:?}; GET /api/v1/channels lists them"))
 }
 
 async fn unknown(uri: Uri) -> Response {
@@ -83,9 +132,13 @@ fn problem(status: StatusCode, detail: String) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::status::{ChannelStatus, RungStatus, State as ChannelState};
+    use crate::base::Mono;
+    use crate::channel::monitor::FeedReport;
+    use crate::channel::recorder::{Note, Recorder};
+    use crate::channel::status::{RungStatus, State as ChannelState};
     use axum::body::{Body, to_bytes};
-    use axum::http::Request;
+    use axum::http::{HeaderMap, Request};
+    use bytes::Bytes;
     use serde_json::{Value, json};
     use tower::ServiceExt;
 
@@ -110,18 +163,25 @@ mod tests {
                 formats: vec!["hls".into()],
                 newest_segment: Some(7),
                 worker_restarts: 0,
+                quarantined: Vec::new(),
+                look: Vec::new(),
+                feeds: vec![FeedReport { name: "publisher".into(), bitrate_bps: 4_100_000, ..FeedReport::default() }],
             });
         }
         board
     }
 
-    async fn ask(method: &str, path: &str) -> (StatusCode, String, Value) {
+    async fn fetch(board: Board, method: &str, path: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
         let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-        let router = router(board(), Publishing { rtmp_port: Some(1935), default_keys: true });
+        let router = router(board, Publishing { rtmp_port: Some(1935), default_keys: true });
         let response = router.oneshot(request).await.unwrap();
-        let (status, kind) = (response.status(), response.headers()[CONTENT_TYPE].to_str().unwrap().to_owned());
-        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
-        (status, kind, serde_json::from_slice(&body).unwrap())
+        let (status, headers) = (response.status(), response.headers().clone());
+        (status, headers, to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec())
+    }
+
+    async fn ask(method: &str, path: &str) -> (StatusCode, String, Value) {
+        let (status, headers, body) = fetch(board(), method, path).await;
+        (status, headers[CONTENT_TYPE].to_str().unwrap().to_owned(), serde_json::from_slice(&body).unwrap())
     }
 
     #[tokio::test]
@@ -131,6 +191,7 @@ mod tests {
         assert_eq!(body[0]["name"], "demo");
         assert_eq!(body[1]["state"], "live");
         assert_eq!(body[1]["feed"], "publisher");
+        assert_eq!((&body[1]["feeds"][0]["name"], &body[1]["feeds"][0]["bitrate_bps"]), (&json!("publisher"), &json!(4_100_000)));
         assert_eq!(
             body[1]["rungs"][0],
             json!({"name": "720p", "width": 1280, "height": 720, "bitrate": 2_800_000, "measured_bitrate": 2_650_000, "codecs": "avc1.64001f"})
@@ -144,8 +205,40 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_picture_of_the_input_is_there_while_there_is_one_and_is_numbered() {
+        let board = board();
+        let path = "/api/v1/channels/demo/thumbnail.jpg";
+        assert_eq!(fetch(board.clone(), "GET", path).await.0, StatusCode::NOT_FOUND);
+        for jpeg in [&b"one"[..], b"two"] {
+            board.post_thumbnail("demo", Bytes::from_static(jpeg));
+        }
+        let (status, headers, body) = fetch(board.clone(), "GET", path).await;
+        assert_eq!((status, &body[..]), (StatusCode::OK, &b"two"[..]));
+        assert!(headers[CONTENT_TYPE] == "image/jpeg" && headers[CACHE_CONTROL] == "no-store", "{headers:?}");
+        let told: Value = serde_json::from_slice(&fetch(board.clone(), "GET", "/api/v1/channels/demo").await.2).unwrap();
+        assert_eq!(told["thumbnail"], 1);
+        board.remove("demo");
+        assert_eq!(fetch(board, "GET", path).await.0, StatusCode::NOT_FOUND);
+    }
+
+    #[tokio::test]
+    async fn a_flight_recorder_is_read_only_where_its_channel_lets_it() {
+        let board = board();
+        let path = "/api/v1/channels/demo/flight";
+        let (status, _, body) = fetch(board.clone(), "GET", path).await;
+        assert!(status == StatusCode::NOT_FOUND && String::from_utf8_lossy(&body).contains("loopback"));
+        let recorder = Recorder::default();
+        recorder.note(Note::State("slate"), Mono::default());
+        board.post_recorder("demo", recorder);
+        let (status, headers, body) = fetch(board, "GET", path).await;
+        let text = String::from_utf8(body).unwrap();
+        assert!(status == StatusCode::OK && headers[CONTENT_TYPE] == "application/jsonl", "{status} {headers:?}");
+        assert!(text.lines().count() == 2 && text.contains(r#""what":"state","kind":"slate""#), "{text}");
+    }
+
+    #[tokio::test]
     async fn what_is_not_there_is_a_problem_in_json() {
-        for path in ["/api/v1/channels/other", "/api/v2/channels", "/api/v1/channels/"] {
+        for path in ["/api/v1/channels/other", "/api/v1/channels/other/flight", "/api/v2/channels", "/api/v1/channels/"] {
             let (status, kind, body) = ask("GET", path).await;
             assert_eq!(
                 (status, kind.as_str(), &body["status"]),

@@ -16,6 +16,7 @@ use crate::base::{Ticks, clock};
 use crate::channel::directory::{Directory, Wildcard};
 use crate::channel::feed::Door;
 use crate::channel::plan::Idle;
+use crate::channel::recorder::FlightStore;
 use crate::channel::run::House;
 use crate::channel::sequence::SequenceStore;
 use crate::channel::status::Board;
@@ -70,10 +71,11 @@ pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
     let worker = WorkerProgram::beside_this_binary(arguments.log.as_str(), &logging::levels("info"))?;
     let state_error = |cause| ServeError::State { path: plan.state_dir.display().to_string(), cause };
     let sequences = SequenceStore::open(&plan.state_dir).map_err(state_error)?;
+    let flights = FlightStore::open(&plan.state_dir).map_err(state_error)?;
     let http = listen("HTTP", "--http", plan.http)?;
     let rtmp = plan.rtmp.map(|address| listen("RTMP", "--rtmp", address)).transpose()?;
     let cores = placement::linux::inventory().cores_allowed;
-    let house = House { worker, board: Board::default(), sequences, cores, names_peers: plan.http.ip().is_loopback() };
+    let house = House { worker, board: Board::default(), sequences, flights, cores, names_peers: plan.http.ip().is_loopback() };
     let (ingest, edge) = (runtime("ingest", cores)?, runtime("edge", cores)?);
     print!("{}", banner::banner(&plan));
     ingest.block_on(run(&plan, house, http, rtmp, &edge))?;
@@ -125,7 +127,7 @@ async fn run(plan: &Plan, house: House, http: StdTcpListener, rtmp: Option<StdTc
         rtmp_port: plan.rtmp.map(|address| address.port()),
         default_keys: plan.rtmp.is_some_and(|rtmp| rtmp.ip().is_loopback()),
     };
-    let router = origin::routes(readiness(plan, shelves.clone())).merge(api::router(board, publishing)).merge(ui::router());
+    let router = origin::routes(readiness(plan, board.clone())).merge(api::router(board, publishing)).merge(ui::router());
     let viewers = {
         let _edge = edge.enter();
         let listener = TcpListener::from_std(http)?;
@@ -153,7 +155,7 @@ async fn run(plan: &Plan, house: House, http: StdTcpListener, rtmp: Option<StdTc
 }
 
 /// Ready: every channel that is on the air by itself lists fresh segments.
-fn readiness(plan: &Plan, shelves: Shelves) -> Readiness {
+fn readiness(plan: &Plan, board: Board) -> Readiness {
     let due: Vec<(String, Ticks)> = plan
         .channels
         .iter()
@@ -162,10 +164,9 @@ fn readiness(plan: &Plan, shelves: Shelves) -> Readiness {
         .collect();
     Readiness::new(move || {
         for (channel, segment) in &due {
-            let newest = shelves.find(channel).and_then(|shelf| shelf.newest_segment());
-            let Some(newest) = newest else { return Err(format!("channel {channel} has no segment yet")) };
-            let age = clock::wall().as_media() - newest.as_media();
-            if age.0 > segment.0 * FRESH_SEGMENTS {
+            let Some(listed) = board.listed_at(channel) else { return Err(format!("channel {channel} has no segment yet")) };
+            let age = clock::mono().since(listed);
+            if Ticks::from(age).0 > segment.0 * FRESH_SEGMENTS {
                 return Err(format!("channel {channel} has listed nothing for {:.0} s", age.as_secs_f64()));
             }
         }

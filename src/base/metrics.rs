@@ -14,6 +14,12 @@ pub struct Metrics {
     pub ingest_bytes: IntCounterVec,
     /// Holes and jumps in a feed's timestamps, by channel, feed and kind.
     pub ingest_gaps: IntCounterVec,
+    /// Whether the input on the air is frozen, black or silent, by channel and kind.
+    pub input_faults: IntGaugeVec,
+    /// Changes of the feed on the air, by channel, feed and reason.
+    pub feed_switches: IntCounterVec,
+    /// Damage of a feed's transport stream and of the way to here, by channel, feed and kind.
+    pub ingest_errors: IntCounterVec,
     /// Connections refused or closed for cause, by protocol and reason.
     pub ingest_refusals: IntCounterVec,
     /// Publishers connected now, by protocol.
@@ -36,6 +42,12 @@ pub struct Metrics {
     pub shelf_bytes: IntGaugeVec,
     /// Worker processes that died or were replaced, by channel and fault.
     pub worker_restarts: IntCounterVec,
+    /// From the loss of a worker to the first packet of its replacement, by channel.
+    pub worker_takeover: HistogramVec,
+    /// Places skipped because three workers died there, by channel and feed.
+    pub feed_skips: IntCounterVec,
+    /// 1 while a feed is left out because it killed workers, by channel and feed.
+    pub feed_quarantined: IntGaugeVec,
     /// Faults, by channel and class.
     pub faults: IntCounterVec,
     /// 1 for the state a channel is in, by channel and state.
@@ -46,6 +58,20 @@ pub struct Metrics {
     pub http_bytes: IntCounterVec,
     /// Connections open now, by listener.
     pub http_connections: IntGaugeVec,
+    /// Bitrate of a feed in bit/s, by channel, feed and media (`video`, `audio`). Series of feeds go with their feed.
+    pub feed_bitrate: IntGaugeVec,
+    /// Pictures a second of a feed by its timestamps, by channel and feed.
+    pub feed_frame_rate: GaugeVec,
+    /// Length of a feed's last GOP in seconds, by channel and feed.
+    pub feed_gop: GaugeVec,
+    /// How unevenly a feed arrives, in seconds, by channel and feed.
+    pub feed_jitter: GaugeVec,
+    /// How far a feed's pictures are ahead of its sound, in seconds, by channel and feed.
+    pub feed_skew: GaugeVec,
+    /// The longest time without media since a feed connected, in seconds, by channel and feed.
+    pub feed_longest_pause: GaugeVec,
+    /// Flight recordings, by channel and reason.
+    pub flight_dumps: IntCounterVec,
     /// From the last packet of a segment to its listing, by channel.
     pub listing_seconds: HistogramVec,
 }
@@ -64,9 +90,19 @@ impl Metrics {
         let seconds = |name: &str, help: &str, labels: &[&str]| registered(&registry, GaugeVec::new(Opts::new(name, help), labels));
         let listing = HistogramOpts::new("headend_segment_listing_seconds", "From the last packet of a segment to its listing.")
             .buckets(vec![0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0]);
+        let takeover =
+            HistogramOpts::new("headend_worker_takeover_seconds", "From the loss of a worker to the first packet of its replacement.")
+                .buckets(vec![0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0]);
         Metrics {
             ingest_bytes: counter("headend_ingest_bytes_total", "Bytes received from a feed.", &["channel", "feed"]),
             ingest_gaps: counter("headend_ingest_gaps_total", "Holes and jumps in a feed's timestamps.", &["channel", "feed", "kind"]),
+            input_faults: gauge(
+                "headend_input_fault_state",
+                "Whether the input on the air is frozen, black or silent.",
+                &["channel", "kind"],
+            ),
+            feed_switches: counter("headend_feed_switches_total", "Changes of the feed on the air.", &["channel", "feed", "reason"]),
+            ingest_errors: counter("headend_ingest_errors_total", "Damage of a feed on its way.", &["channel", "feed", "kind"]),
             ingest_refusals: counter("headend_ingest_refusals_total", "Publishers refused or closed for cause.", &["protocol", "reason"]),
             ingest_connections: gauge("headend_ingest_connections", "Publisher connections open now.", &["protocol"]),
             frames: counter("headend_frames_total", "Pictures through a stage.", &["channel", "stage"]),
@@ -82,11 +118,37 @@ impl Metrics {
             segment_gaps: counter("headend_segment_gaps_total", "Segments that a rung did not deliver.", &["channel", "rung"]),
             shelf_bytes: gauge("headend_shelf_bytes", "Finished bytes held for viewers.", &["channel"]),
             worker_restarts: counter("headend_worker_restarts_total", "Workers that died or were replaced.", &["channel", "fault"]),
+            worker_takeover: registered(&registry, HistogramVec::new(takeover, &["channel"])),
+            feed_skips: counter("headend_feed_skips_total", "Places skipped because three workers died there.", &["channel", "feed"]),
+            feed_quarantined: gauge("headend_feed_quarantined", "1 while a feed is left out for killing workers.", &["channel", "feed"]),
             faults: counter("headend_faults_total", "Faults by class.", &["channel", "fault"]),
             channel_state: gauge("headend_channel_state", "1 for the state that a channel is in.", &["channel", "state"]),
             http_requests: counter("headend_http_requests_total", "HTTP responses.", &["kind", "status"]),
             http_bytes: counter("headend_http_bytes_total", "HTTP body bytes answered.", &["kind"]),
             http_connections: gauge("headend_http_connections", "HTTP connections open now.", &["listener"]),
+            feed_bitrate: gauge(
+                "headend_feed_bitrate_bits_per_second",
+                "Bitrate of a feed over two seconds.",
+                &["channel", "feed", "media"],
+            ),
+            feed_frame_rate: seconds("headend_feed_frame_rate", "Pictures a second of a feed by its timestamps.", &["channel", "feed"]),
+            feed_gop: seconds("headend_feed_gop_seconds", "Length of a feed's last GOP.", &["channel", "feed"]),
+            feed_jitter: seconds(
+                "headend_feed_arrival_jitter_seconds",
+                "95th percentile of how late a feed's units come, over ten seconds.",
+                &["channel", "feed"],
+            ),
+            feed_skew: seconds(
+                "headend_feed_av_skew_seconds",
+                "How far a feed's pictures are ahead of its sound by their timestamps.",
+                &["channel", "feed"],
+            ),
+            feed_longest_pause: seconds(
+                "headend_feed_longest_pause_seconds",
+                "Longest time without media since the feed connected.",
+                &["channel", "feed"],
+            ),
+            flight_dumps: counter("headend_flight_dumps_total", "Flight recordings that were written or lost.", &["channel", "reason"]),
             listing_seconds: registered(&registry, HistogramVec::new(listing, &["channel"])),
             registry,
         }

@@ -48,8 +48,11 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_log(arguments.log);
     forward_library_logs();
-    let channel = arguments.channel.as_deref().unwrap_or_default();
-    let _in_channel = tracing::error_span!("worker", channel).entered();
+    // A codec worker learns its channel's name over the link: it may have been started before there was one.
+    let in_channel = tracing::error_span!("worker", channel = tracing::field::Empty).entered();
+    if let (Role::File, Some(channel)) = (arguments.role, &arguments.channel) {
+        in_channel.record("channel", channel.as_str());
+    }
     let ended = match arguments.role {
         Role::Probe => return print_probe(),
         Role::Codec => link().and_then(|link| codec_role(link, input()?)),

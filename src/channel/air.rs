@@ -6,6 +6,7 @@ use crate::base::metrics::metrics;
 use crate::base::{MediaTime, Ticks};
 use crate::channel::commit::{Commit, Committed};
 use crate::channel::feed::SourceUnit;
+use crate::channel::handover::Handover;
 use crate::channel::plan::ChannelPlan;
 use crate::channel::replay::{Item, Replay};
 use crate::channel::sequence::Sequence;
@@ -15,11 +16,18 @@ use crate::media::{AccessUnit, AudioRung, Grid, Rung, Slot, Track};
 use crate::pack::{Change, OutputTrack, PackError, Packager, Presentation, Window};
 use crate::wire::link::{Fill, FromWorker, Open, RungConfig, Stage, ToWorker, VERSION, Watch};
 
+mod replacing;
+
+/// Input further ahead of the clock than this is not used.
+const FUTURE_LIMIT: Ticks = Ticks::from_millis(10_000);
+
 /// What a worker's message led to.
 #[derive(Debug)]
 pub enum Outcome {
     /// Nothing to be done.
     Nothing,
+    /// A small picture of the input, JPEG.
+    Thumbnail(Bytes),
     /// A segment is listed.
     Listed {
         /// For the shelf.
@@ -27,6 +35,33 @@ pub enum Outcome {
         /// For the state directory.
         sequence: Sequence,
     },
+}
+
+/// What the input on the air looks and sounds like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// The picture stands still.
+    pub frozen: bool,
+    /// The picture is black.
+    pub black: bool,
+    /// Nothing is to be heard.
+    pub silent: bool,
+}
+
+impl Look {
+    /// Whether viewers should rather see another feed.
+    pub fn is_faulty(self) -> bool {
+        self.frozen || self.black || self.silent
+    }
+
+    /// What is wrong, in words.
+    pub fn words(self) -> Vec<&'static str> {
+        self.kinds().into_iter().filter(|(_, is_so)| *is_so).map(|(kind, _)| kind).collect()
+    }
+
+    fn kinds(self) -> [(&'static str, bool); 3] {
+        [("frozen", self.frozen), ("black", self.black), ("silent", self.silent)]
+    }
 }
 
 /// Everything that exists once a channel is on the air.
@@ -45,12 +80,18 @@ pub struct OnAir {
     configs: Vec<RungConfig>,
     /// The worker must be told `Open` first.
     open_due: bool,
+    /// The first slot of the present worker.
+    begin: Slot,
+    /// The present worker was sent media.
+    was_fed: bool,
+    handover: Option<Handover>,
     /// What it has been told of what is published.
     committed_due: Vec<(u8, MediaTime)>,
     advance_to: MediaTime,
     advance_sent: MediaTime,
     newest: Option<(u64, MediaTime)>,
     now: MediaTime,
+    look: Look,
     /// Counters of the present worker's stages, as it last told them.
     told: Vec<(Stage, u64, u64)>,
 }
@@ -76,11 +117,15 @@ impl OnAir {
             packager: None,
             configs: Vec::new(),
             open_due: true,
+            begin: start,
+            was_fed: false,
+            handover: None,
             committed_due: Vec::new(),
             advance_to: grid.start(start),
             advance_sent: grid.start(start),
             newest: None,
             now: grid.start(start),
+            look: Look::default(),
             told: Vec::new(),
             rungs,
         }
@@ -95,6 +140,13 @@ impl OnAir {
     pub fn splice(&mut self, tracks: &[Track], wrap: Ticks) {
         let has_video = tracks.iter().any(|track| track.video().is_some());
         self.timeline.splice(tracks.len(), has_video, wrap);
+        self.push(Item::Tracks(tracks.to_vec()));
+    }
+
+    /// Another feed takes the place of the one before at once; see [`Timeline::splice_warm`].
+    pub fn splice_warm(&mut self, tracks: &[Track], wrap: Ticks) {
+        let has_video = tracks.iter().any(|track| track.video().is_some());
+        self.timeline.splice_warm(tracks.len(), has_video, wrap);
         self.push(Item::Tracks(tracks.to_vec()));
     }
 
@@ -113,13 +165,23 @@ impl OnAir {
         self.push(Item::End);
     }
 
-    /// Media from the publisher.
-    pub fn feed_unit(&mut self, unit: &SourceUnit, tracks: &[Track], arrival: MediaTime) {
+    /// Media from the publisher; its place on the programme, if it got one.
+    pub fn feed_unit(&mut self, unit: &SourceUnit, tracks: &[Track], arrival: MediaTime) -> Option<MediaTime> {
         let is_video = tracks.get(usize::from(unit.track)).is_some_and(|track| track.video().is_some());
-        if let Mapped::At { pts, dts } = self.timeline.map(unit, is_video, arrival) {
-            let unit = AccessUnit { track: unit.track, pts, dts, entry: unit.entry, data: unit.data.clone() };
-            self.push(Item::Unit(unit, is_video));
+        let Mapped::At { pts, dts } = self.timeline.map(unit, is_video, arrival) else { return None };
+        // Whatever the timeline makes of a source: the worker would paint every slot up to a picture from the future.
+        if pts - arrival > FUTURE_LIMIT {
+            metrics().frames_dropped.with_label_values(&[&*self.channel, "future"]).inc();
+            return None;
         }
+        let unit = AccessUnit { track: unit.track, pts, dts, entry: unit.entry, data: unit.data.clone() };
+        self.push(Item::Unit(unit, is_video));
+        Some(pts)
+    }
+
+    /// What the input looks and sounds like, as the worker last said.
+    pub fn look(&self) -> Look {
+        self.look
     }
 
     /// Bends of the source's clock since the last call.
@@ -146,16 +208,6 @@ impl OnAir {
         metrics().queue_depth.with_label_values(&[&*self.channel, "replay_unsent"]).set(self.replay.unsent() as i64);
     }
 
-    /// A new worker begins at the commit point, with the input from the entry before it.
-    pub fn restart(&mut self) {
-        self.commit.restart();
-        self.replay.rewind();
-        self.open_due = true;
-        self.committed_due.clear();
-        self.advance_sent = self.commit.published_to();
-        self.told.clear();
-    }
-
     /// The next message for the worker: first how to run, then input in order, then how far the clock is.
     pub fn next_message(&mut self) -> Option<(ToWorker, Bytes)> {
         if std::mem::take(&mut self.open_due) {
@@ -164,14 +216,28 @@ impl OnAir {
         if let Some((rung, to)) = self.committed_due.pop() {
             return Some((ToWorker::Committed { rung, to }, Bytes::new()));
         }
-        match self.replay.take_next() {
+        if let Some(message) = self.handover.as_mut().and_then(Handover::farewell) {
+            return Some((message, Bytes::new()));
+        }
+        let item = self.replay.take_next();
+        if let Some((handover, item)) = self.handover.as_mut().zip(item.as_ref()) {
+            handover.sends(item);
+        }
+        match item {
             Some(Item::Tracks(tracks)) => return Some((ToWorker::Tracks(tracks), Bytes::new())),
             Some(Item::Unit(unit, _)) => {
                 let AccessUnit { track, pts, dts, entry, data } = unit;
+                self.was_fed = true;
                 return Some((ToWorker::Au { track, pts, dts, entry }, data));
             }
             Some(Item::End) => return Some((ToWorker::InputEnd, Bytes::new())),
             None => {}
+        }
+        if let Some(handover) = self.handover.as_mut().filter(|handover| !handover.has_parted()) {
+            handover.look(self.advance_to);
+            if let Some(message) = handover.farewell() {
+                return Some((message, Bytes::new()));
+            }
         }
         let due = self.advance_to - self.advance_sent >= self.grid.rate.period();
         due.then(|| {
@@ -185,6 +251,8 @@ impl OnAir {
         match message {
             FromWorker::Opened { configs } => self.opened(configs)?,
             FromWorker::Progress { stage, done, dropped, queued, .. } => self.progress(stage, done, dropped, queued),
+            FromWorker::Thumbnail { .. } => return Ok(Outcome::Thumbnail(payload)),
+            FromWorker::Picture { frozen, black, silence, .. } => self.see(Look { frozen, black, silent: silence }),
             FromWorker::Fault { fault, place, detail } => {
                 metrics().faults.with_label_values(&[&*self.channel, fault.label()]).inc();
                 tracing::warn!(channel = self.channel, fault = %fault, place, detail, "worker reports a fault");
@@ -223,9 +291,13 @@ impl OnAir {
         video.chain([audio]).collect()
     }
 
-    /// Whether packets of this rung show that the worker gets on: a video rung, or any where there is no video.
-    pub fn is_telling(&self, rung: u8) -> bool {
-        self.rungs.is_empty() || usize::from(rung) < self.rungs.len()
+    /// Whether a message shows that the worker gets on. Sound alone does not, where there are pictures: they may be stuck.
+    pub fn shows_progress(&self, message: &FromWorker) -> bool {
+        match message {
+            FromWorker::Packet { rung, .. } => self.rungs.is_empty() || usize::from(*rung) < self.rungs.len(),
+            FromWorker::Progress { stage, .. } => self.rungs.is_empty() || *stage != Stage::Audio,
+            _ => false,
+        }
     }
 
     /// Number of the newest listed segment.
@@ -239,11 +311,31 @@ impl OnAir {
     }
 
     fn push(&mut self, item: Item) {
-        let given_up = self.replay.push(item);
-        if given_up > 0 {
-            metrics().frames_dropped.with_label_values(&[&*self.channel, "replay_full"]).inc_by(given_up as u64);
-            tracing::warn!(channel = self.channel, units = given_up, "input given up: no worker has taken it for too long");
+        let lost = self.replay.push(item);
+        if lost.full > 0 {
+            metrics().frames_dropped.with_label_values(&[&*self.channel, "replay_full"]).inc_by(lost.full as u64);
+            tracing::warn!(channel = self.channel, units = lost.full, "input given up: no worker has taken it for too long");
         }
+        if lost.before_entry > 0 {
+            metrics().frames_dropped.with_label_values(&[&*self.channel, "before_entry"]).inc_by(lost.before_entry as u64);
+        }
+    }
+
+    fn see(&mut self, look: Look) {
+        for (kind, is_so) in look.kinds() {
+            metrics().input_faults.with_label_values(&[&*self.channel, kind]).set(i64::from(is_so));
+        }
+        if look != self.look {
+            match look.is_faulty() {
+                true => tracing::warn!(
+                    channel = self.channel,
+                    look = look.words().join(" and "),
+                    "the input delivers, but not what viewers should see; look at its source"
+                ),
+                false => tracing::info!(channel = self.channel, "the input's picture and sound are well again"),
+            }
+        }
+        self.look = look;
     }
 
     fn open(&self) -> Open {
@@ -251,15 +343,20 @@ impl OnAir {
             version: VERSION,
             channel: self.channel.clone(),
             grid: self.grid,
-            start: self.commit.resume_slot(),
+            start: self.begin,
             rungs: self.rungs.clone(),
             audio: Some(self.audio.clone()),
             fill: self.fill,
-            text: String::new(),
+            text: self.plan.slate.text.clone(),
             hold: self.plan.hold,
             live: true,
-            watch: Watch::default(),
-            thumbnail_every: None,
+            watch: Watch {
+                freeze_after: self.plan.watch.freeze_after,
+                black_after: self.plan.watch.black_after,
+                silence_after: self.plan.watch.silence_after,
+                ..Watch::default()
+            },
+            thumbnail_every: self.plan.thumbnail_every,
         }
     }
 

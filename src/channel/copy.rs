@@ -9,8 +9,11 @@ use crate::base::{MediaTime, Mono, Rate, Ticks};
 use crate::channel::clock::ProgrammeClock;
 use crate::channel::copy_cutter::{CopyCutter, LongGop};
 use crate::channel::feed::{FeedEvent, SourceUnit};
+use crate::channel::feeds::FeedInfo;
+use crate::channel::monitor::Monitor;
 use crate::channel::plan::ChannelPlan;
-use crate::channel::programme::{Action, FeedInfo};
+use crate::channel::programme::Action;
+use crate::channel::recorder::{Note, Recorder, text};
 use crate::channel::run::Reception;
 use crate::channel::sequence::Sequence;
 use crate::channel::source;
@@ -29,6 +32,7 @@ const ANCHOR_RATE: Rate = Rate::new(50, 1);
 #[derive(Debug)]
 struct Feed {
     info: FeedInfo,
+    monitor: Monitor,
     tracks: Vec<Track>,
     cutter: CopyCutter,
     last_unit: Option<Mono>,
@@ -47,6 +51,7 @@ pub struct CopyProgramme {
     listed: bool,
     discontinuity: bool,
     actions: Vec<Action>,
+    recorder: Recorder,
 }
 
 impl CopyProgramme {
@@ -64,18 +69,29 @@ impl CopyProgramme {
             newest: sequence,
             listed: false,
             actions: Vec::new(),
+            recorder: Recorder::default(),
         }
+    }
+
+    /// The channel's flight recorder.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
     /// A publisher was admitted.
     pub fn feed_opened(&mut self, info: FeedInfo, now: Mono) {
         self.feed_closed(now);
         tracing::info!(channel = self.plan.name, feed = info.name, peer = info.peer, "publisher connected");
-        self.feed = Some(Feed { info, tracks: Vec::new(), cutter: CopyCutter::new(&[], self.plan.segment), last_unit: None });
+        self.recorder.feed_note(&info.name, Note::FeedOpened, now);
+        let monitor = Monitor::new(&self.plan.name, &info.name, now);
+        self.feed = Some(Feed { info, monitor, tracks: Vec::new(), cutter: CopyCutter::new(&[], self.plan.segment), last_unit: None });
     }
 
     /// Something came from the publisher.
     pub fn feed_event(&mut self, event: FeedEvent, now: Mono) -> Reception {
+        if let Some(feed) = &mut self.feed {
+            feed.monitor.event(&event, now);
+        }
         match event {
             FeedEvent::Tracks(tracks) => {
                 self.tracks(tracks, now);
@@ -88,6 +104,7 @@ impl CopyProgramme {
     /// The publisher is gone: what it sent is listed, up to its last packet.
     pub fn feed_closed(&mut self, now: Mono) {
         let Some(mut feed) = self.feed.take() else { return };
+        self.recorder.feed_note(&feed.info.name, Note::FeedClosed, now);
         tracing::info!(channel = self.plan.name, feed = feed.info.name, peer = feed.info.peer, "publisher gone");
         let rest = feed.cutter.finish();
         self.list(&feed.tracks, rest, now);
@@ -132,6 +149,9 @@ impl CopyProgramme {
             formats,
             newest_segment: self.newest.filter(|_| self.listed).map(|newest| newest.number),
             worker_restarts: 0,
+            quarantined: Vec::new(),
+            look: Vec::new(),
+            feeds: self.feed.as_ref().map(|feed| feed.monitor.report(now)).into_iter().collect(),
         }
     }
 
@@ -150,6 +170,7 @@ impl CopyProgramme {
 
     fn tracks(&mut self, tracks: Vec<Track>, now: Mono) {
         let Some(mut feed) = self.feed.take() else { return };
+        self.recorder.feed_note(&feed.info.name, Note::Source(text(&source::description(&tracks))), now);
         tracing::info!(channel = self.plan.name, peer = feed.info.peer, source = source::description(&tracks), "source described");
         let rest = feed.cutter.finish();
         self.list(&feed.tracks, rest, now);
@@ -167,7 +188,11 @@ impl CopyProgramme {
         feed.last_unit = Some(now);
         let is_video = feed.tracks.get(usize::from(unit.track)).is_some_and(|track| track.video().is_some());
         let mapped = self.timeline.map(unit, is_video, self.clock.at(now));
-        for (_, bend) in self.timeline.take_bends() {
+        let pts = if let Mapped::At { pts, .. } = mapped { Some(pts) } else { None };
+        self.recorder.unit(&feed.info.name, unit, pts, now);
+        for (track, bend) in self.timeline.take_bends() {
+            feed.monitor.bend(bend);
+            self.recorder.feed_note(&feed.info.name, Note::Bend { track, kind: bend }, now);
             metrics().ingest_gaps.with_label_values(&[&*self.plan.name, &*feed.info.name, bend.label()]).inc();
         }
         let mut reception = Reception::Taken;
@@ -188,7 +213,7 @@ impl CopyProgramme {
                     );
                     // What was collected since the last cut is longer than playlists promise.
                     feed.cutter = CopyCutter::new(&[], self.plan.segment);
-                    reception = Reception::Refused;
+                    reception = Reception::Refused(format!("no keyframe for {seconds:.1} s: {remedy}"));
                 }
             }
         }
@@ -220,6 +245,7 @@ impl CopyProgramme {
             packets: cut.packets,
         };
         let changes = packager.push(set)?;
+        self.timeline.not_before(end);
         for note in packager.notes() {
             tracing::warn!(channel = self.plan.name, note, "packaging");
         }
@@ -261,3 +287,6 @@ fn output(track: &Track, reorder: Ticks) -> OutputTrack {
     };
     OutputTrack { name, track: track.clone(), bitrate_bps: 0, peak_bps: 0, rate, reorder }
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,10 +114,19 @@ impl CopyCutter {
         while let Some(boundary) = self.boundaries.pop_front() {
             cuts.extend(self.cut(boundary.end));
         }
+        let longest = self.segment + TOLERANCE;
         let last = if self.video_track.is_some() { self.video.back() } else { self.sound.back() };
-        if let Some(end) = last.map(|last| last.dts + last.duration) {
-            cuts.extend(self.cut(end));
+        let Some(mut end) = last.map(|last| last.dts + last.duration) else { return cuts };
+        if let Some((start, gop_start)) = self.start.zip(self.gop_start).filter(|(start, gop)| gop > start && end - *start > longest) {
+            cuts.extend(self.cut(gop_start));
+            self.start = Some(gop_start.max(start));
         }
+        // The last picture's end is a guess that must not make the segment longer than playlists promise.
+        end = self.start.map_or(end, |start| end.min(start + longest));
+        if let Some(last) = self.video.back_mut().filter(|last| last.dts < end) {
+            last.duration = end - last.dts;
+        }
+        cuts.extend(self.cut(end));
         cuts
     }
 
@@ -309,6 +318,17 @@ mod tests {
         assert!((0..10_000).any(|n| silent.push(&unit(1, true), at(n * 21), at(n * 21), Mono(0)).is_err()));
         let mut still = CopyCutter::new(&tracks(), Ticks::from_millis(6_000));
         assert!((0..10_000).any(|n| still.push(&unit(0, n == 0), MediaTime(n), MediaTime(n), Mono(0)).is_err()));
+    }
+
+    #[test]
+    fn a_publisher_that_stops_within_a_long_gop_leaves_no_segment_beyond_the_target() {
+        let mut cutter = CopyCutter::new(&tracks()[..1], Ticks::from_millis(6_000));
+        for n in 0..=235 {
+            cutter.push(&unit(0, n == 0 || n == 75), at(n * 40), at(n * 40), Mono(0)).unwrap();
+        }
+        let cuts = cutter.finish();
+        assert_eq!(cuts.iter().map(|cut| cut.duration.as_millis()).collect::<Vec<_>>(), [3000, 6440]);
+        assert_eq!(cuts.iter().map(|cut| cut.packets[0].as_ref().unwrap().len()).sum::<usize>(), 236);
     }
 
     #[test]

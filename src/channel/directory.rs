@@ -6,20 +6,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::base::Ticks;
-use crate::channel::feed::{Admission, Door, FEED_QUEUE_EVENTS, FeedEvent, Offer, Refusal};
-use crate::channel::plan::{ChannelPlan, LadderPlan, SecondPublisher, StreamKey};
-use crate::channel::programme::FeedInfo;
-use crate::channel::run::{ARRIVAL_QUEUE, Arrival, House, Life, run_channel};
+use crate::channel::feed::{Admission, Door, Ending, FEED_QUEUE_EVENTS, FeedEvent, Offer, Refusal};
+use crate::channel::feeds::FeedInfo;
+use crate::channel::plan::{ChannelPlan, FeedPlan, LadderPlan, SecondPublisher, StreamKey};
+use crate::channel::programme::Immovable;
+use crate::channel::run::{ARRIVAL_QUEUE, Arrival, House, Life, ORDER_QUEUE, Order, run_channel};
 use crate::shelf::{Shelf, Shelves};
 
 /// The only application that publishers may name.
 const APPLICATION: &str = "live";
-/// The name of the one feed that an RTMP channel has.
-const FEED: &str = "publisher";
 /// Rate that is assumed for a rung whose rate is not known before its source is (copy, automatic ladders), in bit/s.
 const UNKNOWN_RATE_BPS: u64 = 60_000_000;
 
@@ -37,11 +36,27 @@ pub struct Wildcard {
     pub most: usize,
 }
 
+/// Why a channel could not be asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAsked {
+    /// There is none of that name.
+    #[error("no such channel")]
+    Channel,
+    /// It has no feed of that name, but these.
+    #[error("no such feed; feeds of this channel: {}, or auto", .0.join(", "))]
+    Feed(Vec<String>),
+    /// It has not taken up what it was asked before.
+    #[error("the channel is busy; try again")]
+    Busy,
+}
+
 #[derive(Debug)]
 struct Entry {
     plan: ChannelPlan,
     arrivals: mpsc::Sender<Arrival>,
-    publisher: Option<(SocketAddr, mpsc::WeakSender<FeedEvent>)>,
+    orders: mpsc::Sender<Order>,
+    /// Who delivers each feed.
+    sources: Vec<Option<(SocketAddr, mpsc::WeakSender<FeedEvent>)>>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
     /// The wildcard's prefix, where it comes from one.
@@ -70,6 +85,16 @@ impl Directory {
         self.start_in(&mut entries, plan, None);
     }
 
+    /// Changes the worker of `channel` for another one; `None` if there is no such channel. See [`Programme::move_worker`].
+    ///
+    /// [`Programme::move_worker`]: crate::channel::programme::Programme::move_worker
+    pub async fn move_worker(&self, channel: &str) -> Option<Result<(), Immovable>> {
+        let orders = self.entries().get(channel)?.orders.clone();
+        let (answer, answered) = oneshot::channel();
+        orders.send(Order::MoveWorker(answer)).await.ok()?;
+        answered.await.ok()
+    }
+
     /// Stops every channel and waits until their workers are gone.
     pub async fn stop(&self) {
         let entries = std::mem::take(&mut *self.entries());
@@ -83,14 +108,41 @@ impl Directory {
         }
     }
 
+    /// Lets the source of a feed in that the appliance fetches itself.
+    pub fn admit_pulled(&self, channel: &str, index: usize, peer: SocketAddr, wrap: Ticks) -> Result<Admission, Refusal> {
+        let mut entries = self.entries();
+        let entry = entries.get_mut(channel).ok_or_else(|| Refusal::Key(format!("channel {channel} has stopped")))?;
+        entry.admit(index, peer, wrap)
+    }
+
+    /// Asks a channel for a feed by its name; `auto` leaves the choice to the policy again.
+    pub fn ask_feed(&self, channel: &str, feed: &str) -> Result<(), NotAsked> {
+        let entries = self.entries();
+        let entry = entries.get(channel).ok_or(NotAsked::Channel)?;
+        let index = match feed {
+            "auto" => None,
+            name => Some(
+                entry
+                    .plan
+                    .feeds
+                    .iter()
+                    .position(|feed| feed.name == name)
+                    .ok_or_else(|| NotAsked::Feed(entry.plan.feeds.iter().map(|feed| feed.name.clone()).collect()))?,
+            ),
+        };
+        entry.orders.try_send(Order::Feed(index)).map_err(|_| NotAsked::Busy)
+    }
+
     fn start_in(&self, entries: &mut BTreeMap<String, Entry>, plan: ChannelPlan, wild: Option<String>) {
         let shelf = Arc::new(Shelf::new(plan.segment, shelf_capacity_bytes(&plan)));
         self.shelves.add(&plan.name, shelf.clone());
         let (arrivals, arriving) = mpsc::channel(ARRIVAL_QUEUE);
+        let (orders, ordered) = mpsc::channel(ORDER_QUEUE);
         let (stop, stopped) = watch::channel(false);
-        let life = Life { arrivals: arriving, stop: stopped, linger: wild.as_ref().map(|_| LINGER) };
+        let life = Life { arrivals: arriving, orders: ordered, stop: stopped, linger: wild.as_ref().map(|_| LINGER) };
         let task = self.runtime.spawn(run_channel(plan.clone(), self.house.clone(), shelf, life));
-        entries.insert(plan.name.clone(), Entry { plan, arrivals, publisher: None, stop, task, wild });
+        let sources = plan.feeds.iter().map(|_| None).collect();
+        entries.insert(plan.name.clone(), Entry { plan, arrivals, orders, sources, stop, task, wild });
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
@@ -98,16 +150,18 @@ impl Directory {
     }
 
     /// The channel whose key was offered. Every key is compared, so that the time tells nothing.
-    fn find(&self, entries: &mut BTreeMap<String, Entry>, stream: &str) -> Result<String, Refusal> {
+    fn find(&self, entries: &mut BTreeMap<String, Entry>, stream: &str) -> Result<(String, usize), Refusal> {
         self.reap(entries);
         let mut found = None;
         for (name, entry) in entries.iter() {
-            if entry.plan.stream_key.matches(stream) {
-                found = Some(name.clone());
+            for (index, feed) in entry.plan.feeds.iter().enumerate() {
+                if feed.key().is_some_and(|key| key.matches(stream)) {
+                    found = Some((name.clone(), index));
+                }
             }
         }
-        if let Some(name) = found {
-            return Ok(name);
+        if let Some(found) = found {
+            return Ok(found);
         }
         let matching = self.wildcards.iter().filter(|wildcard| stream.starts_with(&wildcard.prefix));
         let wildcard =
@@ -117,9 +171,11 @@ impl Directory {
         if open >= wildcard.most {
             return Err(Refusal::Full(open));
         }
-        let plan = ChannelPlan { name: stream.to_owned(), stream_key: StreamKey::new(stream), ..wildcard.template.clone() };
+        let key = StreamKey::new(stream);
+        let feeds = FeedPlan::publisher(&key);
+        let plan = ChannelPlan { name: stream.to_owned(), stream_key: key, feeds, ..wildcard.template.clone() };
         self.start_in(entries, plan, Some(wildcard.prefix.clone()));
-        Ok(stream.to_owned())
+        Ok((stream.to_owned(), 0))
     }
 
     /// Forgets channels of wildcards that have ended.
@@ -147,24 +203,40 @@ impl Directory {
 impl Door for Directory {
     fn admit(&self, offer: &Offer) -> Result<Admission, Refusal> {
         if offer.application.trim_end_matches('/') != APPLICATION {
-            return Err(Refusal::Application(offer.application.chars().take(64).collect()));
+            // A publisher that swapped the two must not have the key in the log.
+            let is_key = self.entries().values().any(|entry| entry.plan.has_key(offer.application.trim_matches('/')));
+            let named = if is_key { "(a stream key)".into() } else { offer.application.chars().take(64).collect() };
+            return Err(Refusal::Application(named));
         }
         let mut entries = self.entries();
-        let name = self.find(&mut entries, &offer.stream)?;
+        let (name, index) = self.find(&mut entries, &offer.stream)?;
         let Some(entry) = entries.get_mut(&name) else { return Err(Refusal::Key(name)) };
-        let present = entry.publisher.as_ref().filter(|(_, events)| events.upgrade().is_some_and(|events| !events.is_closed()));
+        entry.admit(index, offer.peer, offer.wrap)
+    }
+}
+
+impl Entry {
+    /// Lets a source into the place of feed `index`.
+    fn admit(&mut self, index: usize, peer: SocketAddr, wrap: Ticks) -> Result<Admission, Refusal> {
+        let channel = self.plan.name.clone();
+        let source = self.sources.get(index).and_then(Option::as_ref);
+        let present = source.filter(|(_, events)| events.upgrade().is_some_and(|events| !events.is_closed()));
         if let Some((peer, _)) = present
-            && entry.plan.second_publisher == SecondPublisher::Refuse
+            && self.plan.second_publisher == SecondPublisher::Refuse
         {
-            return Err(Refusal::Busy { channel: name, peer: *peer });
+            return Err(Refusal::Busy { channel, peer: *peer });
         }
         let (events, received) = mpsc::channel(FEED_QUEUE_EVENTS);
-        let info = FeedInfo { name: FEED.to_owned(), peer: offer.peer.to_string(), wrap: offer.wrap.max(Ticks::ZERO) };
-        if entry.arrivals.try_send(Arrival { info, events: received }).is_err() {
+        let ending = Ending::default();
+        let feed = self.plan.feeds.get(index).map_or_else(String::new, |feed| feed.name.clone());
+        let info = FeedInfo { index, name: feed.clone(), peer: peer.to_string(), wrap: wrap.max(Ticks::ZERO) };
+        if self.arrivals.try_send(Arrival { info, events: received, ending: ending.clone() }).is_err() {
             return Err(Refusal::Full(ARRIVAL_QUEUE));
         }
-        entry.publisher = Some((offer.peer, events.downgrade()));
-        Ok(Admission { channel: name, feed: FEED.to_owned(), events })
+        if let Some(source) = self.sources.get_mut(index) {
+            *source = Some((peer, events.downgrade()));
+        }
+        Ok(Admission { channel, feed, events, ending })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -51,6 +52,22 @@ pub struct Offer {
     pub wrap: Ticks,
 }
 
+/// Why a channel wants no more of a publisher; said before its queue is closed.
+#[derive(Clone, Debug, Default)]
+pub struct Ending(Arc<OnceLock<String>>);
+
+impl Ending {
+    /// Says it; the first word counts.
+    pub fn say(&self, why: impl Into<String>) {
+        self.0.get_or_init(|| why.into());
+    }
+
+    /// What was said, or what it means that nothing was.
+    pub fn why(&self) -> &str {
+        self.0.get().map_or("another publisher took over, or the channel stopped", String::as_str)
+    }
+}
+
 /// The way in for an admitted publisher. Dropping it ends the feed.
 #[derive(Debug)]
 pub struct Admission {
@@ -60,6 +77,8 @@ pub struct Admission {
     pub feed: String,
     /// Events to the channel; waits when the channel is busy. Closed when another publisher has taken over or the channel stopped.
     pub events: mpsc::Sender<FeedEvent>,
+    /// Why the channel closed the queue, once it has.
+    pub ending: Ending,
 }
 
 /// Why a publisher was not let in. The text is for the log; peers get a short code only.

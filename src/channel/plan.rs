@@ -1,8 +1,11 @@
 //! A channel as the program means it: every default filled in, every unit converted.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::base::{Rate, Ticks};
+use crate::channel::failover::FailoverPlan;
+use crate::channel::pull::PullAddress;
 use crate::media::{AudioRung, Rung};
 
 /// A stream key: compared in constant time, never printed.
@@ -31,6 +34,57 @@ impl fmt::Debug for StreamKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("StreamKey(..)")
     }
+}
+
+/// A passphrase: never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text.
+    pub fn new(text: impl Into<String>) -> Secret {
+        Secret(text.into())
+    }
+
+    /// The text itself, for the library that encrypts with it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+/// How SRT callers that publish must encrypt (SRT draft, section 6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SrtSecurity {
+    /// 10 to 79 bytes.
+    pub passphrase: Secret,
+    /// Length of the AES key in bytes: 16, 24 or 32.
+    pub key_bytes: u8,
+}
+
+/// What is wrong with a picture or a sound after how long; `None` is not looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watch {
+    /// The picture has not changed.
+    pub freeze_after: Option<Ticks>,
+    /// The picture has been black.
+    pub black_after: Option<Ticks>,
+    /// Nothing was to be heard.
+    pub silence_after: Option<Ticks>,
+}
+
+/// What the slate shows. Without a file and a text it is the plain one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlatePlan {
+    /// A picture or a clip.
+    pub file: Option<PathBuf>,
+    /// A line over the plain slate, or over the pattern; empty for none. At most 80 characters, none of them a control.
+    pub text: String,
 }
 
 /// What is on the air while nobody publishes.
@@ -71,12 +125,48 @@ pub struct Formats {
     pub ts: bool,
 }
 
+/// Where a feed comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FeedSource {
+    /// Somebody pushes it with this key as RTMP stream name or SRT stream id.
+    Publish(StreamKey),
+    /// It is fetched from or received at this address.
+    Pull(PullAddress),
+}
+
+/// One feed of a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedPlan {
+    /// Its name in metrics and logs.
+    pub name: String,
+    /// Where it comes from.
+    pub source: FeedSource,
+}
+
+impl FeedPlan {
+    /// What the one feed of a channel is called that has one publisher.
+    pub const PUBLISHER: &'static str = "publisher";
+
+    /// The one feed of a channel that names no feeds.
+    pub fn publisher(key: &StreamKey) -> Vec<FeedPlan> {
+        vec![FeedPlan { name: FeedPlan::PUBLISHER.to_owned(), source: FeedSource::Publish(key.clone()) }]
+    }
+
+    /// The key of a feed that is pushed.
+    pub fn key(&self) -> Option<&StreamKey> {
+        match &self.source {
+            FeedSource::Publish(key) => Some(key),
+            FeedSource::Pull(_) => None,
+        }
+    }
+}
+
 /// One channel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChannelPlan {
     /// Its name in addresses, metrics and logs.
     pub name: String,
-    /// The key that publishers use as stream name.
+    /// The key of the first feed that is published: publishers use it as stream name. Empty where every feed is pulled.
     pub stream_key: StreamKey,
     /// What shows while nobody publishes.
     pub idle: Idle,
@@ -98,4 +188,23 @@ pub struct ChannelPlan {
     pub hold: Ticks,
     /// What a second publisher does.
     pub second_publisher: SecondPublisher,
+    /// Its feeds, best first; at least one.
+    pub feeds: Vec<FeedPlan>,
+    /// When one feed takes another's place.
+    pub failover: FailoverPlan,
+    /// What pictures and sound are watched for. All `None` on copy channels, whose pictures nobody decodes.
+    pub watch: Watch,
+    /// How SRT publishers must encrypt; they must not where not given.
+    pub srt: Option<SrtSecurity>,
+    /// What shows in holes.
+    pub slate: SlatePlan,
+    /// How often a picture of the input is made for the page.
+    pub thumbnail_every: Option<Ticks>,
+}
+
+impl ChannelPlan {
+    /// Whether one of the feeds is pushed with this key.
+    pub fn has_key(&self, offered: &str) -> bool {
+        self.feeds.iter().filter_map(FeedPlan::key).fold(false, |found, key| found | key.matches(offered))
+    }
 }

@@ -5,29 +5,33 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::base::backoff::Backoff;
 use crate::base::metrics::metrics;
 use crate::base::{Fault, MediaTime, Mono, Rate, Ticks};
-use crate::channel::air::{OnAir, Outcome};
+use crate::channel::air::{Look, OnAir};
 use crate::channel::clock::ProgrammeClock;
 use crate::channel::feed::{FeedEvent, SourceUnit};
+use crate::channel::feeds::{FeedInfo, Feeds};
+use crate::channel::monitor::Monitor;
 use crate::channel::plan::{ChannelPlan, Idle, LadderPlan};
+use crate::channel::quarantine::Quarantine;
+use crate::channel::recorder::{Note, Recorder, text};
 use crate::channel::sequence::Sequence;
 use crate::channel::source;
 use crate::channel::status::{ChannelStatus, State};
+use crate::channel::supervisor::{Due, Supervisor};
 use crate::media::{Grid, Rung, Slot, Track};
 use crate::pack::Change;
 use crate::placement;
-use crate::wire::link::{Fill, FromWorker, ToWorker};
+use crate::wire::link::Fill;
+
+pub use workers::Immovable;
+
+mod workers;
 
 /// How far the made programme trails the clock: the jitter that a feed may have before its last picture is held.
 pub const SLACK: Ticks = Ticks::from_millis(1_000);
 /// A feed is not read while it is further ahead of the clock than this; a publisher that is faster than real time waits.
 const LEAD: Ticks = Ticks::from_millis(1_000);
-/// A worker that has not opened its encoders by then is replaced.
-const OPENING_LIMIT: Duration = Duration::from_secs(15);
-/// A worker from which no packet comes for this long, although it has work, is replaced.
-const STALL_LIMIT: Duration = Duration::from_secs(6);
 /// The grid of a channel that begins with the pattern and names no rate.
 const PATTERN_RATE: Rate = Rate::new(25, 1);
 /// Units that wait for the worker before the feed is no longer read.
@@ -40,41 +44,14 @@ pub enum Action {
     StartWorker(u64),
     /// End this worker.
     EndWorker(u64),
+    /// This worker drains: it is told no more, but still heard, until [`Action::EndWorker`]. The next one is started after it.
+    SetAside(u64),
     /// Hand these to the shelf.
     Apply(Vec<Change>),
     /// Keep this for the next start.
     Remember(Sequence),
-}
-
-/// Who publishes.
-#[derive(Clone, Debug)]
-pub struct FeedInfo {
-    /// The feed's name in metrics.
-    pub name: String,
-    /// Its address.
-    pub peer: String,
-    /// After this span its clock starts over.
-    pub wrap: Ticks,
-}
-
-#[derive(Debug)]
-struct Feed {
-    info: FeedInfo,
-    tracks: Vec<Track>,
-    /// Units that wait until the grid is known, with their arrival.
-    held: Vec<(SourceUnit, MediaTime)>,
-    last_unit: Option<Mono>,
-    spliced: bool,
-}
-
-#[derive(Debug, PartialEq)]
-enum Worker {
-    /// None, and none before this instant.
-    None { not_before: Mono },
-    /// Asked for.
-    Starting { since: Mono },
-    /// Its encoders are open.
-    Up { last_packet: Mono },
+    /// Show this small picture of the input on the page.
+    Thumbnail(Bytes),
 }
 
 /// The state machine.
@@ -85,32 +62,38 @@ pub struct Programme {
     cores: usize,
     sequence: Option<Sequence>,
     air: Option<OnAir>,
-    feed: Option<Feed>,
+    feeds: Feeds,
     was_live: bool,
-    worker: Worker,
-    worker_id: u64,
-    restarts: u64,
-    backoff: Backoff,
+    supervisor: Supervisor,
+    quarantine: Quarantine,
+    /// Name of the feed whose media was spliced in last: it answers for workers that die of their input.
+    spliced: String,
     actions: Vec<Action>,
+    recorder: Recorder,
 }
 
 impl Programme {
     /// A channel that is about to start, on a machine with `cores` cores. `sequence` is what its last life remembered.
     pub fn new(plan: ChannelPlan, clock: ProgrammeClock, cores: usize, sequence: Option<Sequence>) -> Programme {
         Programme {
+            feeds: Feeds::new(plan.feeds.len(), plan.failover),
             plan,
             clock,
             cores,
             sequence,
             air: None,
-            feed: None,
             was_live: false,
-            worker: Worker::None { not_before: Mono::default() },
-            worker_id: 0,
-            restarts: 0,
-            backoff: Backoff::new(Duration::from_millis(50), Duration::from_secs(5)),
+            supervisor: Supervisor::default(),
+            quarantine: Quarantine::default(),
+            spliced: String::new(),
             actions: Vec::new(),
+            recorder: Recorder::default(),
         }
+    }
+
+    /// The channel's flight recorder.
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
     /// Puts the pattern on the air where the plan says so.
@@ -126,102 +109,75 @@ impl Programme {
         }
     }
 
-    /// A publisher was admitted. Whoever was before is gone.
+    /// A feed's source was admitted. Whoever was in its place before is gone.
     pub fn feed_opened(&mut self, info: FeedInfo, now: Mono) {
-        self.feed_closed(now);
+        self.feed_closed(info.index, now);
         tracing::info!(channel = self.plan.name, feed = info.name, peer = info.peer, "publisher connected");
-        self.feed = Some(Feed { info, tracks: Vec::new(), held: Vec::new(), last_unit: None, spliced: false });
+        self.recorder.feed_note(&info.name, Note::FeedOpened, now);
+        let monitor = Monitor::new(&self.plan.name, &info.name, now);
+        self.feeds.open(info, monitor);
     }
 
-    /// Something came from the publisher.
-    pub fn feed_event(&mut self, event: FeedEvent, now: Mono) {
-        let Some(feed) = &mut self.feed else { return };
+    /// Something came from feed `index`.
+    pub fn feed_event(&mut self, index: usize, event: FeedEvent, now: Mono) {
+        let Some(feed) = self.feeds.feed_mut(index) else { return };
+        feed.monitor.event(&event, now);
         match event {
-            FeedEvent::Tracks(tracks) => {
-                tracing::info!(channel = self.plan.name, peer = feed.info.peer, source = source::description(&tracks), "source described");
-                feed.tracks = tracks;
-                self.tracks_changed();
-            }
-            FeedEvent::Unit(unit) => self.feed_unit(unit, now),
+            FeedEvent::Tracks(tracks) => self.tracks(index, tracks, now),
+            FeedEvent::Unit(unit) => self.feed_unit(index, unit, now),
         }
     }
 
-    /// The publisher is gone.
-    pub fn feed_closed(&mut self, _now: Mono) {
-        let Some(feed) = self.feed.take() else { return };
+    /// The source of feed `index` is gone.
+    pub fn feed_closed(&mut self, index: usize, now: Mono) {
+        let Some((feed, was_active)) = self.feeds.close(index) else { return };
+        self.recorder.feed_note(&feed.info.name, Note::FeedClosed, now);
         tracing::info!(channel = self.plan.name, feed = feed.info.name, peer = feed.info.peer, "publisher gone");
-        if feed.spliced
-            && let Some(air) = &mut self.air
-        {
+        if let Some(air) = self.air.as_mut().filter(|_| was_active) {
             air.end_input();
+            self.switch(now);
         }
     }
 
-    /// A message from worker `id`. Messages of workers that were replaced are dropped.
-    pub fn worker_message(&mut self, id: u64, message: FromWorker, payload: Bytes, now: Mono) {
-        let Some(air) = &mut self.air else { return };
-        if id != self.worker_id || matches!(self.worker, Worker::None { .. }) {
-            return;
-        }
-        // Sound alone does not show that a worker gets on: its pictures may be stuck.
-        let gets_on = match message {
-            FromWorker::Opened { .. } => true,
-            FromWorker::Packet { rung, .. } => air.is_telling(rung),
-            _ => false,
-        };
-        if gets_on {
-            self.worker = Worker::Up { last_packet: now };
-        }
-        match air.worker_message(message, payload) {
-            Ok(Outcome::Nothing) => {}
-            Ok(Outcome::Listed { changes, sequence }) => {
-                self.backoff.succeeded();
-                self.actions.push(Action::Apply(changes));
-                self.actions.push(Action::Remember(sequence));
-            }
-            Err(cause) => {
-                tracing::error!(channel = self.plan.name, worker = id, %cause, "worker's output cannot be used; the worker is replaced");
-                self.replace_worker(Fault::Bug, now);
-            }
-        }
-    }
-
-    /// Worker `id` ended by itself.
-    pub fn worker_gone(&mut self, id: u64, cause: &str, now: Mono) {
-        if id != self.worker_id || matches!(self.worker, Worker::None { .. }) {
-            return;
-        }
-        tracing::warn!(channel = self.plan.name, worker = id, cause, "worker gone; a replacement resumes at the commit point");
-        self.replace_worker(Fault::SessionLost, now);
+    /// Puts this feed on the air as long as it delivers; `None` leaves the choice to the policy again.
+    pub fn ask_feed(&mut self, index: Option<usize>, now: Mono) {
+        self.feeds.policy().ask(index);
+        self.switch(now);
     }
 
     /// Time passes: starts, watches and feeds the worker. To be called about every 40 ms.
     pub fn tick(&mut self, now: Mono) {
         let media_now = self.clock.at(now);
+        self.release_feeds(now);
         let Some(air) = &mut self.air else { return };
         air.advance(media_now - SLACK, media_now);
-        match self.worker {
-            Worker::None { not_before } if now >= not_before => {
-                self.worker_id += 1;
-                self.worker = Worker::Starting { since: now };
-                air.restart();
-                self.actions.push(Action::StartWorker(self.worker_id));
+        if self.feeds.active().is_some() {
+            let look = air.look();
+            self.feeds.policy().picture(look.is_faulty(), now);
+        }
+        self.switch(now);
+        match self.supervisor.look(now) {
+            Due::Nothing => {}
+            Due::Start => self.start_worker(),
+            Due::Replace(why) => {
+                tracing::warn!(
+                    channel = self.plan.name,
+                    worker = self.supervisor.id(),
+                    cause = why,
+                    "worker is stuck; it is ended and replaced"
+                );
+                self.replace_worker(Fault::SessionLost, now);
             }
-            Worker::Starting { since } if now.since(since) > OPENING_LIMIT => self.give_up_worker("did not open its encoders", now),
-            Worker::Up { last_packet } if now.since(last_packet) > STALL_LIMIT => self.give_up_worker("puts out no packets", now),
-            _ => {}
         }
     }
 
-    /// Whether the feed may be read now; else its socket fills up and its publisher waits.
-    pub fn wants_feed(&self, now: Mono) -> bool {
+    /// Whether feed `index` may be read now; else its socket fills up and its publisher waits.
+    pub fn wants_feed(&self, index: usize, now: Mono) -> bool {
+        if self.feeds.active_index() != Some(index) {
+            return true;
+        }
         let media_now = self.clock.at(now);
         self.air.as_ref().is_none_or(|air| air.lead(media_now).is_none_or(|lead| lead < LEAD) && air.unsent() < UNSENT_UNITS)
-    }
-
-    /// The next message for the present worker, when its link has room.
-    pub fn next_message(&mut self) -> Option<(ToWorker, Bytes)> {
-        self.air.as_mut()?.next_message()
     }
 
     /// What the driver is to do.
@@ -233,12 +189,12 @@ impl Programme {
     pub fn status(&self, now: Mono) -> ChannelStatus {
         let state = self.state(now);
         let on_air = match (state, self.plan.idle, self.air.is_some()) {
-            (State::Live, ..) => self.feed.as_ref().map_or("publisher", |feed| feed.info.name.as_str()),
-            (_, Idle::Pattern, true) => "pattern",
-            (_, Idle::Wait, true) => "slate",
+            (State::Live, ..) => self.feeds.active().map_or("publisher", |feed| feed.info.name.as_str()),
+            (_, Idle::Pattern, true) if self.plan.slate.file.is_none() => "pattern",
+            (_, _, true) => "slate",
             (_, _, false) => "none",
         };
-        let publisher = self.feed.as_ref();
+        let publisher = self.feeds.present();
         let mut formats = Vec::new();
         formats.extend(self.plan.formats.cmaf.then(|| "cmaf".to_owned()));
         formats.extend(self.plan.formats.ts.then(|| "ts".to_owned()));
@@ -252,7 +208,10 @@ impl Programme {
             rungs: self.air.as_ref().map(OnAir::rung_statuses).unwrap_or_default(),
             formats,
             newest_segment: self.air.as_ref().and_then(OnAir::newest_segment),
-            worker_restarts: self.restarts,
+            worker_restarts: self.supervisor.restarts(),
+            quarantined: self.quarantine.barred(),
+            look: self.look().words(),
+            feeds: self.feeds.all().map(|feed| feed.monitor.report(now)).collect(),
         }
     }
 
@@ -261,43 +220,58 @@ impl Programme {
         self.air.as_ref().and_then(OnAir::listed_to)
     }
 
+    /// Only an input can look wrong: without one the slate is what it should be.
+    fn look(&self) -> Look {
+        self.air.as_ref().filter(|_| self.feeds.active().is_some()).map(OnAir::look).unwrap_or_default()
+    }
+
     fn state(&self, now: Mono) -> State {
-        let patience = Duration::from(self.plan.hold) + Duration::from(SLACK);
-        let is_live = |feed: &Feed| feed.spliced && feed.last_unit.is_some_and(|last| now.since(last) < patience);
-        match (self.feed.as_ref().is_some_and(is_live), self.was_live) {
-            (true, _) => State::Live,
-            (false, true) => State::Slate,
-            (false, false) => State::Waiting,
+        let quiet = self.feeds.active().and_then(|feed| feed.last_unit).map(|last| now.since(last));
+        let (slack, hold) = (Duration::from(SLACK), Duration::from(self.plan.hold));
+        match quiet {
+            Some(quiet) if quiet < slack => State::Live,
+            Some(quiet) if quiet < slack + hold => State::Holding,
+            _ if self.was_live => State::Slate,
+            _ => State::Waiting,
         }
     }
 
-    fn tracks_changed(&mut self) {
-        let Some((feed, air)) = self.feed.as_mut().zip(self.air.as_mut()) else { return };
-        if feed.spliced {
+    fn tracks(&mut self, index: usize, tracks: Vec<Track>, now: Mono) {
+        let is_active = self.feeds.active_index() == Some(index);
+        let Some(feed) = self.feeds.feed_mut(index) else { return };
+        let source = source::description(&tracks);
+        self.recorder.feed_note(&feed.info.name, Note::Source(text(&source)), now);
+        tracing::info!(channel = self.plan.name, feed = feed.info.name, peer = feed.info.peer, source, "source described");
+        feed.tracks = tracks;
+        // What waits was described otherwise.
+        feed.take_kept();
+        if let Some(air) = self.air.as_mut().filter(|_| is_active) {
             air.change_tracks(&feed.tracks);
-        } else {
-            air.splice(&feed.tracks, feed.info.wrap);
-            feed.spliced = true;
         }
     }
 
-    fn feed_unit(&mut self, unit: SourceUnit, now: Mono) {
+    fn feed_unit(&mut self, index: usize, unit: SourceUnit, now: Mono) {
         let arrival = self.clock.at(now);
-        let Some(feed) = &mut self.feed else { return };
-        feed.last_unit = Some(now);
-        if self.air.is_none() {
-            feed.held.push((unit, arrival));
-            self.try_to_go_on_air();
-            return;
+        let barred = self.feeds.feed(index).is_some_and(|feed| self.quarantine.is_barred(&feed.info.name));
+        if barred {
+            metrics().frames_dropped.with_label_values(&[&*self.plan.name, "quarantined"]).inc();
         }
-        self.was_live = true;
-        self.place(unit, arrival);
+        if let Some(unit) = self.feeds.unit(index, unit, arrival, self.air.is_some(), now) {
+            self.place(index, unit, arrival, now);
+        } else if self.air.is_some() {
+            self.switch(now);
+        } else {
+            self.try_to_go_on_air(now);
+        }
     }
 
-    fn place(&mut self, unit: SourceUnit, arrival: MediaTime) {
-        let Some((feed, air)) = self.feed.as_ref().filter(|feed| feed.spliced).zip(self.air.as_mut()) else { return };
-        air.feed_unit(&unit, &feed.tracks, arrival);
+    fn place(&mut self, index: usize, unit: SourceUnit, arrival: MediaTime, now: Mono) {
+        let Some((feed, air)) = self.feeds.feed_mut(index).zip(self.air.as_mut()) else { return };
+        let pts = air.feed_unit(&unit, &feed.tracks, arrival);
+        self.recorder.unit(&feed.info.name, &unit, pts, now);
         for (track, bend) in air.take_bends() {
+            feed.monitor.bend(bend);
+            self.recorder.feed_note(&feed.info.name, Note::Bend { track, kind: bend }, now);
             metrics().ingest_gaps.with_label_values(&[&*self.plan.name, &*feed.info.name, bend.label()]).inc();
             tracing::debug!(
                 channel = self.plan.name,
@@ -309,29 +283,47 @@ impl Programme {
         }
     }
 
-    /// The first source decides the grid and, with `auto`, the ladder.
-    fn try_to_go_on_air(&mut self) {
-        let Some(feed) = &mut self.feed else { return };
-        let units: Vec<SourceUnit> = feed.held.iter().map(|(unit, _)| unit.clone()).collect();
-        let Some(rate) = self.plan.rate.or_else(|| source::grid_rate(&feed.tracks, &units)) else { return };
-        let has_video = feed.tracks.iter().any(|track| track.video().is_some());
-        let is_anchor = |unit: &SourceUnit| {
-            unit.entry && (!has_video || feed.tracks.get(usize::from(unit.track)).is_some_and(|track| track.video().is_some()))
-        };
-        let Some(arrival) = feed.held.iter().find(|(unit, _)| is_anchor(unit)).map(|(_, arrival)| *arrival) else {
-            feed.held.clear();
-            return;
-        };
-        let tracks = feed.tracks.clone();
-        let held = std::mem::take(&mut feed.held);
-        let grid = self.grid(rate);
-        let rungs = self.rungs(tracks.iter().find_map(Track::video).map(|video| (video.width, video.height)), rate);
-        self.go_on_air(grid, rungs, grid.first_from(arrival));
-        self.tracks_changed();
-        self.was_live = true;
-        for (unit, arrival) in held {
-            self.place(unit, arrival);
+    /// Puts another feed on the air where the policy wants it and the feed has an entry to begin with.
+    fn switch(&mut self, now: Mono) {
+        let Some((index, why)) = self.feeds.wanted(now) else { return };
+        let from = self.feeds.active().map(|feed| feed.info.name.clone());
+        let Some((feed, air)) = self.feeds.feed_mut(index).zip(self.air.as_mut()) else { return };
+        let kept = feed.take_kept();
+        match from {
+            Some(_) => air.splice_warm(&feed.tracks, feed.info.wrap),
+            None => air.splice(&feed.tracks, feed.info.wrap),
         }
+        if self.plan.feeds.len() > 1 {
+            metrics().feed_switches.with_label_values(&[&*self.plan.name, &*feed.info.name, why.label()]).inc();
+            tracing::warn!(
+                channel = self.plan.name,
+                feed = feed.info.name,
+                before = from.as_deref().unwrap_or("none"),
+                reason = why.label(),
+                "another feed is on the air"
+            );
+        }
+        self.recorder.feed_note(&feed.info.name, Note::Decision("on_air", text(why.label())), now);
+        self.spliced.clone_from(&feed.info.name);
+        self.feeds.policy().switched(index, why, now);
+        self.was_live = true;
+        for (unit, arrival) in kept {
+            self.place(index, unit, arrival, now);
+        }
+    }
+
+    /// The first source decides the grid and, with `auto`, the ladder.
+    fn try_to_go_on_air(&mut self, now: Mono) {
+        let Some((index, _)) = self.feeds.wanted(now) else { return };
+        let Some(feed) = self.feeds.feed(index) else { return };
+        let units: Vec<SourceUnit> = feed.kept().iter().map(|(unit, _)| unit.clone()).collect();
+        let Some(rate) = self.plan.rate.or_else(|| source::grid_rate(&feed.tracks, &units)) else { return };
+        let Some(arrival) = feed.kept().iter().find(|(unit, _)| feed.is_anchor(unit)).map(|(_, arrival)| *arrival) else { return };
+        let size = feed.tracks.iter().find_map(Track::video).map(|video| (video.width, video.height));
+        let grid = self.grid(rate);
+        let rungs = self.rungs(size, rate);
+        self.go_on_air(grid, rungs, grid.first_from(arrival));
+        self.switch(now);
     }
 
     fn grid(&self, rate: Rate) -> Grid {
@@ -354,26 +346,18 @@ impl Programme {
     }
 
     fn go_on_air(&mut self, grid: Grid, rungs: Vec<Rung>, start: Slot) {
-        let fill = match self.plan.idle {
-            Idle::Pattern => Fill::Pattern,
-            Idle::Wait => Fill::Slate,
+        let fill = match (self.plan.slate.file.is_some(), self.plan.idle) {
+            (true, _) => Fill::File,
+            (false, Idle::Pattern) => Fill::Pattern,
+            (false, Idle::Wait) => Fill::Slate,
         };
-        let start = self.sequence.map_or(start, |last| start.max(grid.first_from(last.end)));
+        // A clock that was set back since must not keep the channel off the air until it has caught up: numbers go on, times do not.
+        let soon = grid.start(start) + grid.segment_duration() + grid.segment_duration();
+        let floor = self.sequence.filter(|last| last.end <= soon).map(|last| grid.first_from(last.end));
+        let start = floor.map_or(start, |floor| start.max(floor));
         let names: Vec<&str> = rungs.iter().map(|rung| rung.name.as_str()).collect();
         tracing::info!(channel = self.plan.name, rate = %grid.rate, rungs = names.join(" "), "on the air");
         self.air = Some(OnAir::new(&self.plan, grid, rungs, fill, start, self.sequence));
-    }
-
-    fn give_up_worker(&mut self, why: &str, now: Mono) {
-        tracing::warn!(channel = self.plan.name, worker = self.worker_id, cause = why, "worker is stuck; it is ended and replaced");
-        self.replace_worker(Fault::SessionLost, now);
-    }
-
-    fn replace_worker(&mut self, fault: Fault, now: Mono) {
-        metrics().worker_restarts.with_label_values(&[&*self.plan.name, fault.label()]).inc();
-        self.restarts += 1;
-        self.actions.push(Action::EndWorker(self.worker_id));
-        self.worker = Worker::None { not_before: now.after(self.backoff.failed()) };
     }
 }
 

@@ -24,6 +24,15 @@ pub enum Item {
     End,
 }
 
+/// Units that nobody will be sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Given up to stay within bounds.
+    pub full: usize,
+    /// Left out since they cannot be decoded without what was given up before them.
+    pub before_entry: usize,
+}
+
 /// Input from a clean entry on.
 #[derive(Debug, Default)]
 pub struct Replay {
@@ -35,18 +44,53 @@ pub struct Replay {
     cursor: usize,
     /// The tracks in force must be told first.
     tracks_due: bool,
+    /// The newest tracks have pictures.
+    has_video: bool,
+    /// Units are left out up to the next entry; `items` holds no unit then.
+    awaits_entry: bool,
 }
 
 impl Replay {
-    /// Appends; returns how many units had to be given up to stay within bounds.
-    pub fn push(&mut self, item: Item) -> usize {
+    /// Appends; returns which units are lost to every worker by that.
+    pub fn push(&mut self, item: Item) -> Lost {
+        let mut lost = Lost::default();
+        match &item {
+            Item::Tracks(tracks) => self.has_video = tracks.iter().any(|track| track.video().is_some()),
+            Item::Unit(unit, is_video) if self.awaits_entry => {
+                if !unit.entry || *is_video != self.has_video {
+                    lost.before_entry = 1;
+                    return lost;
+                }
+                self.awaits_entry = false;
+            }
+            _ => {}
+        }
         self.bytes += size(&item);
         self.items.push_back(item);
-        let mut given_up = 0;
         while self.is_over() {
-            given_up += self.give_up_one_gop();
+            lost.full += self.give_up_one_gop();
         }
-        given_up
+        lost
+    }
+
+    /// Gives up all that was handed out, and what follows up to the next entry, whether it is here yet or not.
+    ///
+    /// Returns how many units that is so far.
+    pub fn skip(&mut self) -> usize {
+        let mut count = self.cursor;
+        let mut has_video = self.tracks.iter().flatten().any(|track| track.video().is_some());
+        for (index, item) in self.items.iter().enumerate() {
+            match item {
+                Item::Tracks(tracks) => has_video = tracks.iter().any(|track| track.video().is_some()),
+                Item::Unit(unit, is_video) if index >= self.cursor && unit.entry && *is_video == has_video => break,
+                _ => {}
+            }
+            count = count.max(index + 1);
+        }
+        self.awaits_entry = count == self.items.len();
+        let units = self.items.iter().take(count).filter(|item| matches!(item, Item::Unit(..))).count();
+        self.drop_front(count);
+        units
     }
 
     /// The next item for the worker.
@@ -64,6 +108,16 @@ impl Replay {
     /// Everything has been handed out.
     pub fn is_sent(&self) -> bool {
         !self.tracks_due && self.cursor == self.items.len()
+    }
+
+    /// How many tracks the input that was handed out last has; none after its end.
+    pub fn tracks_sent(&self) -> usize {
+        let told = self.items.iter().take(self.cursor).rev().find_map(|item| match item {
+            Item::Tracks(tracks) => Some(tracks.len()),
+            Item::End => Some(0),
+            Item::Unit(..) => None,
+        });
+        told.unwrap_or_else(|| self.tracks.as_ref().map_or(0, Vec::len))
     }
 
     /// Units that the worker has not been sent.
@@ -113,6 +167,9 @@ impl Replay {
         let count = next_entry.map_or(self.items.len() - 1, |(index, _)| index);
         // What the worker has been sent is not lost by it.
         let lost = count.saturating_sub(self.cursor);
+        // What is left would follow a hole.
+        self.awaits_entry = lost > 0 && next_entry.is_none();
+        let count = if self.awaits_entry { self.items.len() } else { count };
         self.drop_front(count);
         lost
     }
@@ -223,6 +280,64 @@ mod tests {
         let times: Vec<MediaTime> = held.iter().filter_map(time).collect();
         assert!(*times.last().unwrap() - times[0] <= LONGEST);
         assert_eq!(held.first(), Some(&tracks()), "the tracks in force are told first");
+    }
+
+    #[test]
+    fn after_thirty_seconds_of_one_gop_nothing_is_sent_before_the_next_keyframe() {
+        let mut replay = Replay::default();
+        replay.push(tracks());
+        let mut lost = Lost::default();
+        for n in 0..1_000 {
+            let now = replay.push(unit(true, n * 40, n == 0));
+            lost = Lost { full: lost.full + now.full, before_entry: lost.before_entry + now.before_entry };
+        }
+        assert_eq!((lost.full, lost.before_entry), (752, 248), "thirty seconds are kept, then all is given up");
+        assert_eq!(rest(&mut replay), [tracks()]);
+        replay.push(unit(false, 40_000, true));
+        replay.push(unit(true, 40_000, true));
+        replay.push(unit(true, 40_040, false));
+        assert_eq!(rest(&mut replay), [unit(true, 40_000, true), unit(true, 40_040, false)]);
+    }
+
+    #[test]
+    fn sixty_four_megabytes_are_the_most_that_is_held() {
+        let mut replay = Replay::default();
+        replay.push(tracks());
+        for n in 0..200 {
+            let Item::Unit(big, _) = unit(true, n * 40, n % 25 == 0) else { panic!("a unit") };
+            replay.push(Item::Unit(AccessUnit { data: Bytes::from(vec![0; 1 << 20]), ..big }, true));
+            assert!(replay.bytes <= MOST_BYTES);
+        }
+        assert!(matches!(rest(&mut replay).get(1), Some(Item::Unit(unit, true)) if unit.entry));
+    }
+
+    #[test]
+    fn a_skipped_place_reaches_to_the_entry_after_all_that_was_sent() {
+        let mut replay = filled(8);
+        for _ in 0..=110 {
+            replay.take_next();
+        }
+        assert_eq!(replay.skip(), 201, "up to the keyframe at four seconds");
+        replay.rewind();
+        assert_eq!(rest(&mut replay)[..2], [tracks(), unit(true, 4_000, true)]);
+        replay.skip();
+        let lost = replay.push(unit(false, 8_100, true));
+        assert_eq!((lost.before_entry, replay.push(unit(true, 8_040, false)).before_entry), (1, 1));
+        replay.rewind();
+        assert_eq!(rest(&mut replay), [tracks()]);
+        replay.push(unit(true, 8_080, true));
+        assert_eq!(rest(&mut replay), [unit(true, 8_080, true)], "the entry that came later is sent");
+    }
+
+    #[test]
+    fn sound_alone_is_skipped_to_its_next_unit() {
+        let mut replay = Replay::default();
+        replay.push(Item::Tracks(Vec::new()));
+        (0..10).for_each(|n| assert_eq!(replay.push(unit(false, n * 20, true)), Lost::default()));
+        (0..5).for_each(|_| drop(replay.take_next()));
+        assert_eq!(replay.skip(), 4);
+        replay.rewind();
+        assert_eq!(rest(&mut replay)[1], unit(false, 80, true));
     }
 
     #[test]

@@ -1,27 +1,33 @@
 //! Drives a channel's state machine: feeds, the worker's process, the shelf and time.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::MissedTickBehavior;
 
 use crate::base::metrics::metrics;
 use crate::base::{Mono, clock};
 use crate::channel::clock::ProgrammeClock;
 use crate::channel::copy::CopyProgramme;
-use crate::channel::feed::FeedEvent;
+use crate::channel::feed::{Ending, FeedEvent};
+use crate::channel::feeds::FeedInfo;
 use crate::channel::plan::{ChannelPlan, LadderPlan};
-use crate::channel::programme::{Action, FeedInfo, Programme};
-use crate::channel::sequence::{Sequence, SequenceStore};
+use crate::channel::programme::{Action, Immovable, Programme};
+use crate::channel::receivers::Receivers;
+use crate::channel::recorder::{FlightStore, Note, Recorder, text};
+use crate::channel::sequence::SequenceStore;
 use crate::channel::status::{Board, ChannelStatus, State};
 use crate::channel::worker_process::{WorkerEvent, WorkerProcess, WorkerProgram, end_beside, next_event, room};
 use crate::pack::Change;
 use crate::shelf::Shelf;
+use crate::wire::link::FromWorker;
 
 /// Publishers that wait to be taken up by their channel.
 pub const ARRIVAL_QUEUE: usize = 4;
+/// Orders that wait to be taken up by their channel.
+pub const ORDER_QUEUE: usize = 4;
 const TICK: Duration = Duration::from_millis(40);
 const STATUS_EVERY: Duration = Duration::from_millis(200);
 
@@ -32,6 +38,8 @@ pub struct Arrival {
     pub info: FeedInfo,
     /// What it sends.
     pub events: mpsc::Receiver<FeedEvent>,
+    /// Where the channel says why it wants no more.
+    pub ending: Ending,
 }
 
 /// What every channel shares.
@@ -43,9 +51,11 @@ pub struct House {
     pub board: Board,
     /// Sequence numbers over restarts.
     pub sequences: SequenceStore,
+    /// Where flight recordings of faults are written.
+    pub flights: FlightStore,
     /// Cores that this machine lends.
     pub cores: usize,
-    /// Whether statuses name publishers' addresses: only where nobody but this machine can read them.
+    /// Whether statuses name publishers' addresses, and flight recorders can be read: only where nobody but this machine can read them.
     pub names_peers: bool,
 }
 
@@ -56,11 +66,22 @@ enum Machine {
     Copied(Box<CopyProgramme>),
 }
 
+/// Something that a person asks of a running channel.
+#[derive(Debug)]
+pub enum Order {
+    /// Put this feed on the air, by its place in the plan; `None`: leave it to the policy.
+    Feed(Option<usize>),
+    /// Change the worker for another one, without a trace in what viewers see; the answer says whether that is under way.
+    MoveWorker(oneshot::Sender<Result<(), Immovable>>),
+}
+
 /// How a channel's life begins and ends.
 #[derive(Debug)]
 pub struct Life {
     /// Publishers that were admitted.
     pub arrivals: mpsc::Receiver<Arrival>,
+    /// What people ask of it.
+    pub orders: mpsc::Receiver<Order>,
     /// Turns true when the channel is to end.
     pub stop: watch::Receiver<bool>,
     /// A channel of a wildcard ends by itself when it has been without a publisher for this long.
@@ -69,27 +90,29 @@ pub struct Life {
 
 /// Runs `plan` to the end of its life.
 pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, life: Life) {
-    let Life { mut arrivals, mut stop, linger } = life;
+    let Life { mut arrivals, mut orders, mut stop, linger } = life;
     let name = plan.name.clone();
     let mut last_feed = clock::mono();
+    let mut feeds = Receivers::new(plan.feeds.len());
     let mut driver = Driver::new(plan, house, shelf);
-    let mut feed: Option<mpsc::Receiver<FeedEvent>> = None;
-    let mut worker: Option<WorkerProcess> = None;
+    let mut workers = Workers::default();
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     driver.machine.start(clock::mono());
     loop {
-        driver.act(&mut worker).await;
-        let backlog = driver.feed_worker(worker.as_ref());
-        let link = worker.as_ref().filter(|_| backlog).map(WorkerProcess::link);
-        let wants_feed = driver.machine.wants_feed(clock::mono());
+        driver.act(&mut workers).await;
+        let backlog = driver.feed_worker(workers.present.as_ref());
+        let link = workers.present.as_ref().filter(|_| backlog).map(WorkerProcess::link);
+        let now = clock::mono();
+        let machine = &driver.machine;
+        let event = feeds.next(|index| machine.wants_feed(index, now));
         tokio::select! {
             biased;
             _ = stop.changed() => break,
             // Before the feed: whatever a publisher floods the channel with, the clock goes on.
             _ = ticks.tick() => {
                 driver.tick();
-                last_feed = if feed.is_some() { clock::mono() } else { last_feed };
+                last_feed = if feeds.any() { clock::mono() } else { last_feed };
                 if linger.is_some_and(|linger| clock::mono().since(last_feed) > linger) {
                     tracing::info!(channel = name, "nobody has published for a while: the wildcard's channel ends");
                     break;
@@ -97,61 +120,62 @@ pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, lif
             }
             arrival = arrivals.recv() => {
                 let Some(arrival) = arrival else { break };
+                feeds.open(arrival.info.index, arrival.events, arrival.ending);
                 driver.machine.feed_opened(arrival.info, clock::mono());
-                feed = Some(arrival.events);
             }
-            (id, event) = next_event(&mut worker) => match event {
-                WorkerEvent::Message(message, payload, read) => {
-                    driver.cause = read;
-                    driver.machine.worker_message(id, message, payload, clock::mono());
-                }
-                WorkerEvent::Gone(cause) => {
-                    driver.machine.worker_gone(id, &cause, clock::mono());
-                }
-            },
-            event = next_feed_event(&mut feed), if wants_feed => match event {
+            Some(order) = orders.recv() => driver.obey(order),
+            (id, event) = next_event(&mut workers.leaving) => driver.worker_event(id, event),
+            (id, event) = next_event(&mut workers.present) => driver.worker_event(id, event),
+            (index, event) = event => match event {
                 Some(event) => {
                     driver.cause = clock::mono();
-                    if driver.machine.feed_event(event, clock::mono()) == Reception::Refused {
-                        feed = None;
-                        driver.machine.feed_closed(clock::mono());
+                    if let Reception::Refused(why) = driver.machine.feed_event(index, event, clock::mono()) {
+                        driver.recorder.note(Note::Refused(text(&why)), clock::mono());
+                        driver.write_flight("feed_refused");
+                        feeds.close(index, why);
+                        driver.machine.feed_closed(index, clock::mono());
                     }
                 }
                 None => {
-                    feed = None;
-                    driver.machine.feed_closed(clock::mono());
+                    feeds.close(index, String::new());
+                    driver.machine.feed_closed(index, clock::mono());
                 }
             },
             _ = room(link), if backlog => {}
         }
     }
-    if let Some(worker) = worker {
+    feeds.close_all("the channel stopped");
+    for worker in workers.leaving.into_iter().chain(workers.present) {
         worker.end().await;
     }
     driver.house.board.remove(&name);
 }
 
-async fn next_feed_event(feed: &mut Option<mpsc::Receiver<FeedEvent>>) -> Option<FeedEvent> {
-    match feed {
-        Some(feed) => feed.recv().await,
-        None => std::future::pending().await,
-    }
-}
-
 /// Whether a feed may go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reception {
     /// It may.
     Taken,
-    /// It is of no use to this channel and is closed; the reason is in the log.
-    Refused,
+    /// It is of no use to this channel and is closed, for this reason.
+    Refused(String),
+}
+
+/// The workers of a channel: one, or two while the one takes over from the other.
+#[derive(Debug, Default)]
+struct Workers {
+    present: Option<WorkerProcess>,
+    /// It drains: it is told nothing more.
+    leaving: Option<WorkerProcess>,
 }
 
 struct Driver {
     name: String,
     machine: Machine,
+    recorder: Recorder,
     house: House,
     shelf: Arc<Shelf>,
+    /// The file of the channel's slate.
+    slate: Option<PathBuf>,
     /// When the packet came in that is being worked on.
     cause: Mono,
     status_due: Mono,
@@ -162,34 +186,57 @@ impl Driver {
     fn new(plan: ChannelPlan, house: House, shelf: Arc<Shelf>) -> Driver {
         let clock_now = ProgrammeClock::starting(clock::mono(), clock::wall());
         let sequence = house.sequences.load(&plan.name);
-        let name = plan.name.clone();
+        let (name, slate) = (plan.name.clone(), plan.slate.file.clone());
         let machine = match plan.ladder {
             LadderPlan::Copy => Machine::Copied(Box::new(CopyProgramme::new(plan, clock_now, sequence))),
             _ => Machine::Encoded(Box::new(Programme::new(plan, clock_now, house.cores, sequence))),
         };
-        Driver { name, machine, house, shelf, cause: Mono::default(), status_due: Mono::default(), posted: None }
+        let recorder = machine.recorder().clone();
+        if house.names_peers {
+            house.board.post_recorder(&name, recorder.clone());
+        }
+        Driver { name, machine, recorder, house, shelf, slate, cause: Mono::default(), status_due: Mono::default(), posted: None }
     }
 
-    async fn act(&mut self, worker: &mut Option<WorkerProcess>) {
+    fn note_fault(&self, message: &FromWorker) {
+        if let FromWorker::Fault { fault, detail, .. } = message {
+            self.recorder.note(Note::WorkerFault(*fault, text(detail)), clock::mono());
+            self.write_flight("worker_fault");
+        }
+    }
+
+    fn write_flight(&self, reason: &'static str) {
+        self.house.flights.write(&self.recorder, &self.name, reason, clock::mono(), clock::wall());
+    }
+
+    async fn act(&mut self, workers: &mut Workers) {
         for action in self.machine.take_actions() {
             match action {
-                Action::StartWorker(id) => match WorkerProcess::start(&self.house.worker, &self.name, id, None) {
+                Action::StartWorker(id) => match self.house.worker.codec_worker(&self.name, id, self.slate.as_deref()).await {
                     Ok(started) => {
                         tracing::info!(channel = self.name, worker = id, process = started.process_id(), "worker started");
-                        *worker = Some(started);
+                        self.recorder.note(Note::WorkerStarted(id), clock::mono());
+                        workers.present = Some(started);
                     }
                     Err(cause) => {
                         tracing::error!(channel = self.name, %cause, program = %self.house.worker.path.display(), "worker cannot be started");
                         self.machine.worker_gone(id, "cannot be started", clock::mono());
                     }
                 },
+                Action::SetAside(id) => workers.leaving = workers.present.take_if(|worker| worker.id == id),
                 Action::EndWorker(id) => {
-                    if let Some(ended) = worker.take_if(|worker| worker.id == id) {
+                    self.recorder.note(Note::Decision("worker_ended", text(&format!("worker {id}"))), clock::mono());
+                    let is_it = |worker: &mut WorkerProcess| worker.id == id;
+                    if let Some(ended) = workers.present.take_if(is_it).or_else(|| workers.leaving.take_if(is_it)) {
                         end_beside(ended, Path::new(&self.name));
                     }
                 }
                 Action::Apply(changes) => self.apply(changes),
-                Action::Remember(sequence) => self.remember(sequence),
+                Action::Thumbnail(jpeg) => self.house.board.post_thumbnail(&self.name, jpeg),
+                Action::Remember(sequence) => {
+                    self.recorder.note(Note::Listed { number: sequence.number, end: sequence.end }, clock::mono());
+                    self.house.sequences.keep(&self.name, sequence);
+                }
             }
         }
     }
@@ -197,6 +244,7 @@ impl Driver {
     fn apply(&self, changes: Vec<Change>) {
         match self.shelf.apply(changes, clock::wall()) {
             Ok(applied) => {
+                self.house.board.listed(&self.name, clock::mono());
                 metrics().shelf_bytes.with_label_values(&[&*self.name]).set(applied.bytes as i64);
                 if applied.dropped > 0 {
                     let remedy = "the feed's bitrate is higher than planned for: shorten the window";
@@ -214,16 +262,6 @@ impl Driver {
         metrics().listing_seconds.with_label_values(&[&*self.name]).observe(took.as_secs_f64());
     }
 
-    /// The disk may be slow; the runtime's threads do not wait for it.
-    fn remember(&self, sequence: Sequence) {
-        let (store, name) = (self.house.sequences.clone(), self.name.clone());
-        tokio::task::spawn_blocking(move || {
-            if let Err(cause) = store.save(&name, sequence) {
-                tracing::error!(channel = name, %cause, "sequence number cannot be kept in the state directory; check space and rights");
-            }
-        });
-    }
-
     /// Fills the link; whether more is waiting than it took.
     fn feed_worker(&mut self, worker: Option<&WorkerProcess>) -> bool {
         let Some(worker) = worker else { return false };
@@ -232,6 +270,33 @@ impl Driver {
             worker.send(&message, &payload);
         }
         true
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Feed(index) => self.machine.ask_feed(index, clock::mono()),
+            Order::MoveWorker(answer) => {
+                // Whoever asked may be gone.
+                let _ = answer.send(self.machine.move_worker());
+            }
+        }
+    }
+
+    fn worker_event(&mut self, id: u64, event: WorkerEvent) {
+        let now = clock::mono();
+        match event {
+            WorkerEvent::Message(message, payload, read) => {
+                self.cause = read;
+                self.note_fault(&message);
+                self.machine.worker_message(id, message, payload, now);
+            }
+            WorkerEvent::Memory(resident_bytes) => self.machine.worker_too_large(id, resident_bytes, now),
+            WorkerEvent::Gone(cause) => {
+                self.recorder.note(Note::WorkerGone(id, text(&cause)), now);
+                self.write_flight("worker_lost");
+                self.machine.worker_gone(id, &cause, now);
+            }
+        }
     }
 
     fn tick(&mut self) {
@@ -251,9 +316,13 @@ impl Driver {
         }
         if self.posted.as_ref().map(|posted| posted.state) != Some(status.state) {
             tracing::info!(channel = self.name, state = status.state.label(), feed = status.feed, "channel state");
+            self.recorder.note(Note::State(status.state.label()), now);
             for state in State::ALL {
                 metrics().channel_state.with_label_values(&[&*self.name, state.label()]).set(i64::from(state == status.state));
             }
+        }
+        if status.state != State::Live {
+            self.house.board.remove_thumbnail(&self.name);
         }
         self.house.board.post(status.clone());
         self.posted = Some(status);
@@ -261,6 +330,13 @@ impl Driver {
 }
 
 impl Machine {
+    fn recorder(&self) -> &Recorder {
+        match self {
+            Machine::Encoded(programme) => programme.recorder(),
+            Machine::Copied(copy) => copy.recorder(),
+        }
+    }
+
     fn start(&mut self, now: Mono) {
         if let Machine::Encoded(programme) = self {
             programme.start(now);
@@ -274,24 +350,30 @@ impl Machine {
         }
     }
 
-    fn feed_event(&mut self, event: FeedEvent, now: Mono) -> Reception {
+    fn ask_feed(&mut self, index: Option<usize>, now: Mono) {
+        if let Machine::Encoded(programme) = self {
+            programme.ask_feed(index, now);
+        }
+    }
+
+    fn feed_event(&mut self, index: usize, event: FeedEvent, now: Mono) -> Reception {
         match self {
             Machine::Encoded(programme) => {
-                programme.feed_event(event, now);
+                programme.feed_event(index, event, now);
                 Reception::Taken
             }
             Machine::Copied(copy) => copy.feed_event(event, now),
         }
     }
 
-    fn feed_closed(&mut self, now: Mono) {
+    fn feed_closed(&mut self, index: usize, now: Mono) {
         match self {
-            Machine::Encoded(programme) => programme.feed_closed(now),
+            Machine::Encoded(programme) => programme.feed_closed(index, now),
             Machine::Copied(copy) => copy.feed_closed(now),
         }
     }
 
-    fn worker_message(&mut self, id: u64, message: crate::wire::link::FromWorker, payload: bytes::Bytes, now: Mono) {
+    fn worker_message(&mut self, id: u64, message: FromWorker, payload: bytes::Bytes, now: Mono) {
         if let Machine::Encoded(programme) = self {
             programme.worker_message(id, message, payload, now);
         }
@@ -303,6 +385,19 @@ impl Machine {
         }
     }
 
+    fn move_worker(&mut self) -> Result<(), Immovable> {
+        match self {
+            Machine::Encoded(programme) => programme.move_worker(),
+            Machine::Copied(_) => Err(Immovable::NoWorker),
+        }
+    }
+
+    fn worker_too_large(&mut self, id: u64, resident_bytes: u64, now: Mono) {
+        if let Machine::Encoded(programme) = self {
+            programme.worker_too_large(id, resident_bytes, now);
+        }
+    }
+
     fn tick(&mut self, now: Mono) {
         match self {
             Machine::Encoded(programme) => programme.tick(now),
@@ -310,9 +405,9 @@ impl Machine {
         }
     }
 
-    fn wants_feed(&self, now: Mono) -> bool {
+    fn wants_feed(&self, index: usize, now: Mono) -> bool {
         match self {
-            Machine::Encoded(programme) => programme.wants_feed(now),
+            Machine::Encoded(programme) => programme.wants_feed(index, now),
             Machine::Copied(copy) => copy.wants_feed(now),
         }
     }

@@ -3,7 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
+use bytes::Bytes;
 use serde::Serialize;
+
+use crate::base::Mono;
+use crate::channel::monitor::FeedReport;
+use crate::channel::recorder::Recorder;
 
 /// The state of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -13,19 +18,22 @@ pub enum State {
     Waiting,
     /// A publisher is on the air.
     Live,
+    /// The feed on the air has stopped, and its last picture is held.
+    Holding,
     /// A publisher was on the air, and slate or pattern cover its absence.
     Slate,
 }
 
 impl State {
     /// Every state, for the one-hot gauge.
-    pub const ALL: [State; 3] = [State::Waiting, State::Live, State::Slate];
+    pub const ALL: [State; 4] = [State::Waiting, State::Live, State::Holding, State::Slate];
 
     /// The value of the `state` label.
     pub fn label(self) -> &'static str {
         match self {
             State::Waiting => "waiting",
             State::Live => "live",
+            State::Holding => "holding",
             State::Slate => "slate",
         }
     }
@@ -71,12 +79,30 @@ pub struct ChannelStatus {
     pub newest_segment: Option<u64>,
     /// Workers lost since the start.
     pub worker_restarts: u64,
+    /// What is wrong with the picture and sound on the air: `frozen`, `black`, `silent`.
+    pub look: Vec<&'static str>,
+    /// Feeds that are left out for a while since they killed workers.
+    pub quarantined: Vec<String>,
+    /// What the connected feeds send, in the order of preference.
+    pub feeds: Vec<FeedReport>,
+}
+
+/// A small picture of a channel's input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thumbnail {
+    /// How many were posted before it: another number is another picture.
+    pub number: u64,
+    /// The picture, JPEG.
+    pub jpeg: Bytes,
 }
 
 /// The statuses of all channels, by name.
 #[derive(Clone, Debug, Default)]
 pub struct Board {
     channels: Arc<RwLock<BTreeMap<String, Arc<ChannelStatus>>>>,
+    listed: Arc<RwLock<BTreeMap<String, Mono>>>,
+    thumbnails: Arc<RwLock<BTreeMap<String, Thumbnail>>>,
+    recorders: Arc<RwLock<BTreeMap<String, Recorder>>>,
 }
 
 impl Board {
@@ -86,10 +112,59 @@ impl Board {
         channels.insert(status.name.clone(), Arc::new(status));
     }
 
+    /// Notes that a channel has listed a segment.
+    pub fn listed(&self, name: &str, now: Mono) {
+        let mut listed = self.listed.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match listed.get_mut(name) {
+            Some(at) => *at = now,
+            None => drop(listed.insert(name.to_owned(), now)),
+        }
+    }
+
+    /// When a channel listed its newest segment; by the clock that nobody sets.
+    pub fn listed_at(&self, name: &str) -> Option<Mono> {
+        self.listed.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(name).copied()
+    }
+
+    /// Posts a small picture of a channel's input as JPEG, replacing the one before.
+    pub fn post_thumbnail(&self, name: &str, jpeg: Bytes) {
+        let mut thumbnails = self.thumbnails.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let number = thumbnails.get(name).map_or(0, |before| before.number + 1);
+        thumbnails.insert(name.to_owned(), Thumbnail { number, jpeg });
+    }
+
+    /// Takes the picture away: there is no input to see.
+    pub fn remove_thumbnail(&self, name: &str) {
+        self.thumbnails.write().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(name);
+    }
+
+    /// The newest picture of a channel's input.
+    pub fn thumbnail(&self, name: &str) -> Option<Thumbnail> {
+        self.thumbnails.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(name).cloned()
+    }
+
+    /// Lets the API read a channel's flight recorder. Only where nobody but this machine can ask: it tells what a source does.
+    pub fn post_recorder(&self, name: &str, recorder: Recorder) {
+        self.recorders.write().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(name.to_owned(), recorder);
+    }
+
+    /// A channel's flight recorder, where it may be read.
+    pub fn recorder(&self, name: &str) -> Option<Recorder> {
+        self.recorders.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(name).cloned()
+    }
+
     /// Takes a channel off the board.
     pub fn remove(&self, name: &str) {
+        self.remove_thumbnail(name);
+        self.recorders.write().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(name);
+        self.listed.write().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(name);
         let mut channels = self.channels.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         channels.remove(name);
+    }
+
+    /// The status of one channel.
+    pub fn one(&self, name: &str) -> Option<Arc<ChannelStatus>> {
+        self.channels.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(name).cloned()
     }
 
     /// All statuses, by name.

@@ -5,6 +5,7 @@
 //! keep one offset. A feed that falls behind the programme for good is spliced anew at its next entry.
 
 use crate::base::{MediaTime, Ticks};
+use crate::channel::drift::Drift;
 use crate::channel::feed::SourceUnit;
 use crate::media::Grid;
 
@@ -87,6 +88,7 @@ pub struct Timeline {
     anchored: bool,
     tracks: Vec<TrackClock>,
     floor: MediaTime,
+    drift: Drift,
     bends: Vec<(u8, Bend)>,
 }
 
@@ -100,6 +102,7 @@ impl Timeline {
             anchored: false,
             tracks: Vec::new(),
             floor: MediaTime(i64::MIN),
+            drift: Drift::default(),
             bends: Vec::new(),
         }
     }
@@ -110,6 +113,14 @@ impl Timeline {
         self.wrap = wrap;
         self.has_video = has_video;
         self.anchored = false;
+        self.drift = Drift::default();
+    }
+
+    /// As [`Timeline::splice`], with a feed that was kept ready: its units are placed by their arrival even where the feed before
+    /// has been placed already. The worker shows each instant once, so what is late is decoded and not shown.
+    pub fn splice_warm(&mut self, tracks: usize, has_video: bool, wrap: Ticks) {
+        self.splice(tracks, has_video, wrap);
+        self.floor = MediaTime(i64::MIN);
     }
 
     /// The same feed from here on has `tracks` tracks: what was known of their clocks no longer applies.
@@ -125,6 +136,11 @@ impl Timeline {
     /// The feed is gone: what it was ahead no longer holds anybody up.
     pub fn forget_feed(&mut self) {
         self.splice(0, false, self.wrap);
+    }
+
+    /// Nothing that is spliced in later may begin before `end`: what lies there is published already.
+    pub fn not_before(&mut self, end: MediaTime) {
+        self.floor = self.floor.max(end);
     }
 
     /// Bends since the last call, with their tracks.
@@ -155,7 +171,16 @@ impl Timeline {
                 self.resplice(index, unit, now);
             }
         }
+        if is_video == self.has_video {
+            let track = &self.tracks[index];
+            self.drift.observe(MediaTime((track.unwrapped + track.offset).0), now);
+        }
         self.place(index, unit)
+    }
+
+    /// How much the source's clock is stretched at present, in parts in a million.
+    pub fn stretch_ppm(&self) -> i32 {
+        self.drift.ppm()
     }
 
     /// How far ahead of `now` the newest unit lies; negative when the feed is behind.
@@ -185,18 +210,23 @@ impl Timeline {
 
     /// Moves every track by the distance that brings this entry to `now`; offsets that jumps have set apart stay apart.
     fn resplice(&mut self, index: usize, unit: &SourceUnit, now: MediaTime) {
-        let track = &self.tracks[index];
-        let late = MediaTime((track.unwrapped + track.offset + unit.offset).0);
+        let late = self.stretched(index) + unit.offset;
         let moved = self.grid.start(self.grid.first_from(self.floor.max(now))) - late;
         for track in &mut self.tracks {
             track.offset += moved;
         }
+        self.drift.moved(moved);
+    }
+
+    /// Where the newest unit of a track comes out.
+    fn stretched(&self, index: usize) -> MediaTime {
+        let track = &self.tracks[index];
+        let time = MediaTime((track.unwrapped + track.offset).0);
+        time + self.drift.shift(time)
     }
 
     fn is_lagging(&self, index: usize, unit: &SourceUnit, now: MediaTime) -> bool {
-        let track = &self.tracks[index];
-        let pts = MediaTime((track.unwrapped + track.offset + unit.offset).0);
-        now - pts > LAG_LIMIT
+        now - (self.stretched(index) + unit.offset) > LAG_LIMIT
     }
 
     /// Decides whether a long step is a hole or a jump of the clock, and bridges the jump.
@@ -204,7 +234,7 @@ impl Timeline {
         let track = &self.tracks[index];
         let Some(step) = step else {
             // The first unit of a track whose clock has nothing to do with that of the track that anchored the splice.
-            let lead = MediaTime((track.unwrapped + track.offset).0) - now;
+            let lead = self.stretched(index) - now;
             if lead.abs() > LEAD_LIMIT {
                 self.tracks[index].offset += -lead;
                 self.bends.push((index as u8, Bend::Jump));
@@ -215,7 +245,7 @@ impl Timeline {
             self.tracks[index].step = Some(step);
             return;
         }
-        let lead = MediaTime((track.unwrapped + track.offset).0) - now;
+        let lead = self.stretched(index) - now;
         let small_disorder = step < Ticks::ZERO && -step <= STEP_LIMIT;
         if small_disorder {
             return;
@@ -240,8 +270,8 @@ impl Timeline {
 
     /// The output times of a unit; decode times of a track strictly increase.
     fn place(&mut self, index: usize, unit: &SourceUnit) -> Mapped {
+        let mut dts = self.stretched(index);
         let track = &mut self.tracks[index];
-        let mut dts = MediaTime((track.unwrapped + track.offset).0);
         let pts = dts + unit.offset;
         if let Some(last) = track.out.filter(|last| dts <= *last) {
             self.bends.push((unit.track, Bend::Disorder));

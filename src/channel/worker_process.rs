@@ -16,6 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
 use crate::base::{Mono, clock};
+use crate::channel::spare::Spares;
 use crate::wire::link::{Deframer, FromWorker, ToWorker, framed};
 
 /// Frames that wait for a worker that reads slowly; what is more waits in the replay.
@@ -26,11 +27,18 @@ const MESSAGE_QUEUE: usize = 64;
 /// A worker that has not left by then is killed.
 const LEAVING_LIMIT: Duration = Duration::from_millis(300);
 
+/// A worker may be resident with this much before it is replaced: more than any ladder needs, so that a leak costs its channel a
+/// worker before it costs the machine its memory.
+pub const MEMORY_LIMIT_BYTES: u64 = 6 << 30;
+const MEMORY_EVERY: Duration = Duration::from_secs(1);
+
 /// Something from a worker.
 #[derive(Debug)]
 pub enum WorkerEvent {
     /// A message and its payload, and when it was read.
     Message(FromWorker, Bytes, Mono),
+    /// It is resident with this many bytes, more than it may.
+    Memory(u64),
     /// The link is closed; why.
     Gone(String),
 }
@@ -44,6 +52,10 @@ pub struct WorkerProgram {
     pub log: String,
     /// Log levels, handed on as `HEADEND_LOG`.
     pub log_levels: String,
+    /// Resident memory that a worker may have.
+    pub memory_limit_bytes: u64,
+    /// The worker that stands by.
+    pub spares: Spares,
 }
 
 impl WorkerProgram {
@@ -51,7 +63,7 @@ impl WorkerProgram {
     pub fn beside_this_binary(log: &str, log_levels: &str) -> io::Result<WorkerProgram> {
         let path = std::env::current_exe()?.with_file_name("headend-worker");
         match path.is_file() {
-            true => Ok(WorkerProgram { path, log: log.to_owned(), log_levels: log_levels.to_owned() }),
+            true => Ok(WorkerProgram::at(path, log, log_levels)),
             false => Err(io::Error::new(
                 io::ErrorKind::NotFound,
                 format!("{} is missing: install headend-worker beside headend (cargo build builds both)", path.display()),
@@ -59,10 +71,43 @@ impl WorkerProgram {
         }
     }
 
-    /// The command that runs a role with `link` as descriptor 0.
+    /// The worker at `path`.
+    pub fn at(path: PathBuf, log: &str, log_levels: &str) -> WorkerProgram {
+        WorkerProgram {
+            path,
+            log: log.to_owned(),
+            log_levels: log_levels.to_owned(),
+            memory_limit_bytes: MEMORY_LIMIT_BYTES,
+            spares: Spares::default(),
+        }
+    }
+
+    /// A codec worker for `channel`: the one that stands by, else a new one. A slate's file is opened anew for each worker, so that
+    /// none moves another one's place in it; a worker with one cannot stand by.
+    pub async fn codec_worker(&self, channel: &str, id: u64, slate: Option<&Path>) -> io::Result<WorkerProcess> {
+        if let Some(slate) = slate {
+            let (path, opening) = (slate.to_owned(), slate.to_owned());
+            let file = tokio::task::spawn_blocking(move || File::open(opening)).await.map_err(io::Error::other)?;
+            match file {
+                Ok(file) => return WorkerProcess::start(self, Some(channel), id, Some(&file)),
+                Err(cause) => tracing::error!(channel, slate = %path.display(), %cause, "slate cannot be opened; the plain one is shown"),
+            }
+        }
+        let mut spare = self.spares.take(self).await;
+        // It may have died this very moment, when nobody looked any more.
+        match spare.take_if(WorkerProcess::runs) {
+            Some(spare) => Ok(WorkerProcess { id, ..spare }),
+            None => WorkerProcess::start(self, Some(channel), id, None),
+        }
+    }
+
+    /// The command that runs a role with `link` as descriptor 0. `channel` is for those who read the list of processes.
     pub fn command(&self, role: &str, channel: &str, link: OwnedFd) -> std::process::Command {
         let mut command = std::process::Command::new(&self.path);
-        command.args([role, "--channel", channel, "--log", &self.log]).env("HEADEND_LOG", &self.log_levels);
+        command.args([role, "--log", &self.log]).env("HEADEND_LOG", &self.log_levels);
+        if !channel.is_empty() {
+            command.args(["--channel", channel]);
+        }
         command.stdin(Stdio::from(link)).stdout(Stdio::null()).stderr(Stdio::inherit());
         command
     }
@@ -80,11 +125,14 @@ pub struct WorkerProcess {
 }
 
 impl WorkerProcess {
-    /// Starts a codec worker for `channel`; with the file of its slate, opened for reading, where [`crate::wire::link::Fill::File`] is asked for.
-    pub fn start(program: &WorkerProgram, channel: &str, id: u64, slate: Option<&File>) -> io::Result<WorkerProcess> {
+    /// Starts a codec worker, for `channel` if that is known yet; with the file of its slate, opened for reading, where
+    /// [`crate::wire::link::Fill::File`] is asked for.
+    ///
+    /// Not from a thread of a blocking pool: the kernel ends a worker with the thread that started it.
+    pub fn start(program: &WorkerProgram, channel: Option<&str>, id: u64, slate: Option<&File>) -> io::Result<WorkerProcess> {
         let (ours, theirs) = StdUnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        let mut command = Command::from(program.command("codec", channel, theirs.into()));
+        let mut command = Command::from(program.command("codec", channel.unwrap_or_default(), theirs.into()));
         if let Some(slate) = slate {
             command.stdout(Stdio::from(slate.try_clone()?));
         }
@@ -93,6 +141,9 @@ impl WorkerProcess {
         let (frames, frames_due) = mpsc::channel(LINK_QUEUE_FRAMES);
         let (events_sender, events) = mpsc::channel(MESSAGE_QUEUE);
         tokio::spawn(write_link(write, frames_due));
+        if let Some(process) = child.id() {
+            tokio::spawn(watch_memory(process, program.memory_limit_bytes, events_sender.clone()));
+        }
         tokio::spawn(read_link(read, events_sender));
         Ok(WorkerProcess { id, events, frames, child })
     }
@@ -117,6 +168,11 @@ impl WorkerProcess {
             }
             Err(cause) => tracing::error!(worker = self.id, %cause, "message for the worker is too large and was left out"),
         }
+    }
+
+    /// Whether the process has not ended.
+    fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Its process id while it runs.
@@ -161,6 +217,27 @@ pub async fn room(link: Option<mpsc::Sender<Bytes>>) {
     }
 }
 
+/// Tells once when the process is resident with more than `limit`; ends with the channel's interest in it.
+async fn watch_memory(process: u32, limit: u64, events: mpsc::Sender<WorkerEvent>) {
+    loop {
+        if tokio::time::timeout(MEMORY_EVERY, events.closed()).await.is_ok() {
+            return;
+        }
+        let Ok(Some(resident)) = tokio::task::spawn_blocking(move || resident_bytes(process)).await else { return };
+        if resident > limit {
+            let _ = events.send(WorkerEvent::Memory(resident)).await;
+            return;
+        }
+    }
+}
+
+/// Resident memory of a process (proc(5), `VmRSS`, in KiB whatever the size of a page). A zombie has none.
+fn resident_bytes(process: u32) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let resident = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    resident.split_ascii_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
 async fn write_link(mut socket: OwnedWriteHalf, mut frames: mpsc::Receiver<Bytes>) {
     while let Some(frame) = frames.recv().await {
         if let Err(cause) = socket.write_all(&frame).await {
@@ -200,4 +277,30 @@ pub fn end_beside(worker: WorkerProcess, channel: &Path) {
         let status = worker.end().await;
         tracing::info!(channel, worker = id, status, "worker ended");
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A program in the place of the worker, which waits for the end of its link.
+    fn program(folder: &Path, memory_limit_bytes: u64) -> WorkerProgram {
+        let path = folder.join("worker");
+        std::fs::write(&path, "#!/bin/sh\nexec cat >/dev/null\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        WorkerProgram { memory_limit_bytes, ..WorkerProgram::at(path, "text", "info") }
+    }
+
+    #[tokio::test]
+    async fn a_worker_above_its_memory_limit_is_told_of_and_one_below_it_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut large = WorkerProcess::start(&program(folder.path(), 4096), Some("demo"), 1, None).unwrap();
+        let mut small = WorkerProcess::start(&program(folder.path(), MEMORY_LIMIT_BYTES), Some("demo"), 2, None).unwrap();
+        let told = tokio::time::timeout(Duration::from_secs(20), large.events.recv()).await.unwrap();
+        assert!(matches!(told, Some(WorkerEvent::Memory(resident)) if resident > 4096), "{told:?}");
+        assert!(small.events.try_recv().is_err());
+        large.end().await;
+        assert_eq!(small.end().await, "exit status: 0", "it leaves when its link closes");
+    }
 }

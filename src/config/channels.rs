@@ -1,17 +1,24 @@
 //! The rules of one channel, and what it is where the file is silent.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use crate::base::Rate;
 use crate::channel::plan::{ChannelPlan, Formats, Idle, LadderPlan, SecondPublisher, StreamKey};
 use crate::media::AudioRung;
 
+use super::failover::{failover, thumbnails, watch};
+use super::feeds::{feeds, security};
 use super::ladders::Ladders;
 use super::scalar::Complaint;
 use super::sink::{Entry, Field, Place, Sink};
+use super::slate::slate;
 use super::timing::{Timing, timing};
 use super::units::written_bitrate;
-use super::written::{ChannelName, Format, WrittenChannel};
+use super::written_channel::{ChannelName, Format, WrittenChannel, WrittenFailover};
+
+/// How secrets are made.
+pub const HOW: &str = "make one with: openssl rand -hex 16";
 
 /// Channels that a wildcard opens at most where the file is silent.
 const WILDCARD_CHANNELS: u32 = 16;
@@ -19,7 +26,10 @@ const WILDCARD_CHANNELS: u32 = 16;
 /// What the pattern shows where the file is silent.
 const PATTERN_RATE: Rate = Rate::new(25, 1);
 
-/// The listener for publishers as far as channels care.
+/// Keys and passphrases that begin like this are examples that anybody can read.
+pub const EXAMPLE: &str = "example-";
+
+/// The listeners for publishers as far as channels care.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
     /// There is none.
@@ -31,14 +41,25 @@ pub enum Door {
 }
 
 impl Door {
-    /// The kind of this listener.
-    pub fn of(rtmp: Option<SocketAddr>) -> Door {
-        match rtmp {
-            None => Door::Closed,
-            Some(address) if address.ip().to_canonical().is_loopback() => Door::Local,
+    /// What these listeners are together: as open as the most open one.
+    pub fn of(listeners: [Option<SocketAddr>; 2]) -> Door {
+        let there = || listeners.into_iter().flatten();
+        match there().find(|address| !address.ip().to_canonical().is_loopback()) {
             Some(address) => Door::Exposed(address),
+            None if there().next().is_some() => Door::Local,
+            None => Door::Closed,
         }
     }
+}
+
+/// What the rules of a channel look at beside the channel.
+pub struct Surroundings<'a> {
+    /// The ladders that it may name.
+    pub ladders: &'a Ladders,
+    /// The listeners for publishers.
+    pub door: Door,
+    /// Where the files that it names are looked up; nowhere, where there is none.
+    pub folder: Option<&'a Path>,
 }
 
 /// A channel or wildcard whose own rules hold; its key is not settled yet.
@@ -50,13 +71,14 @@ pub enum Checked {
 }
 
 /// Checks a channel by itself. `None` where it has no usable name; other mistakes are reported, and defaults stand in for them.
-pub fn checked(written: &WrittenChannel, ladders: &Ladders, door: Door, sink: &mut Sink) -> Option<Checked> {
+pub fn checked(written: &WrittenChannel, around: &Surroundings, sink: &mut Sink) -> Option<Checked> {
+    let door = around.door;
     if matches!(written.name, Field::Absent) {
         sink.add(&written.place.of("name"), "is missing", "add for example name = \"news\"");
     }
     let wildcard = matches!(written.name.value(), Some(ChannelName::Wildcard(_)));
     let idle = idle(written, wildcard, door, sink);
-    let ladder = ladder(written, idle, ladders, sink);
+    let ladder = ladder(written, idle, around.ladders, sink);
     let copied = ladder == LadderPlan::Copy;
     if copied {
         refuse_with_copy(written, sink);
@@ -76,6 +98,12 @@ pub fn checked(written: &WrittenChannel, ladders: &Ladders, door: Door, sink: &m
         window,
         hold,
         second_publisher: written.on_second_publisher.or(SecondPublisher::Refuse),
+        feeds: feeds(written, copied, sink),
+        failover: failover(&written.failover, sink),
+        watch: watch(&written.failover, copied, sink),
+        srt: security(written, door, sink),
+        slate: slate(&written.slate, idle, around.folder, sink),
+        thumbnail_every: thumbnails(&written.thumbnails, copied, sink),
     });
     match written.name.value()?.clone() {
         ChannelName::One(name) => Some(Checked::One(Box::new(ChannelPlan { name, ..*plan }))),
@@ -89,11 +117,12 @@ fn idle(written: &WrittenChannel, wildcard: bool, door: Door, sink: &mut Sink) -
     if idle == Idle::Pattern && wildcard {
         sink.add(&place, "must be \"publish\" for a wildcard, whose channels begin with a publisher", "use \"publish\"");
     }
-    if idle == Idle::Wait && door == Door::Closed && !written.feed.is_invalid() {
+    let pulled = written.feeds.iter().any(|feed| feed.is_published() != Some(true));
+    if idle == Idle::Wait && door == Door::Closed && !pulled && !written.feed.is_invalid() {
         sink.add(
             &place,
-            "is \"publish\", but nobody can publish while rtmp.listen is \"off\"",
-            "set rtmp.listen, or use feed = \"pattern\"",
+            "is \"publish\", but nobody can publish while rtmp.listen and srt.listen are \"off\"",
+            "set one of them, or use feed = \"pattern\"",
         );
     }
     idle
@@ -122,13 +151,26 @@ fn ladder(written: &WrittenChannel, idle: Idle, ladders: &Ladders, sink: &mut Si
     }
 }
 
+fn place<T>(field: &Field<T>) -> Option<&Place> {
+    field.given().map(|entry| &entry.place)
+}
+
 /// Keys that say how pictures and sound are made, where none are made.
 fn refuse_with_copy(written: &WrittenChannel, sink: &mut Sink) {
+    let WrittenFailover { after, return_after, freeze, black, silence } = &written.failover;
     let places = [
-        written.rate.given().map(|entry| &entry.place),
-        written.gop.given().map(|entry| &entry.place),
-        written.hold.given().map(|entry| &entry.place),
-        written.audio_bitrate.given().map(|entry| &entry.place),
+        place(&written.rate),
+        place(&written.gop),
+        place(&written.hold),
+        place(&written.audio_bitrate),
+        place(after),
+        place(return_after),
+        place(freeze),
+        place(black),
+        place(silence),
+        place(&written.slate.file),
+        place(&written.slate.text),
+        place(&written.thumbnails),
     ];
     for place in places.into_iter().flatten() {
         sink.add(place, "has no meaning with ladder = \"copy\", which passes on what the publisher sends", "remove it");
@@ -139,6 +181,9 @@ fn check_wildcard_keys(written: &WrittenChannel, wildcard: bool, door: Door, sin
     if wildcard {
         if let Some(key) = written.stream_key.given() {
             sink.add(&key.place, "has no meaning on a wildcard, where the stream name is name and key at once", "remove it");
+        }
+        if let Some(feed) = written.feeds.first() {
+            sink.add(&feed.place, "has no meaning on a wildcard, whose channels begin with a publisher", "name the channel that has feeds");
         }
         if let (Door::Exposed(address), Some(name), false) = (door, written.name.given(), written.trusted_network.or(false)) {
             let rule = format!("lets everybody publish who reaches {address}");
@@ -194,7 +239,12 @@ pub fn check_names(written: &[WrittenChannel], sink: &mut Sink) {
     }
 }
 
-/// Where a channel's key stands, or would stand.
-pub fn key_place(written: &WrittenChannel) -> Place {
-    written.stream_key.given().map_or_else(|| written.place.of("stream_key"), |key| key.place.clone())
+/// Refuses a key or passphrase that anybody can read, where others can try. Says whether it did.
+pub fn check_not_an_example(secret: &str, place: &Place, door: Door, sink: &mut Sink) -> bool {
+    let Door::Exposed(address) = door else { return false };
+    let is_example = secret.starts_with(EXAMPLE);
+    if is_example {
+        sink.add(place, format!("must not be an example (\"{EXAMPLE}...\") where others can publish ({address})"), HOW);
+    }
+    is_example
 }

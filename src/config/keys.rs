@@ -27,6 +27,8 @@ pub enum Holds {
     Value,
     /// A value that is never printed.
     Secret,
+    /// An address; what may be a secret in it is never printed.
+    Address,
     /// A table.
     Table(&'static Section),
     /// A list of tables.
@@ -46,6 +48,7 @@ pub static ROOT: Section = Section {
         value("state_dir", &["state", "statedir", "data_dir"]),
         Key { name: "http", holds: Holds::Table(&HTTP), also: &["web", "server", "listen"] },
         Key { name: "rtmp", holds: Holds::Table(&RTMP), also: &["ingest"] },
+        Key { name: "srt", holds: Holds::Table(&SRT), also: &[] },
         Key { name: "channel", holds: Holds::Tables(&CHANNEL), also: &["stream", "streams", "input"] },
         Key { name: "ladder", holds: Holds::Named(&RUNG), also: &["rungs", "renditions", "profiles"] },
     ],
@@ -59,13 +62,17 @@ pub static HTTP: Section = Section { header: "[http]", keys: &[LISTEN] };
 /// Where publishers come.
 pub static RTMP: Section = Section { header: "[rtmp]", keys: &[LISTEN] };
 
+/// Where SRT callers come.
+pub static SRT: Section = Section { header: "[srt]", keys: &[LISTEN, value("latency", &["delay", "rcvlatency", "buffer"])] };
+
 /// A channel.
 pub static CHANNEL: Section = Section {
     header: "[[channel]]",
     keys: &[
         value("name", &["id", "title"]),
         Key { name: "stream_key", holds: Holds::Secret, also: &["key", "secret", "password", "token"] },
-        value("feed", &["source", "input"]),
+        // People write addresses here that belong to a feed of the list.
+        Key { name: "feed", holds: Holds::Address, also: &["source", "input"] },
         value("rate", &["fps", "framerate", "frame_rate"]),
         value("ladder", &["rungs", "renditions", "profile"]),
         value("formats", &["output", "outputs"]),
@@ -75,6 +82,11 @@ pub static CHANNEL: Section = Section {
         value("hold", &["timeout"]),
         value("on_second_publisher", &["second_publisher", "takeover"]),
         Key { name: "audio", holds: Holds::Table(&AUDIO), also: &["aac"] },
+        Key { name: "feeds", holds: Holds::Tables(&FEED), also: &["sources", "inputs"] },
+        Key { name: "failover", holds: Holds::Table(&FAILOVER), also: &["backup", "switch", "switchover"] },
+        Key { name: "srt", holds: Holds::Table(&CHANNEL_SRT), also: &["encryption"] },
+        Key { name: "slate", holds: Holds::Table(&SLATE), also: &["fallback", "holding_picture"] },
+        value("thumbnails", &["preview", "previews", "snapshots"]),
         value("trusted_network", &["trusted", "insecure"]),
         value("max_channels", &["max", "limit"]),
     ],
@@ -82,6 +94,44 @@ pub static CHANNEL: Section = Section {
 
 /// A channel's audio.
 pub static AUDIO: Section = Section { header: "[channel.audio]", keys: &[value("bitrate", &["rate", "bandwidth"])] };
+
+/// A feed of a channel.
+pub static FEED: Section = Section {
+    header: "[[channel.feeds]]",
+    keys: &[
+        value("name", &["id", "title"]),
+        Key { name: "source", holds: Holds::Address, also: &["url", "uri", "address", "input", "from"] },
+        Key { name: "stream_key", holds: Holds::Secret, also: &["key", "secret", "token"] },
+        Key { name: "passphrase", holds: Holds::Secret, also: &["password", "pass"] },
+    ],
+};
+
+/// When a channel changes its feed, and what its pictures and sound are watched for.
+pub static FAILOVER: Section = Section {
+    header: "[channel.failover]",
+    keys: &[
+        value("after", &["timeout", "loss", "lost"]),
+        value("return_after", &["return", "failback", "back_after", "revert"]),
+        value("freeze", &["frozen", "still"]),
+        value("black", &["dark"]),
+        value("silence", &["silent", "mute"]),
+    ],
+};
+
+/// How SRT callers of a channel encrypt.
+pub static CHANNEL_SRT: Section = Section {
+    header: "[channel.srt]",
+    keys: &[
+        Key { name: "passphrase", holds: Holds::Secret, also: &["password", "pass", "secret", "key"] },
+        value("key_length", &["pbkeylen", "keylen", "bits", "aes"]),
+    ],
+};
+
+/// What shows in holes.
+pub static SLATE: Section = Section {
+    header: "[channel.slate]",
+    keys: &[value("file", &["path", "image", "picture", "clip", "video"]), value("text", &["title", "message"])],
+};
 
 /// A rung of a ladder.
 pub static RUNG: Section = Section {
@@ -169,7 +219,7 @@ mod tests {
 
     #[test]
     fn no_synonym_is_another_key_of_its_section() {
-        for section in [&ROOT, &HTTP, &RTMP, &CHANNEL, &AUDIO, &RUNG] {
+        for section in [&ROOT, &HTTP, &RTMP, &SRT, &CHANNEL, &FEED, &FAILOVER, &CHANNEL_SRT, &SLATE, &AUDIO, &RUNG] {
             let all: Vec<&str> = section.keys.iter().flat_map(|key| key.also.iter().chain([&key.name])).copied().collect();
             let mut unique = all.clone();
             unique.sort_unstable();

@@ -6,10 +6,20 @@ use std::path::PathBuf;
 
 use super::sink::Sink;
 use super::written::Written;
-use super::{HTTP_PORT, RTMP_PORT};
+use super::{HTTP_PORT, RTMP_PORT, SRT_PORT};
+
+/// Where the appliance listens.
+pub struct Listeners {
+    /// Viewers, TCP.
+    pub http: SocketAddr,
+    /// RTMP publishers, TCP.
+    pub rtmp: Option<SocketAddr>,
+    /// SRT callers, UDP: it overlaps with neither of the others.
+    pub srt: Option<SocketAddr>,
+}
 
 /// The listeners: loopback where the file is silent or wrong.
-pub fn listeners(written: &Written, sink: &mut Sink) -> (SocketAddr, Option<SocketAddr>) {
+pub fn listeners(written: &Written, sink: &mut Sink) -> Listeners {
     let local = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let http = written.http.or(local(HTTP_PORT));
     let rtmp = written.rtmp.or(Some(local(RTMP_PORT)));
@@ -21,11 +31,11 @@ pub fn listeners(written: &Written, sink: &mut Sink) -> (SocketAddr, Option<Sock
             sink.add(place, rule, format!("give them different ports, for example {HTTP_PORT} and {RTMP_PORT}"));
         }
     }
-    (http, rtmp)
+    Listeners { http, rtmp, srt: written.srt.or(Some(local(SRT_PORT))) }
 }
 
 /// Whether two listeners want the same port of the same interface. Port 0 is chosen by the system and never overlaps.
-fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+pub fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
     let (a, b) = (one.ip().to_canonical(), other.ip().to_canonical());
     // [::] takes IPv4 connections too.
     let every = |v6_too: bool| a.is_ipv6() == b.is_ipv6() || v6_too;

@@ -1,31 +1,40 @@
 //! From the configuration as typed to the plan: the order in which the rules are applied.
 
-use crate::channel::plan::{ChannelPlan, StreamKey};
+use std::path::Path;
 
-use super::channels::{Checked, Door, check_names, checked};
+use crate::channel::plan::{ChannelPlan, FeedPlan, FeedSource, StreamKey};
+
+use super::channels::{Checked, Door, Surroundings, check_names, checked};
+use super::feeds::check_receivers;
 use super::ladders::Ladders;
-use super::machine::listeners;
+use super::machine::{Listeners, listeners};
 use super::plan::{Plan, WildcardPlan};
 use super::sink::{Place, Sink};
 use super::stream_keys::{Keys, settled};
+use super::timing::srt_latency;
 use super::written::Written;
 use super::{Overrides, default_state_dir};
 
 /// Most channels of a file.
 const MOST_CHANNELS: usize = 256;
 
-/// The plan. What is wrong goes into `sink`; with problems in there the plan is not to be used.
-pub fn plan(written: &Written, overrides: &Overrides, sink: &mut Sink) -> Plan {
-    let (http, rtmp) = listeners(written, sink);
-    let door = Door::of(rtmp);
+/// The plan. Files are looked up from `folder`, if given. What is wrong goes into `sink`; with problems in there the plan is
+/// not to be used.
+pub fn plan(written: &Written, folder: Option<&Path>, overrides: &Overrides, sink: &mut Sink) -> Plan {
+    let Listeners { http, rtmp, srt } = listeners(written, sink);
+    let door = Door::of([rtmp, srt]);
     let ladders = Ladders::of(&written.ladders, sink);
     check_count(written.channels.len(), sink);
     check_names(&written.channels, sink);
-    let channels: Vec<Checked> = written.channels.iter().filter_map(|channel| checked(channel, &ladders, door, sink)).collect();
+    check_receivers(&written.channels, srt, sink);
+    let around = Surroundings { ladders: &ladders, door, folder };
+    let channels: Vec<Checked> = written.channels.iter().filter_map(|channel| checked(channel, &around, sink)).collect();
     let keys = settled(&written.channels, door, overrides, sink);
     let mut plan = Plan {
         http,
         rtmp,
+        srt,
+        srt_latency: srt_latency(&written.srt_latency, sink),
         state_dir: written.state_dir.value().cloned().unwrap_or_else(|| default_state_dir(|name| std::env::var_os(name))),
         channels: Vec::new(),
         wildcards: Vec::new(),
@@ -42,9 +51,19 @@ pub fn plan(written: &Written, overrides: &Overrides, sink: &mut Sink) -> Plan {
     plan
 }
 
+/// Gives the published feeds their keys, which are in the same order.
 fn keyed(channel: ChannelPlan, keys: &Keys) -> ChannelPlan {
-    let key = keys.of.get(&channel.name).cloned().unwrap_or_default();
-    ChannelPlan { stream_key: StreamKey::new(key), ..channel }
+    let mut keys = keys.of.get(&channel.name).into_iter().flatten();
+    let keyed = |feed: FeedPlan| match feed.source {
+        FeedSource::Publish(_) => {
+            let key = StreamKey::new(keys.next().map_or("", String::as_str));
+            FeedPlan { source: FeedSource::Publish(key), ..feed }
+        }
+        FeedSource::Pull(_) => feed,
+    };
+    let feeds: Vec<FeedPlan> = channel.feeds.into_iter().map(keyed).collect();
+    let stream_key = feeds.iter().find_map(FeedPlan::key).cloned().unwrap_or_else(|| StreamKey::new(""));
+    ChannelPlan { feeds, stream_key, ..channel }
 }
 
 fn check_count(channels: usize, sink: &mut Sink) {

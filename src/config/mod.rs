@@ -16,6 +16,8 @@ use crate::base::Ticks;
 
 mod channels;
 mod document;
+mod failover;
+mod feeds;
 pub mod keys;
 mod ladder_file;
 mod ladders;
@@ -26,6 +28,7 @@ mod plan;
 mod report;
 mod scalar;
 mod sink;
+mod slate;
 mod stream_keys;
 mod summary;
 #[cfg(test)]
@@ -34,6 +37,7 @@ mod timing;
 mod units;
 mod values;
 mod written;
+mod written_channel;
 
 pub use ladder_file::ladder;
 pub use machine::default_state_dir;
@@ -48,6 +52,9 @@ pub const HTTP_PORT: u16 = 8080;
 /// Port of the RTMP listener where none is given.
 pub const RTMP_PORT: u16 = 1935;
 
+/// Port of the SRT listener where none is given (UDP).
+pub const SRT_PORT: u16 = 9000;
+
 /// Largest file in bytes. Thousands of channels fit; a video given by mistake does not.
 const LARGEST_FILE: u64 = 1 << 20;
 
@@ -58,6 +65,8 @@ pub struct Overrides {
     pub http: Option<String>,
     /// `--rtmp`, as written; `off` closes it.
     pub rtmp: Option<String>,
+    /// `--srt`, as written; `off` closes it.
+    pub srt: Option<String>,
     /// `--state-dir`; may be relative to the working directory.
     pub state_dir: Option<PathBuf>,
     /// Keys for channels, by name, for which the file has none: keys that an earlier run made.
@@ -77,19 +86,24 @@ pub fn duration(text: &str) -> Result<Ticks, String> {
     units::duration(&scalar::Scalar::Text(text)).map_err(|complaint| format!("{text:?} {}; {}", complaint.rule, complaint.remedy))
 }
 
-/// Reads the file at `path` and makes a plan of it, or a report of everything that is wrong. Blocks while it reads.
+/// Reads the file at `path` and makes a plan of it, or a report of everything that is wrong. Files that it names are looked
+/// up from its folder, and must be there. Blocks while it reads.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Plan, Report> {
     let name = path.display().to_string();
-    parse(&name, &read(path)?, overrides)
+    parsed(&name, &read(path)?, path.parent(), overrides)
 }
 
-/// Makes a plan of `text`, which messages call `name`, or a report of everything that is wrong.
+/// Makes a plan of `text`, which messages call `name`, or a report of everything that is wrong. Looks no files up.
 pub fn parse(name: &str, text: &str, overrides: &Overrides) -> Result<Plan, Report> {
+    parsed(name, text, None, overrides)
+}
+
+fn parsed(name: &str, text: &str, folder: Option<&Path>, overrides: &Overrides) -> Result<Plan, Report> {
     let mut sink = sink::Sink::new(name, text);
     let document = document::parse(text, &mut sink);
     let plan = document.map(|document| {
         let written = written::read(document.as_table(), &mut sink).overridden(overrides, &mut sink);
-        meant::plan(&written, overrides, &mut sink)
+        meant::plan(&written, folder, overrides, &mut sink)
     });
     match (sink.into_report(), plan) {
         (None, Some(plan)) => Ok(plan),

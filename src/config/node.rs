@@ -117,6 +117,7 @@ impl<'a> Node<'a> {
         let offset = item.span().or_else(|| written.span()).map_or(0, |span| span.start);
         let shown = match self.section.key(key).map(|key| key.holds) {
             Some(Holds::Secret) => Some("(hidden)".into()),
+            Some(Holds::Address) => Some(Scalar::of(item).shown_address()),
             _ => Some(Scalar::of(item).shown()),
         };
         Some((Place::at(offset, self.path(key)).showing(shown), item))

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::channel::plan::{ChannelPlan, StreamKey};
+use crate::base::Ticks;
+use crate::channel::plan::{ChannelPlan, FeedPlan, StreamKey};
 
 use super::values::is_name;
 
@@ -12,8 +13,12 @@ use super::values::is_name;
 pub struct Plan {
     /// Where viewers, the API and the page are served.
     pub http: SocketAddr,
-    /// Where publishers come; `None` where nothing can be published.
+    /// Where RTMP publishers come, if they may.
     pub rtmp: Option<SocketAddr>,
+    /// Where SRT callers come (UDP), if they may.
+    pub srt: Option<SocketAddr>,
+    /// How long the SRT listener waits for what a network has lost; the larger of both ends' wishes holds.
+    pub srt_latency: Ticks,
     /// Where the few bytes live that survive a restart.
     pub state_dir: PathBuf,
     /// The channels, in the order of the file; names and keys differ.
@@ -36,6 +41,11 @@ pub struct WildcardPlan {
 }
 
 impl Plan {
+    /// Whether nobody but this machine can publish, so that a channel's name may be its key.
+    pub fn publishes_locally(&self) -> bool {
+        [self.rtmp, self.srt].into_iter().flatten().all(|address| address.ip().to_canonical().is_loopback())
+    }
+
     /// The channel that a stream name opens where no configured channel has it as its key: the stream name is the
     /// channel's name and key. The wildcard with the longest prefix takes it. `None` for what is no name and for the name of a
     /// configured channel, which is not to be had without its key.
@@ -45,7 +55,9 @@ impl Plan {
         }
         let matching = self.wildcards.iter().filter(|wildcard| stream.starts_with(&wildcard.prefix));
         let wildcard = matching.max_by_key(|wildcard| wildcard.prefix.len())?;
-        let channel = ChannelPlan { name: stream.into(), stream_key: StreamKey::new(stream), ..wildcard.template.clone() };
+        let stream_key = StreamKey::new(stream);
+        let feeds = FeedPlan::publisher(&stream_key);
+        let channel = ChannelPlan { name: stream.into(), stream_key, feeds, ..wildcard.template.clone() };
         Some((wildcard, channel))
     }
 }

@@ -94,11 +94,37 @@ impl<'a> Scalar<'a> {
             Scalar::Other(what) => format!("({what})"),
         }
     }
+
+    /// How messages quote it where an address should stand: without options and user, which may hold a passphrase.
+    pub fn shown_address(&self) -> String {
+        let Some(text) = self.text() else { return self.shown() };
+        let (place, options) = text.split_at(text.find(['?', '&', '#', ';', ' ']).unwrap_or(text.len()));
+        let (scheme, place) = place.split_once("://").map_or(("", place), |(scheme, place)| (scheme, place));
+        let separator = if scheme.is_empty() { "" } else { "://" };
+        // A bare `@` before a multicast group is no user.
+        let (user, host) = match place.rsplit_once('@') {
+            Some((user, host)) => (if user.is_empty() { "@" } else { "...@" }, host),
+            None => ("", place),
+        };
+        let cut = if options.is_empty() { "" } else { "?..." };
+        Scalar::Text(&format!("{scheme}{separator}{user}{host}{cut}")).shown()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_quoted_without_what_may_be_a_passphrase() {
+        let shown = |text| Scalar::Text(text).shown_address();
+        assert_eq!(shown("srt://host:9000?latency=200&passphrase=hunter2hunter2"), "\"srt://host:9000?...\"");
+        for text in ["srt://hunter2@host:1", "srt://u:hunter2@host:1", "srt://host:1&passphrase=hunter2", "srt://host:1 hunter2"] {
+            assert!(shown(text).contains("host") && !shown(text).contains("hunter2"), "{}", shown(text));
+        }
+        assert_eq!(shown("udp://@239.1.1.1:5000"), "\"udp://@239.1.1.1:5000\"");
+        assert_eq!(Scalar::Integer(5).shown_address(), "5");
+    }
 
     #[test]
     fn messages_quote_a_value_on_one_short_line() {

@@ -3,8 +3,8 @@
 use std::fmt::{self, Write as _};
 use std::net::SocketAddr;
 
-use crate::base::Rate;
-use crate::channel::plan::{ChannelPlan, Idle, LadderPlan};
+use crate::base::{Rate, Ticks};
+use crate::channel::plan::{ChannelPlan, FeedPlan, FeedSource, Idle, LadderPlan, SrtSecurity};
 use crate::media::Rung;
 use crate::placement::cores_needed;
 
@@ -26,27 +26,43 @@ impl Plan {
 
     fn write_summary(&self, text: &mut String) -> fmt::Result {
         let rtmp = self.rtmp.map_or("off".into(), |rtmp| rtmp.to_string());
-        writeln!(text, "http {}, rtmp {rtmp}, state in {}", self.http, self.state_dir.display())?;
+        let latency = written_duration(self.srt_latency);
+        let srt = self.srt.map_or("off".into(), |srt| format!("{srt} (latency {latency})"));
+        writeln!(text, "http {}, rtmp {rtmp}, srt {srt}, state in {}", self.http, self.state_dir.display())?;
         for channel in &self.channels {
             writeln!(text, "\nchannel {}", channel.name)?;
             write_channel(text, channel)?;
-            let key = if channel.stream_key.matches(&channel.name) { channel.name.as_str() } else { "STREAM_KEY" };
-            self.write_addresses(text, &channel.name, key, channel)?;
+            for feed in &channel.feeds {
+                let Some(key) = feed.key() else { continue };
+                let key = if key.matches(&channel.name) { channel.name.as_str() } else { "STREAM_KEY" };
+                let which = if channel.feeds.len() > 1 { format!(" (feed {})", feed.name) } else { String::new() };
+                self.write_publishing(text, key, channel.srt.as_ref(), &which)?;
+            }
+            self.write_watching(text, &channel.name, channel)?;
         }
         for wildcard in &self.wildcards {
             let WildcardPlan { max_channels, template, .. } = wildcard;
             writeln!(text, "\nwildcard {}, at most {max_channels} channels", wildcard.pattern())?;
             write_channel(text, template)?;
             let name = format!("{}NAME", wildcard.prefix);
-            self.write_addresses(text, &name, &name, template)?;
+            self.write_publishing(text, &name, template.srt.as_ref(), "")?;
+            self.write_watching(text, &name, template)?;
         }
         Ok(())
     }
 
-    fn write_addresses(&self, text: &mut String, name: &str, key: &str, channel: &ChannelPlan) -> fmt::Result {
+    fn write_publishing(&self, text: &mut String, key: &str, security: Option<&SrtSecurity>, which: &str) -> fmt::Result {
         if let Some(rtmp) = self.rtmp {
-            writeln!(text, "  publish  rtmp://{}/live/{key}", host(rtmp, RTMP_PORT))?;
+            writeln!(text, "  publish  rtmp://{}/live/{key}{which}", host(rtmp, RTMP_PORT))?;
         }
+        if let Some(srt) = self.srt {
+            let options = security.map_or(String::new(), |security| format!("&passphrase=PASSPHRASE&pbkeylen={}", security.key_bytes));
+            writeln!(text, "  publish  srt://{}?streamid={key}{options}{which}", host(srt, 0))?;
+        }
+        Ok(())
+    }
+
+    fn write_watching(&self, text: &mut String, name: &str, channel: &ChannelPlan) -> fmt::Result {
         let base = format!("http://{}/live/{name}", host(self.http, 80));
         if channel.formats.cmaf {
             writeln!(text, "  watch    {base}/master.m3u8 (HLS)")?;
@@ -60,19 +76,63 @@ impl Plan {
 }
 
 fn write_channel(text: &mut String, channel: &ChannelPlan) -> fmt::Result {
-    let feed = match channel.idle {
-        Idle::Wait => "a publisher",
-        Idle::Pattern => "the test pattern, or a publisher",
+    let listed = channel.feeds.len() > 1 || channel.feeds.iter().any(|feed| feed.key().is_none());
+    let feed = match (listed, channel.feeds.len()) {
+        (false, _) => "a publisher",
+        (true, 0 | 1) => "its feed",
+        (true, _) => "the best of its feeds",
     };
+    let feed = if channel.idle == Idle::Pattern { format!("the test pattern, or {feed}") } else { feed.to_owned() };
     let copied = channel.ladder == LadderPlan::Copy;
     let rate = channel.rate.map_or("the publisher's rate".into(), |rate| format!("{} pictures/s", decimal_rate(rate)));
     let gop = if copied { "the publisher's".into() } else { written_duration(channel.gop) };
     let (segment, window) = (written_duration(channel.segment), written_duration(channel.window));
     writeln!(text, "  shows    {feed}, at {rate}; gop {gop}, segment {segment}, window {window}")?;
+    if listed {
+        write_feeds(text, channel)?;
+    }
+    write_holes(text, channel, copied)?;
     match &channel.ladder {
         LadderPlan::Rungs(rungs) => write_rungs(text, channel, rungs),
         LadderPlan::Auto => writeln!(text, "  rungs    chosen by the publisher's pictures and this machine's cores"),
         LadderPlan::Copy => writeln!(text, "  rungs    the publisher's own packets"),
+    }
+}
+
+fn write_feeds(text: &mut String, channel: &ChannelPlan) -> fmt::Result {
+    for FeedPlan { name, source } in &channel.feeds {
+        match source {
+            FeedSource::Publish(_) => writeln!(text, "  feed     {name:<8} published")?,
+            FeedSource::Pull(address) => {
+                let encrypted = if address.option("passphrase").is_some() { ", encrypted" } else { "" };
+                writeln!(text, "  feed     {name:<8} {address}{encrypted}")?;
+            }
+        }
+    }
+    if channel.feeds.len() < 2 {
+        return Ok(());
+    }
+    let after = written_duration(Ticks::from(channel.failover.after));
+    let back = channel.failover.return_after.map_or("never back by itself".into(), |span| {
+        let span = written_duration(Ticks::from(span));
+        format!("back after {span}")
+    });
+    writeln!(text, "  failover after {after}, {back}")
+}
+
+/// What shows in holes of the feed, and what counts as one that still delivers.
+fn write_holes(text: &mut String, channel: &ChannelPlan, copied: bool) -> fmt::Result {
+    let watch = &channel.watch;
+    let watched = [("frozen", watch.freeze_after), ("black", watch.black_after), ("silent", watch.silence_after)];
+    let watched: Vec<String> =
+        watched.iter().filter_map(|(what, after)| after.map(|after| format!("{what} {}", written_duration(after)))).collect();
+    if !copied {
+        writeln!(text, "  alarms   {}", if watched.is_empty() { "none".into() } else { watched.join(", ") })?;
+    }
+    match (&channel.slate.file, channel.slate.text.as_str()) {
+        (Some(file), _) => writeln!(text, "  slate    {}", file.display()),
+        (None, "") => Ok(()),
+        (None, line) => writeln!(text, "  slate    \"{}\"", line.escape_debug()),
     }
 }
 

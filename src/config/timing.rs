@@ -5,7 +5,10 @@ use crate::base::{FLICKS_PER_SECOND, Ticks};
 use super::scalar::Complaint;
 use super::sink::{Field, Sink};
 use super::units::written_duration;
-use super::written::WrittenChannel;
+use super::written_channel::WrittenChannel;
+
+/// libsrt's own default (SRTO_RCVLATENCY): enough for a round trip of 30 ms.
+const SRT_LATENCY: Ticks = Ticks::from_millis(120);
 
 const fn seconds(seconds: i64) -> Ticks {
     Ticks(seconds * FLICKS_PER_SECOND)
@@ -55,8 +58,13 @@ pub fn timing(written: &WrittenChannel, copied: bool, sink: &mut Sink) -> Timing
     Timing { gop, segment, window, hold }
 }
 
+/// How long the SRT listener waits for what a network has lost.
+pub fn srt_latency(written: &Field<Ticks>, sink: &mut Sink) -> Ticks {
+    written.clone().checked(sink, |span| within(*span, Ticks::from_millis(20), seconds(60))).or(SRT_LATENCY)
+}
+
 /// Whether a span lies in a range.
-fn within(span: Ticks, least: Ticks, most: Ticks) -> Result<(), Complaint> {
+pub fn within(span: Ticks, least: Ticks, most: Ticks) -> Result<(), Complaint> {
     let rule = || format!("must be from {} to {}", written_duration(least), written_duration(most));
     match span {
         _ if span < least => Err(Complaint::new(rule(), format!("use \"{}\" or more", written_duration(least)))),

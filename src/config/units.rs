@@ -31,6 +31,15 @@ pub fn duration(scalar: &Scalar) -> Result<Ticks, Complaint> {
     }
 }
 
+/// A duration, or a word that stands for none.
+pub fn duration_or(word: &'static str, scalar: &Scalar) -> Result<Option<Ticks>, Complaint> {
+    match scalar {
+        Scalar::Text(text) if *text == word => Ok(None),
+        Scalar::Flag(false) => complain(format!("must be a duration or \"{word}\", in quotes"), format!("write \"{word}\"")),
+        _ => duration(scalar).map(Some).map_err(|complaint| Complaint { rule: format!("{}, or \"{word}\"", complaint.rule), ..complaint }),
+    }
+}
+
 /// `4.5M`, `800k`, `64kbit/s`, or a whole number of bit/s. k, M and G are powers of 1,000.
 pub fn bitrate(scalar: &Scalar) -> Result<u32, Complaint> {
     let rule = "must be a bitrate: a number and k or M (bit/s), in quotes";
@@ -156,6 +165,15 @@ mod tests {
         }
         assert_eq!(remedy(duration(&Scalar::Integer(2))), "write \"2s\" if seconds are meant");
         assert_eq!(remedy(duration(&Scalar::Flag(true))), "write \"2s\"");
+    }
+
+    #[test]
+    fn a_word_may_stand_for_no_duration() {
+        assert_eq!(duration_or("off", &Scalar::Text("off")), Ok(None));
+        assert_eq!(duration_or("off", &Scalar::Text("2s")), Ok(Some(Ticks::from_millis(2000))));
+        let complaint = duration_or("never", &Scalar::Text("off")).unwrap_err();
+        assert!(complaint.rule.ends_with(", or \"never\""), "{complaint:?}");
+        assert_eq!(remedy(duration_or("off", &Scalar::Flag(false))), "write \"off\"");
     }
 
     #[test]

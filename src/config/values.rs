@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 
+use crate::channel::plan::Secret;
+
 use super::keys::nearest;
 use super::scalar::{Complaint, Scalar, complain};
 
@@ -11,6 +13,9 @@ const LONGEST_NAME: usize = 64;
 
 /// Longest stream key in characters.
 const LONGEST_KEY: usize = 128;
+
+/// Longest line on a slate in characters.
+const LONGEST_LINE: usize = 80;
 
 /// `IP:PORT`, `IP` with the default port, `:PORT` for every IPv4 interface, `localhost`.
 pub fn address(scalar: &Scalar, default_port: u16) -> Result<SocketAddr, Complaint> {
@@ -77,6 +82,25 @@ pub fn stream_key(scalar: &Scalar) -> Result<String, Complaint> {
         Some(text) if (1..=LONGEST_KEY).contains(&text.len()) && text.bytes().all(allowed) => Ok(text.to_owned()),
         Some(_) => complain(rule, "leave other characters out"),
         None => complain(rule, "write it in quotes"),
+    }
+}
+
+/// What SRT encrypts with: 10 to 79 bytes (SRTO_PASSPHRASE of libsrt).
+pub fn passphrase(scalar: &Scalar) -> Result<Secret, Complaint> {
+    let rule = "must be 10 to 79 bytes of text without control characters, because that is what SRT takes";
+    match scalar.text() {
+        Some(text) if (10..=79).contains(&text.len()) && !text.contains(char::is_control) => Ok(Secret::new(text)),
+        Some(_) => complain(rule, "make one with: openssl rand -hex 16"),
+        None => complain(rule, "write it in quotes"),
+    }
+}
+
+/// One line that is painted into pictures.
+pub fn line(scalar: &Scalar) -> Result<String, Complaint> {
+    let rule = format!("must be one line of 1 to {LONGEST_LINE} characters");
+    match scalar.text().map(str::trim) {
+        Some(text) if (1..=LONGEST_LINE).contains(&text.chars().count()) && !text.contains(char::is_control) => Ok(text.to_owned()),
+        _ => complain(rule, "write for example \"We will be back in a moment\""),
     }
 }
 
@@ -174,6 +198,23 @@ mod tests {
         }
         assert!(stream_key(&Scalar::Text(&"a".repeat(129))).is_err());
         assert!(stream_key(&Scalar::Integer(7)).is_err());
+    }
+
+    #[test]
+    fn passphrases_are_as_long_as_srt_takes_them() {
+        for (length, fits) in [(9, false), (10, true), (79, true), (80, false)] {
+            assert_eq!(passphrase(&Scalar::Text(&"a".repeat(length))).is_ok(), fits, "{length}");
+        }
+        assert!(passphrase(&Scalar::Text("ünïcödé")).is_ok(), "bytes count, not characters");
+        assert!(passphrase(&Scalar::Text("line\nbreak-in-it")).is_err());
+        assert!(passphrase(&Scalar::Integer(1_234_567_890)).is_err());
+    }
+
+    #[test]
+    fn a_line_is_short_and_one_line() {
+        assert_eq!(line(&Scalar::Text(" back soon ")), Ok("back soon".into()));
+        assert!(line(&Scalar::Text(&"ä".repeat(80))).is_ok() && line(&Scalar::Text(&"a".repeat(81))).is_err());
+        assert!(line(&Scalar::Text("a\nb")).is_err() && line(&Scalar::Text("  ")).is_err() && line(&Scalar::Flag(true)).is_err());
     }
 
     #[test]

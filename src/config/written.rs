@@ -5,21 +5,18 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::TableLike;
 
-use crate::base::{Rate, Ticks};
-use crate::channel::plan::{Idle, SecondPublisher};
+use crate::base::Ticks;
 use crate::placement::cost::presets;
 
 use super::keys::ROOT;
 use super::node::Node;
 use super::scalar::{Complaint, Scalar, complain};
 use super::sink::{Entry, Field, Place, Sink};
-use super::{HTTP_PORT, Overrides, RTMP_PORT, units, values};
+use super::written_channel::{WrittenChannel, channel};
+use super::{HTTP_PORT, Overrides, RTMP_PORT, SRT_PORT, units, values};
 
 /// Largest and smallest side of a rung in pixels.
 const SIDES: std::ops::RangeInclusive<u32> = 64..=4096;
-
-/// Most channels that a wildcard may open.
-const WILDCARD_CHANNELS: std::ops::RangeInclusive<u32> = 1..=256;
 
 /// The whole file.
 #[derive(Debug)]
@@ -27,46 +24,10 @@ pub struct Written {
     pub state_dir: Field<PathBuf>,
     pub http: Field<SocketAddr>,
     pub rtmp: Field<Option<SocketAddr>>,
+    pub srt: Field<Option<SocketAddr>>,
+    pub srt_latency: Field<Ticks>,
     pub channels: Vec<WrittenChannel>,
     pub ladders: Vec<WrittenLadder>,
-}
-
-/// What a channel's name says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChannelName {
-    /// One channel of this name.
-    One(String),
-    /// A channel for every stream name that begins like this.
-    Wildcard(String),
-}
-
-/// Which formats are asked for, one at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// CMAF with HLS and DASH.
-    Cmaf,
-    /// MPEG-TS with HLS.
-    Ts,
-}
-
-/// A `[[channel]]`.
-#[derive(Debug)]
-pub struct WrittenChannel {
-    pub place: Place,
-    pub name: Field<ChannelName>,
-    pub stream_key: Field<String>,
-    pub feed: Field<Idle>,
-    pub rate: Field<Rate>,
-    pub ladder: Field<String>,
-    pub formats: Field<Vec<Entry<Format>>>,
-    pub gop: Field<Ticks>,
-    pub segment: Field<Ticks>,
-    pub window: Field<Ticks>,
-    pub hold: Field<Ticks>,
-    pub on_second_publisher: Field<SecondPublisher>,
-    pub audio_bitrate: Field<u32>,
-    pub trusted_network: Field<bool>,
-    pub max_channels: Field<u32>,
 }
 
 /// A `[[ladder.NAME]]` list.
@@ -94,11 +55,14 @@ pub fn read(table: &dyn TableLike, sink: &mut Sink) -> Written {
     let root = Node::new(table, &ROOT, Place::at(0, ""), sink);
     let http = root.table("http", sink);
     let rtmp = root.table("rtmp", sink);
+    let srt = root.table("srt", sink);
     let absent = || Field::Absent;
     Written {
         state_dir: root.field("state_dir", sink, state_dir),
         http: http.map_or_else(absent, |http| http.field("listen", sink, |scalar| values::address(scalar, HTTP_PORT))),
         rtmp: rtmp.map_or(Field::Absent, |rtmp| rtmp.field("listen", sink, |scalar| values::address_or_off(scalar, RTMP_PORT))),
+        srt: srt.as_ref().map_or(Field::Absent, |srt| srt.field("listen", sink, |scalar| values::address_or_off(scalar, SRT_PORT))),
+        srt_latency: srt.map_or(Field::Absent, |srt| srt.field("latency", sink, units::duration)),
         channels: root.tables("channel", sink).iter().map(|node| channel(node, sink)).collect(),
         ladders: ladders(&root, sink),
     }
@@ -119,6 +83,9 @@ impl Written {
         if let Some(rtmp) = &overrides.rtmp {
             self.rtmp = option("--rtmp", rtmp, sink, |scalar| values::address_or_off(scalar, RTMP_PORT));
         }
+        if let Some(srt) = &overrides.srt {
+            self.srt = option("--srt", srt, sink, |scalar| values::address_or_off(scalar, SRT_PORT));
+        }
         if let Some(state_dir) = &overrides.state_dir {
             let place = Place::option("--state-dir", state_dir.display().to_string());
             self.state_dir = Field::Given(Entry { value: state_dir.clone(), place });
@@ -136,29 +103,6 @@ fn option<T>(option: &'static str, text: &str, sink: &mut Sink, convert: impl Fn
             sink.complain(&place, complaint);
             Field::Invalid
         }
-    }
-}
-
-fn channel(node: &Node, sink: &mut Sink) -> WrittenChannel {
-    let feeds = [("publish", Idle::Wait), ("pattern", Idle::Pattern)];
-    let policies = [("refuse", SecondPublisher::Refuse), ("replace", SecondPublisher::Replace)];
-    let formats = [("cmaf", Format::Cmaf), ("ts", Format::Ts)];
-    WrittenChannel {
-        place: node.place().clone(),
-        name: node.field("name", sink, channel_name),
-        stream_key: node.field("stream_key", sink, values::stream_key),
-        feed: node.field("feed", sink, |scalar| values::one_of(scalar, &feeds)),
-        rate: node.field("rate", sink, units::rate),
-        ladder: node.field("ladder", sink, values::text),
-        formats: node.list("formats", sink, |scalar| values::one_of(scalar, &formats)),
-        gop: node.field("gop", sink, units::duration),
-        segment: node.field("segment", sink, units::duration),
-        window: node.field("window", sink, units::duration),
-        hold: node.field("hold", sink, units::duration),
-        on_second_publisher: node.field("on_second_publisher", sink, |scalar| values::one_of(scalar, &policies)),
-        audio_bitrate: node.table("audio", sink).map_or(Field::Absent, |audio| audio.field("bitrate", sink, units::bitrate)),
-        trusted_network: node.field("trusted_network", sink, values::flag),
-        max_channels: node.field("max_channels", sink, |scalar| values::integer(scalar, WILDCARD_CHANNELS)),
     }
 }
 
@@ -183,19 +127,6 @@ fn rung(node: &Node, sink: &mut Sink) -> WrittenRung {
         preset: node.field("preset", sink, |scalar| word(scalar, &presets)),
         tune: node.field("tune", sink, |scalar| word(scalar, &tunes)),
         profile: node.field("profile", sink, |scalar| word(scalar, &profiles)),
-    }
-}
-
-/// `news`, or a wildcard: `*`, `studio-*`, `live/*`.
-fn channel_name(scalar: &Scalar) -> Result<ChannelName, Complaint> {
-    let text = scalar.text().unwrap_or_default();
-    let Some(before) = text.strip_suffix('*') else {
-        return values::name(scalar).map(ChannelName::One);
-    };
-    let prefix = before.strip_prefix("live/").unwrap_or(before);
-    match prefix.is_empty() || values::is_name(prefix) {
-        true => Ok(ChannelName::Wildcard(prefix.into())),
-        false => complain("must be a name, or * with at most a-z, 0-9, _ and - before it", "use \"*\" or for example \"studio-*\""),
     }
 }
 

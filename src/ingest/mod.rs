@@ -3,5 +3,9 @@
 
 mod places;
 pub mod rtmp;
+pub mod transport;
+pub mod udp;
 
 pub use rtmp::{RtmpLimits, serve_rtmp};
+pub use transport::TransportFeed;
+pub use udp::{UdpSource, receive_udp};

@@ -1,6 +1,7 @@
 //! What flows: tracks, access units, packets, the frame grid, and the headers of each codec.
 
 pub mod aac;
+pub mod ac3;
 pub mod av1;
 pub mod bits;
 pub mod color;
@@ -9,6 +10,7 @@ pub mod h264;
 pub mod hevc;
 pub mod ladder;
 pub mod malformed;
+pub mod mpeg_audio;
 pub mod nal;
 pub mod opus;
 pub mod packet;

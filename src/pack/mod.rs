@@ -21,7 +21,7 @@ mod linger;
 mod packager;
 mod plan;
 pub mod presentation;
-mod text;
+pub mod text;
 mod ts;
 mod window;
 

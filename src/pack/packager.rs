@@ -24,6 +24,8 @@ pub struct Packager {
     presentation: Presentation,
     programme: Programme,
     pending: Option<Plan>,
+    /// Headers of a configuration whose first segment is not out yet.
+    begun: Option<Vec<Change>>,
     linger: Linger,
     published: BTreeSet<(Tree, String, bool)>,
     multivariants: BTreeMap<Tree, Bytes>,
@@ -57,6 +59,7 @@ impl Packager {
             presentation,
             programme,
             pending: Some(plan),
+            begun: None,
             linger: Linger::default(),
             published: BTreeSet::new(),
             multivariants: BTreeMap::new(),
@@ -80,18 +83,21 @@ impl Packager {
 
     /// Publishes a segment: its files, then the texts that name them, then what is no longer needed.
     ///
-    /// A refused segment changes nothing.
+    /// A refused segment changes nothing: what was due with it comes with the next one.
     pub fn push(&mut self, set: SegmentSet) -> Result<Vec<Change>, PackError> {
         if self.programme.ended {
             return Err(PackError::Ended);
         }
         let tracks = self.pending.as_ref().map_or(self.presentation.tracks.as_slice(), |plan| plan.tracks());
         check::segment(&self.programme, tracks, &set)?;
-        let mut changes = Vec::new();
-        let reconfigured = self.begin_epoch(set.number, &mut changes)?;
+        self.begin_epoch(set.number)?;
+        let reconfigured = self.begun.is_some();
         let discontinuity = set.discontinuity || (reconfigured && !self.programme.entries.is_empty()) || self.leaves_a_hole(&set);
+        let mut files = Vec::new();
+        let made = self.make(&set, discontinuity, &mut files)?;
         self.measure(&set);
-        let made = self.make(&set, discontinuity, &mut changes)?;
+        let mut changes = self.begun.take().unwrap_or_default();
+        changes.append(&mut files);
         self.enter(&set, discontinuity, made);
         self.slide();
         if self.presentation.window != Window::Vod {
@@ -128,21 +134,24 @@ impl Packager {
         Ticks::from_millis(i64::from(self.programme.target_s) * 1000)
     }
 
-    /// Brings a pending configuration into force and publishes its CMAF headers; whether there was one.
-    fn begin_epoch(&mut self, number: u64, changes: &mut Vec<Change>) -> Result<bool, PackError> {
-        let Some(plan) = self.pending.take() else { return Ok(false) };
+    /// Brings a pending configuration into force, once its CMAF headers are made.
+    fn begin_epoch(&mut self, number: u64) -> Result<(), PackError> {
+        let Some(plan) = self.pending.clone() else { return Ok(()) };
         let tracks = plan.tracks().to_vec();
         let epoch = plan.build(number, &self.presentation, self.target(), self.programme.newest());
+        let mut headers = self.begun.clone().unwrap_or_default();
         for stream in epoch.tree(Tree::Cmaf) {
             let Some(name) = stream.header_name(&epoch) else { continue };
             let header = cmaf::header(&stream.track, stream.timescale());
             let body = header.map_err(|cause| PackError::Box { name: stream.name().into(), cause })?;
-            changes.push(Change::Put { path: stream.path(&name), body, kind: Kind::Init { video: stream.is_video() } });
+            headers.push(Change::Put { path: stream.path(&name), body, kind: Kind::Init { video: stream.is_video() } });
         }
+        self.pending = None;
+        self.begun = Some(headers);
         self.presentation.tracks = tracks;
         self.programme.epochs.push_back(epoch);
         self.malformed_noted = false;
-        Ok(true)
+        Ok(())
     }
 
     /// Whether time passes between the newest segment and this one that no segment covers.

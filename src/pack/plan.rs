@@ -15,7 +15,7 @@ use crate::media::opus::OpusConfig;
 use crate::media::{AudioCodec, Track, VideoCodec};
 
 /// What a new configuration is built from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     tracks: Vec<OutputTrack>,
     streams: Vec<PlannedStream>,
@@ -24,14 +24,14 @@ pub struct Plan {
     pub notes: Vec<String>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct PlannedStream {
     tree: Tree,
     source: usize,
     kind: PlannedKind,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum PlannedKind {
     Cmaf,
     Ts(VideoStream),

@@ -28,7 +28,6 @@ struct Files {
     /// The part of `bytes` that is never dropped: playlists, manifests, headers.
     pinned_bytes: usize,
     puts: u64,
-    newest_segment: Option<WallTime>,
 }
 
 /// What a batch did.
@@ -77,7 +76,7 @@ impl Shelf {
         // Freeing megabytes is left for after the lock.
         let mut freed = Vec::new();
         for change in changes {
-            freed.extend(files.change(change, now));
+            freed.extend(files.change(change));
         }
         let dropped = files.make_room(self.capacity_bytes, batch, &mut freed);
         let applied = Applied { dropped, bytes: files.bytes };
@@ -98,11 +97,6 @@ impl Shelf {
     /// Whether nothing is there yet.
     pub fn is_empty(&self) -> bool {
         self.read().items.is_empty()
-    }
-
-    /// When the newest media segment was put.
-    pub fn newest_segment(&self) -> Option<WallTime> {
-        self.read().newest_segment
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Files> {
@@ -144,7 +138,7 @@ impl Files {
     }
 
     /// Carries one change out and gives back the item that it displaced.
-    fn change(&mut self, change: Prepared, now: WallTime) -> Option<Arc<Item>> {
+    fn change(&mut self, change: Prepared) -> Option<Arc<Item>> {
         match change {
             Prepared::Remove(path) => self.remove(&path),
             Prepared::Put(path, item) => {
@@ -153,13 +147,13 @@ impl Files {
                     return Some(item);
                 }
                 let displaced = self.remove(&path);
-                self.put(path, item, now);
+                self.put(path, item);
                 displaced
             }
         }
     }
 
-    fn put(&mut self, path: String, mut item: Arc<Item>, now: WallTime) {
+    fn put(&mut self, path: String, mut item: Arc<Item>) {
         let order = self.puts;
         self.puts += 1;
         // Nobody else holds the item yet.
@@ -170,7 +164,6 @@ impl Files {
         self.bytes += cost;
         if is_segment(item.kind) {
             self.segments.insert(order, path.clone());
-            self.newest_segment = Some(now);
         } else {
             self.pinned_bytes += cost;
         }

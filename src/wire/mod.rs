@@ -3,3 +3,4 @@
 pub mod flv;
 pub mod link;
 pub mod rtmp;
+pub mod ts;

@@ -70,6 +70,8 @@ struct AudioThread {
     tone: bool,
     live: bool,
     decoder: Option<SoundDecoder>,
+    /// What `decoder` was opened for.
+    track: Option<AudioTrack>,
     resampler: Resampler,
     stretch_ppm: i32,
     line: SampleLine,
@@ -101,6 +103,7 @@ impl AudioThread {
             tone,
             live: open.live,
             decoder: None,
+            track: None,
             resampler: Resampler::new(sample_rate, channels),
             stretch_ppm: 0,
             line: SampleLine::new(sample_rate, channels, (first - PRIMING_FRAMES) * FRAME),
@@ -123,7 +126,7 @@ impl AudioThread {
             match work {
                 AudioWork::Track(track) => {
                     self.watch.begin(track.is_some());
-                    self.reopen(track.as_ref())?;
+                    self.reopen(track)?;
                 }
                 AudioWork::Unit(unit, _share) => self.decode(&unit)?,
                 AudioWork::InputEnd => {
@@ -142,14 +145,19 @@ impl AudioThread {
         Ok(())
     }
 
-    fn reopen(&mut self, track: Option<&AudioTrack>) -> Result<(), Stop> {
+    /// A description that says the same keeps its decoder: a change of the picture alone must not be heard.
+    fn reopen(&mut self, track: Option<AudioTrack>) -> Result<(), Stop> {
+        if track.is_some() && self.decoder.is_some() && track == self.track {
+            return Ok(());
+        }
         self.drain_decoder()?;
         let Some(track) = track else { return Ok(()) };
         tracing::info!(codec = ?track.codec, rate = track.sample_rate, channels = track.channels, "decoding sound");
-        match SoundDecoder::open(track) {
+        match SoundDecoder::open(&track) {
             Ok(decoder) => self.decoder = Some(decoder),
             Err(cause) => self.faults.report(&cause)?,
         }
+        self.track = Some(track);
         Ok(())
     }
 

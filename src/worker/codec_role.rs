@@ -39,6 +39,7 @@ pub fn codec_role(link: UnixStream, slate: File) -> Result<(), RoleError> {
         Some((other, _)) => return Err(RoleError::Protocol(format!("{} before Open", name(&other)))),
         None => return Ok(()),
     };
+    tracing::Span::current().record("channel", open.channel.as_str());
     tracing::info!(rungs = open.rungs.len(), rate = %open.grid.rate, start = open.start.0, live = open.live, "worker opened");
     let mut session = Session::new(open, slate, outbox);
     let ended = session.run(&mut reader, &writer);

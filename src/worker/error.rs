@@ -1,5 +1,7 @@
 //! Why a role ended before its work was done.
 
+use std::io::ErrorKind;
+
 use crate::base::Fault;
 use crate::codec::CodecError;
 use crate::wire::link::FrameError;
@@ -29,6 +31,11 @@ pub enum RoleError {
 }
 
 impl RoleError {
+    /// Whether it says no more than that the other end of the link is closed.
+    pub(super) fn is_front_gone(&self) -> bool {
+        matches!(self, RoleError::Io(cause) if matches!(cause.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset))
+    }
+
     /// The class.
     pub fn fault(&self) -> Fault {
         match self {

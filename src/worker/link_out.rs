@@ -121,14 +121,13 @@ impl LinkWriter {
         let shared_sight = Arc::clone(&sight);
         let (shared_stages, shared_failure) = (Arc::clone(&stages), Arc::clone(&failure));
         let run = move || {
-            let ended = write_all(&socket, &receiver, &shared_stages, &shared_sight);
+            let Err(cause) = write_all(&socket, &receiver, &shared_stages, &shared_sight) else { return };
             let mut failure = shared_failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            *failure = ended.err();
+            // A front that is gone is no failure of this worker, whichever end of the link notices first.
+            *failure = Some(cause).filter(|cause| !cause.is_front_gone());
             // Wakes whoever reads the link, who then finds the failure.
-            if failure.is_some() {
-                let closed = socket.shutdown(Shutdown::Both);
-                tracing::trace!(?closed, "link closed after a failure");
-            }
+            let closed = socket.shutdown(Shutdown::Both);
+            tracing::trace!(?closed, "link closed after a failure");
         };
         let thread = Builder::new().name("link-out".into()).spawn(run)?;
         Ok((LinkWriter { thread, stages, sight, failure }, Outbox(sender)))

@@ -1,6 +1,6 @@
 //! When pictures are left out because the machine cannot keep up.
 
-use crate::base::Ticks;
+use crate::base::{MediaTime, Ticks};
 
 /// Behind by more than this, every other picture is left out.
 const LIMIT: Ticks = Ticks::from_millis(1000);
@@ -11,20 +11,49 @@ const CAUGHT_UP: Ticks = Ticks::from_millis(500);
 /// How far behind a worker may be that has never caught up.
 const START_LIMIT: Ticks = Ticks::from_millis(10_000);
 
+/// A replacement whose lag is below this has all its input in front of it, so that its lag is what it seems.
+const MEASURABLE: Ticks = Ticks::from_millis(8_000);
+/// The lag is measured over this much of the programme, from the worst of the first second on.
+const MEASURED_FROM: Ticks = Ticks::from_millis(1_000);
+const MEASURED_TO: Ticks = Ticks::from_millis(4_000);
+/// What it must have lost by then: three seconds made in less than 2.3 s, 1.3 times as fast as they pass.
+const LEAST_GAIN: Ticks = Ticks::from_millis(700);
+
 /// Decides picture by picture; the caller never asks for IDR slots.
 #[derive(Debug, Default)]
 pub struct Overload {
     caught_up: bool,
     shed_last: bool,
+    /// Where the measurement began, and the largest lag of its first second.
+    measured: Option<(MediaTime, Ticks)>,
 }
 
 impl Overload {
-    /// Whether the picture of a slot that is `lag` behind the newest input is to be left out.
-    pub fn sheds(&mut self, lag: Ticks) -> bool {
-        self.caught_up |= lag < CAUGHT_UP;
+    /// Whether the picture of a slot that begins at `begins`, `lag` behind the newest input, is to be left out.
+    pub fn sheds(&mut self, begins: MediaTime, lag: Ticks) -> bool {
+        // One that is too slow to catch up leaves pictures out instead, as if it had.
+        self.caught_up = self.caught_up || lag < CAUGHT_UP || self.is_too_slow(begins, lag);
         let over = if self.caught_up { lag > LIMIT } else { lag > START_LIMIT };
         self.shed_last = over && (lag > HARD_LIMIT || !self.shed_last);
         self.shed_last
+    }
+
+    fn is_too_slow(&mut self, begins: MediaTime, lag: Ticks) -> bool {
+        if lag > MEASURABLE {
+            self.measured = None;
+            return false;
+        }
+        let (from, worst) = self.measured.get_or_insert((begins, lag));
+        let made = begins - *from;
+        if made <= MEASURED_FROM {
+            *worst = lag.max(*worst);
+        }
+        if made < MEASURED_TO {
+            return false;
+        }
+        let gained = *worst - lag;
+        self.measured = None;
+        gained < LEAST_GAIN
     }
 }
 
@@ -33,7 +62,35 @@ mod tests {
     use super::*;
 
     fn shed(overload: &mut Overload, lag_ms: i64, pictures: usize) -> usize {
-        (0..pictures).filter(|_| overload.sheds(Ticks::from_millis(lag_ms))).count()
+        (0..pictures).filter(|_| overload.sheds(MediaTime(0), Ticks::from_millis(lag_ms))).count()
+    }
+
+    /// Makes ten seconds from 6 s behind, `speed` times as fast as they pass; how many of the 250 pictures are left out.
+    fn shed_catching_up(speed: f64) -> usize {
+        let mut overload = Overload::default();
+        let sheds = |slot: i64| {
+            let lag_ms = 6_000.0 + slot as f64 * 40.0 * (1.0 / speed - 1.0);
+            overload.sheds(MediaTime(Ticks::from_millis(slot * 40).0), Ticks::from_millis(lag_ms as i64))
+        };
+        (0..250).map(sheds).filter(|shed| *shed).count()
+    }
+
+    #[test]
+    fn who_is_too_slow_to_catch_up_leaves_pictures_out_and_who_is_fast_enough_none() {
+        assert_eq!(shed_catching_up(1.5), 0);
+        assert_eq!(shed_catching_up(1.35), 0);
+        assert_eq!(shed_catching_up(1.2), 150, "all after the first four seconds");
+        assert_eq!(shed_catching_up(0.9), 150);
+    }
+
+    #[test]
+    fn input_that_is_still_coming_in_when_it_begins_is_no_loss_of_speed() {
+        let mut overload = Overload::default();
+        let lags = [200, 900, 3_000, 5_900].into_iter().chain((0..146).map(|n| 6_000 - n * 20));
+        let shed = lags
+            .enumerate()
+            .filter(|(n, lag)| overload.sheds(MediaTime(Ticks::from_millis(*n as i64 * 40).0), Ticks::from_millis(500 + *lag)));
+        assert_eq!(shed.count(), 0);
     }
 
     #[test]

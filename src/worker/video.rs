@@ -67,6 +67,8 @@ pub(super) struct VideoSetup {
 pub(super) struct VideoThread {
     work: Receiver<VideoWork>,
     decoder: Option<VideoDecoder>,
+    /// What `decoder` was opened for.
+    track: Option<VideoTrack>,
     /// Units before the first entry of a track cannot be decoded.
     awaits_entry: bool,
     conform: Conform<Frame>,
@@ -88,6 +90,7 @@ impl VideoThread {
         VideoThread {
             work,
             decoder: None,
+            track: None,
             awaits_entry: true,
             conform: Conform::new(open.grid, open.start, open.hold, open.live),
             show: Showing::new(open, color, rungs, newest, meters.clone(), slate),
@@ -109,7 +112,7 @@ impl VideoThread {
             match work {
                 VideoWork::Track(track) => {
                     self.watch.begin(track.is_some());
-                    self.reopen(track.as_ref())?;
+                    self.reopen(track)?;
                 }
                 VideoWork::Unit(unit, _share) => self.decode(&unit)?,
                 VideoWork::InputEnd => {
@@ -135,15 +138,20 @@ impl VideoThread {
         Ok(())
     }
 
-    fn reopen(&mut self, track: Option<&VideoTrack>) -> Result<(), Stop> {
+    /// A description that says the same keeps its decoder: a change of the sound alone must not cost pictures.
+    fn reopen(&mut self, track: Option<VideoTrack>) -> Result<(), Stop> {
+        if track.is_some() && self.decoder.is_some() && track == self.track {
+            return Ok(());
+        }
         self.drain_decoder()?;
         self.awaits_entry = true;
         let Some(track) = track else { return Ok(()) };
         tracing::info!(codec = ?track.codec, width = track.width, height = track.height, "decoding pictures");
-        match VideoDecoder::open(track) {
+        match VideoDecoder::open(&track) {
             Ok(decoder) => self.decoder = Some(decoder),
             Err(cause) => self.faults.report(&cause)?,
         }
+        self.track = Some(track);
         Ok(())
     }
 
@@ -240,7 +248,7 @@ impl Showing {
     fn slot(&mut self, slot: Slot, what: Show<Frame>) -> Result<(), Stop> {
         let key = !self.started || self.grid.is_key(slot);
         let begins = self.grid.start(slot);
-        if self.live && !key && self.overload.sheds(self.lag(begins)) {
+        if self.live && !key && self.overload.sheds(begins, self.lag(begins)) {
             self.meters.scale.dropped();
             return Ok(());
         }

@@ -164,6 +164,11 @@ impl Appliance {
         process::is_alive(self.front.id())
     }
 
+    /// A folder that vanishes with the appliance.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
     /// A file that vanishes with the appliance.
     pub fn scratch(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)

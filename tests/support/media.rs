@@ -52,6 +52,12 @@ pub const SURROUND: Clip = Clip {
 /// 24000/1001 pictures a second and 44.1 kHz.
 pub const FILM: Clip =
     Clip { video: "testsrc2=size=640x360:rate=24000/1001", audio: "sine=frequency=440:sample_rate=44100", ..clip("film", "-g 48 -bf 0") };
+/// Every picture shows its number as sixteen bars, the lowest bit on the left; open GOPs with B-frames, and an unbroken tone.
+pub const NUMBERED: Clip = Clip {
+    video: "nullsrc=size=16x9:rate=25,geq=lum='if(mod(floor(N/pow(2,X)),2),235,16)':cb=128:cr=128,format=yuv420p,scale=640:360:flags=neighbor",
+    audio: "sine=frequency=440:sample_rate=48000",
+    ..clip("numbered", "-preset veryfast -g 48 -bf 3 -x264-params open-gop=1:scenecut=0")
+};
 
 impl Clip {
     /// The clip as FLV.

@@ -14,6 +14,7 @@ pub mod mp4;
 pub mod players;
 pub mod process;
 pub mod publisher;
+pub mod record;
 pub mod rtmp_chunks;
 pub mod rtmp_client;
 pub mod tools;

@@ -69,7 +69,8 @@ impl Process {
         }
     }
 
-    fn signal(&self, name: &str) {
+    /// Sends a signal to it, and to what it started where it leads a group.
+    pub fn signal(&self, name: &str) {
         match self.leads {
             true => send(name, &format!("-{}", self.id())),
             false => signal(self.id(), name),

@@ -41,6 +41,16 @@ impl Publisher {
         }
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        self.process.signal(name);
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Waits for its end.
     pub fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         self.process.wait(limit)

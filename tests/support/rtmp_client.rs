@@ -79,6 +79,15 @@ impl Client {
         let _ = self.socket.shutdown(std::net::Shutdown::Write);
     }
 
+    /// Ends the connection by a reset (RST), as a machine does that has lost its state.
+    pub fn reset(self) {
+        // Unread input makes the system answer the close with a reset instead of an end (RFC 2525 section 2.17); a ping is answered.
+        let mut client = self;
+        client.message(2, 4, 0, 0, &[0, 6, 0, 0, 0, 1]);
+        let _ = client.socket.set_read_timeout(Some(Duration::from_secs(2)));
+        let _ = client.socket.peek(&mut [0]);
+    }
+
     /// Sends a message in chunks.
     pub fn message(&mut self, chunk_stream: u32, kind: u8, stream: u32, time_ms: u32, body: &[u8]) -> bool {
         let message = Message { chunk_stream, kind, stream, time_ms, body: body.to_vec() };

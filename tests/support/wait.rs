@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const PERIOD: Duration = Duration::from_millis(50);
 
@@ -54,4 +54,14 @@ impl Stopwatch {
 /// Waits a little between two looks at something that moves in real time.
 pub fn a_moment() {
     thread::sleep(Duration::from_millis(200));
+}
+
+/// Lets real time pass, for as long as a publisher is to be on the air.
+pub fn pass(span: Duration) {
+    thread::sleep(span);
+}
+
+/// Now in civil time, in seconds since 1970: the clock that programmes count by.
+pub fn civil_s() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64()
 }

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::base::WallTime;
-use crate::channel::plan::{Formats, SecondPublisher, StreamKey};
+use crate::channel::plan::{FeedPlan, Formats, SecondPublisher, StreamKey};
 use crate::media::{AudioCodec, AudioRung, AudioTrack, Packet, VideoCodec, VideoTrack};
-use crate::wire::link::{Open, RungConfig};
+use crate::wire::link::{FromWorker, Open, RungConfig, ToWorker};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 
 /// avcC of a 640x360 High profile stream made by libx264 (`ffmpeg -f lavfi -i testsrc2=s=640x360:r=25 -c:v libx264`).
@@ -16,7 +17,7 @@ const AVCC: &[u8] = &[
 const AAC_LC_48K_STEREO: &[u8] = &[0x11, 0x90];
 const TICK_MS: u64 = 40;
 
-fn plan(idle: Idle) -> ChannelPlan {
+pub(super) fn plan(idle: Idle) -> ChannelPlan {
     ChannelPlan {
         name: "demo".into(),
         stream_key: StreamKey::new("demo"),
@@ -29,11 +30,17 @@ fn plan(idle: Idle) -> ChannelPlan {
         segment: Ticks::from_millis(4_000),
         window: Ticks::from_millis(60_000),
         hold: Ticks::from_millis(1_000),
+        feeds: FeedPlan::publisher(&StreamKey::new("demo")),
+        failover: Default::default(),
+        watch: Default::default(),
+        srt: None,
+        slate: Default::default(),
+        thumbnail_every: None,
         second_publisher: SecondPublisher::Refuse,
     }
 }
 
-fn video_track(rate: Option<Rate>) -> Track {
+pub(super) fn video_track(rate: Option<Rate>) -> Track {
     Track::Video(VideoTrack {
         codec: VideoCodec::H264,
         other: String::new(),
@@ -44,7 +51,7 @@ fn video_track(rate: Option<Rate>) -> Track {
     })
 }
 
-fn audio_track() -> Track {
+pub(super) fn audio_track() -> Track {
     let config = Bytes::from_static(AAC_LC_48K_STEREO);
     Track::Audio(AudioTrack { codec: AudioCodec::Aac, other: String::new(), config, sample_rate: 48_000, channels: 2 })
 }
@@ -58,6 +65,8 @@ struct SimulatedWorker {
     next_frame: i64,
     heard: Vec<&'static str>,
     units: Vec<MediaTime>,
+    /// Lengths of the units' data, runs of the same one once.
+    shown: Vec<usize>,
     stopped: bool,
 }
 
@@ -95,13 +104,18 @@ impl Simulation {
                 match action {
                     Action::StartWorker(id) => self.worker = Some(SimulatedWorker { id, ..SimulatedWorker::default() }),
                     Action::EndWorker(id) => self.ended.push(id),
+                    Action::SetAside(_) => panic!("nobody asked for a change of workers"),
                     Action::Apply(changes) => self.apply(changes),
                     Action::Remember(sequence) => self.sequences.push(sequence),
+                    Action::Thumbnail(_) => {}
                 }
             }
             let Some(worker) = self.worker.as_mut().filter(|worker| !worker.stopped) else { return };
-            while let Some((message, _)) = self.programme.next_message() {
+            while let Some((message, payload)) = self.programme.next_message() {
                 moved = true;
+                if !payload.is_empty() && worker.shown.last() != Some(&payload.len()) {
+                    worker.shown.push(payload.len());
+                }
                 for answer in worker.hear(message) {
                     self.programme.worker_message(worker.id, answer, Bytes::from_static(&[0, 0, 0, 1, 0x65]), self.now);
                 }
@@ -126,9 +140,9 @@ impl Simulation {
     }
 
     fn publish(&mut self, tracks: Vec<Track>) {
-        let info = FeedInfo { name: "publisher".into(), peer: "192.0.2.1:1".into(), wrap: Ticks::from_millis(1 << 32) };
+        let info = FeedInfo { index: 0, name: "publisher".into(), peer: "192.0.2.1:1".into(), wrap: Ticks::from_millis(1 << 32) };
         self.programme.feed_opened(info, self.now);
-        self.programme.feed_event(FeedEvent::Tracks(tracks), self.now);
+        self.programme.feed_event(0, FeedEvent::Tracks(tracks), self.now);
     }
 
     /// `count` pictures in real time, from `first_ms` on the source's clock.
@@ -136,7 +150,7 @@ impl Simulation {
         for n in 0..count {
             let dts = Ticks::from_millis(first_ms + n * 40);
             let unit = SourceUnit { track: 0, dts, offset: Ticks::ZERO, entry: n % 50 == 0, data: Bytes::from_static(b"picture") };
-            self.programme.feed_event(FeedEvent::Unit(unit), self.now);
+            self.programme.feed_event(0, FeedEvent::Unit(unit), self.now);
             self.pass(TICK_MS);
         }
     }
@@ -244,7 +258,7 @@ fn pattern_publisher_pattern_is_one_programme() {
     simulation.pictures(77_000, 100);
     assert_eq!(simulation.programme.status(simulation.now).state, State::Live);
     assert_eq!(simulation.programme.status(simulation.now).feed, "publisher");
-    simulation.programme.feed_closed(simulation.now);
+    simulation.programme.feed_closed(0, simulation.now);
     simulation.pass(8_000);
     let status = simulation.programme.status(simulation.now);
     assert_eq!((status.state, status.feed.as_str()), (State::Slate, "pattern"));
@@ -271,15 +285,15 @@ fn a_publisher_faster_than_real_time_waits() {
     let mut simulation = Simulation::new(Idle::Pattern, None);
     simulation.publish(vec![video_track(None)]);
     let mut taken = 0;
-    while simulation.programme.wants_feed(simulation.now) && taken < 1_000 {
+    while simulation.programme.wants_feed(0, simulation.now) && taken < 1_000 {
         let unit =
             SourceUnit { track: 0, dts: Ticks::from_millis(taken * 40), offset: Ticks::ZERO, entry: taken % 50 == 0, data: Bytes::new() };
-        simulation.programme.feed_event(FeedEvent::Unit(unit), simulation.now);
+        simulation.programme.feed_event(0, FeedEvent::Unit(unit), simulation.now);
         taken += 1;
     }
     assert!((24..=27).contains(&taken), "{taken} pictures are a second");
     simulation.pass(1_000);
-    assert!(simulation.programme.wants_feed(simulation.now));
+    assert!(simulation.programme.wants_feed(0, simulation.now));
 }
 
 #[test]
@@ -289,6 +303,14 @@ fn numbers_go_on_after_a_restart_of_the_front_even_if_the_clock_went_back() {
     simulation.pass(4_000);
     assert_eq!(simulation.sequences[0].number, 900_000_001);
     assert!(simulation.playlist().contains("#EXT-X-DISCONTINUITY\n"));
+}
+
+#[test]
+fn a_clock_that_was_ahead_by_an_hour_does_not_keep_the_channel_off_the_air_for_an_hour() {
+    let end = WallTime(1_790_000_001_234_567).as_media() + Ticks::from_millis(3_600_000);
+    let mut simulation = Simulation::new(Idle::Pattern, Some(Sequence { number: 900_000_000, end }));
+    simulation.pass(8_000);
+    assert!(simulation.playlist().contains("#EXT-X-MEDIA-SEQUENCE:900000001\n"), "{}", simulation.playlist());
 }
 
 #[test]
@@ -302,4 +324,90 @@ fn packets_of_a_worker_that_was_replaced_are_dropped() {
     simulation.programme.worker_message(1, message, Bytes::new(), simulation.now);
     simulation.settle();
     assert_eq!(simulation.sequences.len(), listed);
+}
+
+/// Two feeds in real time: units of each while its span lasts; what is seen of each by the worker is told by the size of the data.
+fn two_feeds(simulation: &mut Simulation, millis: u64, delivers: impl Fn(usize, u64) -> bool) {
+    for n in 0..millis / TICK_MS {
+        for index in 0..2 {
+            if delivers(index, n * TICK_MS) {
+                let dts = Ticks::from_millis((n * TICK_MS) as i64 + 1_000_000 * index as i64);
+                let entry = (n + 13 * index as u64).is_multiple_of(50);
+                let data = Bytes::from_static(if index == 0 { b"main" } else { b"backup" });
+                let unit = SourceUnit { track: 0, dts, offset: Ticks::ZERO, entry, data };
+                simulation.programme.feed_event(index, FeedEvent::Unit(unit), simulation.now);
+            }
+        }
+        simulation.pass(TICK_MS);
+    }
+}
+
+fn with_two_feeds() -> Simulation {
+    let clock = ProgrammeClock::starting(Mono(0), WallTime(1_790_000_001_234_567));
+    let mut plan = plan(Idle::Pattern);
+    let feed = |name: &str| FeedPlan { name: name.into(), source: crate::channel::plan::FeedSource::Publish(StreamKey::new(name)) };
+    plan.feeds = vec![feed("main"), feed("backup")];
+    let mut programme = Programme::new(plan, clock, 2, None);
+    programme.start(Mono(0));
+    let mut simulation =
+        Simulation { programme, now: Mono(0), worker: None, files: BTreeMap::new(), sequences: Vec::new(), ended: Vec::new() };
+    for (index, name) in ["main", "backup"].into_iter().enumerate() {
+        let info = FeedInfo { index, name: name.into(), peer: "192.0.2.1:1".into(), wrap: Ticks::from_millis(1 << 32) };
+        simulation.programme.feed_opened(info, simulation.now);
+        simulation.programme.feed_event(index, FeedEvent::Tracks(vec![video_track(Some(Rate::new(25, 1)))]), simulation.now);
+    }
+    simulation
+}
+
+#[test]
+fn a_backup_takes_over_within_its_last_gop_and_gives_the_place_back() {
+    let mut simulation = with_two_feeds();
+    two_feeds(&mut simulation, 60_000, |index, at| index == 1 || !(10_000..15_000).contains(&at));
+    let worker = simulation.worker.as_ref().unwrap();
+    assert_eq!(worker.heard, ["open", "tracks", "tracks", "tracks"], "main, backup, main; the worker is the same");
+    assert_eq!(worker.shown, [4, 6, 4]);
+    let steps = worker.units.windows(2).map(|pair| pair[1] - pair[0]);
+    let holes: Vec<i64> = steps.map(|step| step.as_millis()).filter(|step| *step > 60).collect();
+    assert_eq!(holes, [1_520], "from main's last picture to backup's last entry before the switch, and none at the return");
+    assert_eq!(simulation.programme.status(simulation.now).feed, "main");
+    assert!(simulation.numbers_are_consecutive() && !simulation.playlist().contains("EXT-X-DISCONTINUITY\n"));
+}
+
+#[test]
+fn an_operator_changes_the_feed_without_a_seam() {
+    let mut simulation = with_two_feeds();
+    two_feeds(&mut simulation, 8_000, |_, _| true);
+    simulation.programme.ask_feed(Some(1), simulation.now);
+    assert_eq!(simulation.programme.status(simulation.now).feed, "backup", "at once: its last entry is at hand");
+    simulation.programme.ask_feed(None, simulation.now);
+    two_feeds(&mut simulation, 40_000, |_, _| true);
+    assert_eq!(simulation.programme.status(simulation.now).feed, "main");
+    assert!(simulation.numbers_are_consecutive());
+}
+
+#[test]
+fn a_feed_that_pauses_is_held_then_covered_then_live_again() {
+    let mut simulation = Simulation::new(Idle::Pattern, None);
+    simulation.publish(vec![video_track(None)]);
+    simulation.pictures(0, 50);
+    let mut states = vec![simulation.programme.status(simulation.now).state];
+    for _ in 0..3 {
+        simulation.pass(1_200);
+        states.push(simulation.programme.status(simulation.now).state);
+    }
+    simulation.pictures(5_600, 50);
+    states.push(simulation.programme.status(simulation.now).state);
+    assert_eq!(states, [State::Live, State::Holding, State::Slate, State::Slate, State::Live]);
+    assert!(simulation.numbers_are_consecutive());
+}
+
+#[test]
+fn a_recorded_feed_makes_the_same_segments_again() {
+    let run = || {
+        let mut simulation = with_two_feeds();
+        two_feeds(&mut simulation, 30_000, |index, at| index == 1 || !(10_000..15_000).contains(&at) && at % 7 != 0);
+        (simulation.files, simulation.sequences)
+    };
+    let (one, other) = (run(), run());
+    assert!(one.0.len() > 5 && one == other);
 }

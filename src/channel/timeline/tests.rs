@@ -146,6 +146,47 @@ fn a_second_publisher_comes_after_all_that_was_placed() {
     assert!(second >= first);
 }
 
+/// A day of a source whose clock runs `ppm` fast, its 33-bit clock wrapping on the way; returns the largest |A-V| and lead.
+fn a_day(ppm: i64, jitter: impl Fn(i64) -> i64) -> (Ticks, Ticks) {
+    let wrap = Ticks::from_scale(1 << 33, 90_000);
+    let mut timeline = timeline();
+    timeline.splice(2, true, wrap);
+    let start = wrap - ms(3_600_000 * 11);
+    let (mut skew, mut worst_lead) = (Ticks::ZERO, Ticks::ZERO);
+    let (mut video, mut last): (Option<(i64, MediaTime)>, [Option<MediaTime>; 2]) = (None, [None; 2]);
+    for n in 0..24 * 3600 * 25i64 {
+        // By our clock a picture comes every 40 ms; the source believes that a little more or less has passed.
+        let source_ms = |n: i64| n * 40 + n * 40 * ppm / 1_000_000;
+        let clock = now() + ms(n * 40 + jitter(n));
+        for track in 0..2u8 {
+            let dts = Ticks((start + ms(source_ms(n) + i64::from(track) * 7)).0.rem_euclid(wrap.0));
+            let unit = SourceUnit { track, dts, offset: Ticks::ZERO, entry: track == 1 || n % 50 == 0, data: Bytes::new() };
+            let (_, out) = at(timeline.map(&unit, track == 0, clock));
+            assert!(last[usize::from(track)].is_none_or(|last| out > last), "decode times increase");
+            last[usize::from(track)] = Some(out);
+            match (track, video) {
+                (0, _) => video = Some((n, out)),
+                (_, Some((_, video))) => skew = skew.max((out - video - ms(7)).abs()),
+                _ => {}
+            }
+            if n > 25 * 3600 {
+                worst_lead = worst_lead.max((out - now() - ms(n * 40)).abs());
+            }
+        }
+    }
+    assert!(timeline.take_bends().is_empty(), "nothing was spliced anew");
+    (skew, worst_lead)
+}
+
+#[test]
+fn a_day_with_a_clock_500_ppm_off_and_a_wrap_has_no_seam_and_keeps_lip_sync() {
+    for ppm in [500, -500] {
+        let (skew, lead) = a_day(ppm, |n| n * 7919 % 83);
+        assert!(skew <= ms(1), "sound moved {} ticks against the pictures", skew.0);
+        assert!(lead <= ms(60), "the feed is {} ms from where it was", lead.as_millis());
+    }
+}
+
 proptest! {
     #[test]
     fn decode_times_strictly_increase_whatever_the_source_says(

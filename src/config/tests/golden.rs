@@ -113,3 +113,20 @@ fn files_that_cannot_be_read_are_reported_like_the_rest() {
     fs::write(&binary, vec![b'#'; 2 << 20]).unwrap();
     assert!(load(&binary, &fixed()).unwrap_err().to_string().contains("is larger than 1 MiB"));
 }
+
+#[test]
+fn the_failover_example_is_valid_and_its_secrets_are_not_for_the_network() {
+    let path = root().join("configs/failover.toml");
+    let plan = load(&path, &fixed()).map_err(|report| report.to_string()).unwrap();
+    assert!(!plan.summary().contains("example-"), "a secret got out");
+    compare("failover.txt", &plan.summary());
+    let network = Overrides { srt: Some(":9000".into()), ..fixed() };
+    let refused = load(&path, &network).unwrap_err();
+    let keys: Vec<&str> = refused.problems().iter().map(|problem| problem.key.as_str()).collect();
+    assert_eq!(keys, ["channel[0].srt.passphrase", "channel[0].feeds[0].stream_key", "channel[0].feeds[1].stream_key"]);
+}
+
+#[test]
+fn feeds_are_checked_one_by_one() {
+    reported("feeds", &fixed());
+}

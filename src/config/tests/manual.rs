@@ -13,7 +13,7 @@ fn sections(section: &'static Section, found: &mut Vec<&'static Section>) {
     for key in section.keys {
         match key.holds {
             Holds::Table(below) | Holds::Tables(below) | Holds::Named(below) => sections(below, found),
-            Holds::Value | Holds::Secret => {}
+            Holds::Value | Holds::Secret | Holds::Address => {}
         }
     }
 }

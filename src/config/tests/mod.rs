@@ -1,5 +1,6 @@
 //! What a configuration file does as a whole.
 
+mod feeds;
 mod golden;
 mod manual;
 mod noise;

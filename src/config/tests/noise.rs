@@ -6,17 +6,23 @@ use proptest::prelude::*;
 
 use super::super::{Overrides, Plan};
 use super::{plan, plan_with};
-use crate::channel::plan::{Idle, LadderPlan};
+use crate::channel::plan::{FeedPlan, Idle, LadderPlan, StreamKey, Watch};
 
 /// What every plan promises to the rest of the appliance.
 fn check(plan: &Plan) {
     let names: BTreeSet<&str> = plan.channels.iter().map(|channel| channel.name.as_str()).collect();
-    let keys: BTreeSet<&str> = plan.channels.iter().map(|channel| channel.stream_key.reveal()).collect();
-    assert_eq!((names.len(), keys.len()), (plan.channels.len(), plan.channels.len()));
+    let published = || plan.channels.iter().flat_map(|channel| &channel.feeds).filter_map(FeedPlan::key).map(StreamKey::reveal);
+    let keys: BTreeSet<&str> = published().collect();
+    assert_eq!((names.len(), keys.len()), (plan.channels.len(), published().count()));
     assert!(!keys.contains("") && !names.contains(""));
     assert!(!plan.channels.is_empty() || !plan.wildcards.is_empty());
-    let exposed = plan.rtmp.is_some_and(|rtmp| !rtmp.ip().is_loopback());
-    assert!(!exposed || keys.iter().all(|key| key.len() >= 12));
+    assert!(plan.publishes_locally() || keys.iter().all(|key| key.len() >= 12));
+    for channel in &plan.channels {
+        let feeds: BTreeSet<&str> = channel.feeds.iter().map(|feed| feed.name.as_str()).collect();
+        assert!((1..=8).contains(&feeds.len()) && feeds.len() == channel.feeds.len() && !feeds.contains("auto"));
+        assert_eq!(channel.feeds.iter().find_map(FeedPlan::key).map_or("", StreamKey::reveal), channel.stream_key.reveal());
+        assert!(channel.ladder != LadderPlan::Copy || (feeds.len() == 1 && channel.watch == Watch::default()));
+    }
     for channel in plan.channels.iter().chain(plan.wildcards.iter().map(|wildcard| wildcard.template())) {
         assert!(channel.gop.0 > 0 && channel.segment.0 > 0 && channel.window.0 >= 3 * channel.segment.0 && channel.hold.0 > 0);
         assert!(channel.ladder == LadderPlan::Copy || channel.segment.0 % channel.gop.0 == 0);
@@ -70,6 +76,14 @@ fn value() -> impl Strategy<Value = String> {
         "\"*\"",
         "\"a-*\"",
         "\"abcdefghijklmnop\"",
+        "\"never\"",
+        "\"auto\"",
+        "\"srt://192.0.2.7:9000?latency=200\"",
+        "\"udp://:5000\"",
+        "16",
+        "{ after = \"1s\", freeze = \"off\" }",
+        "{ passphrase = \"abcdefghijklmnop\" }",
+        "[{}, { stream_key = \"ponmlkjihgfedcba\" }]",
         "{ bitrate = \"96k\" }",
         "1979-05-27",
         "inf",
@@ -100,6 +114,20 @@ fn line() -> impl Strategy<Value = String> {
         "trusted_network",
         "max_channels",
         "listen",
+        "srt",
+        "latency",
+        "feeds",
+        "source",
+        "passphrase",
+        "key_length",
+        "failover",
+        "failover.after",
+        "return_after",
+        "black",
+        "slate",
+        "text",
+        "file",
+        "thumbnails",
         "state_dir",
         "http",
         "rtmp",
@@ -123,6 +151,13 @@ fn line() -> impl Strategy<Value = String> {
         "[[ladder.x]]",
         "[[ladder.x]]\nheight = 720\nbitrate = \"2M\"",
         "[channel.audio]",
+        "[srt]",
+        "[[channel.feeds]]",
+        "[[channel.feeds]]\nname = \"f\"\nstream_key = \"qrstuvwxyz234567\"",
+        "[[channel.feeds]]\nsource = \"srt://192.0.2.7:9000\"",
+        "[channel.failover]",
+        "[channel.srt]",
+        "[channel.slate]",
         "[ladder]",
         "[x.y]",
     ];
@@ -140,9 +175,15 @@ fn channel(index: usize) -> impl Strategy<Value = String> {
         pick(&["", "rate = 50\n"]),
         pick(&["", "formats = [\"ts\"]\n"]),
         pick(&["", "stream_key = \"long-enough-key\"\n"]),
+        pick(&[
+            "",
+            "[[channel.feeds]]\n",
+            "[[channel.feeds]]\nstream_key = \"key-of-the-main-feed\"\n",
+            "[[channel.feeds]]\n[[channel.feeds]]\nsource = \"udp://:5000\"\n",
+        ]),
     );
-    (timing, ladder, rest).prop_map(move |((gop, segment, window), ladder, (feed, rate, formats, key))| {
-        format!("[[channel]]\nname = \"c{index}\"\n{gop}{segment}{window}{ladder}{feed}{rate}{formats}{key}")
+    (timing, ladder, rest).prop_map(move |((gop, segment, window), ladder, (feed, rate, formats, key, feeds))| {
+        format!("[[channel]]\nname = \"c{index}\"\n{gop}{segment}{window}{ladder}{feed}{rate}{formats}{key}{feeds}")
     })
 }
 
@@ -152,8 +193,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn lines_in_any_order_give_a_plan_or_a_report(lines in proptest::collection::vec(line(), 0..12), network in any::<bool>()) {
-        let overrides = Overrides { rtmp: network.then(|| "0.0.0.0".into()), ..Overrides::default() };
+    fn lines_in_any_order_give_a_plan_or_a_report(lines in proptest::collection::vec(line(), 0..12), network in any::<bool>(), by_srt in any::<bool>()) {
+        let open = |open: bool| open.then(|| "0.0.0.0".to_owned());
+        let overrides = Overrides { rtmp: open(network), srt: open(by_srt), ..Overrides::default() };
         match plan_with(&lines.join("\n"), overrides) {
             Ok(plan) => check(&plan),
             Err(report) => prop_assert!(!report.problems().is_empty() && report.to_string().lines().count() > 1),
@@ -166,8 +208,8 @@ proptest! {
     }
 
     #[test]
-    fn a_good_file_cut_anywhere_gives_a_plan_or_a_report(cut in 0usize..5000, hole in 0usize..40) {
-        let text = include_str!("../../../configs/broadcast.toml");
+    fn a_good_file_cut_anywhere_gives_a_plan_or_a_report(cut in 0usize..5000, hole in 0usize..40, failover in any::<bool>()) {
+        let text = if failover { include_str!("../../../configs/failover.toml") } else { include_str!("../../../configs/broadcast.toml") };
         let cut = (0..=cut.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         let rest = (cut + hole..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
         for text in [text[..cut].to_owned(), format!("{}{}", &text[..cut], &text[rest..])] {
@@ -181,7 +223,7 @@ proptest! {
             Ok(plan) => check(&plan),
             Err(report) => {
                 // What is right on its own clashes only where two keys of a channel, or two channels, do.
-                let clash = |rule: &str| ["copy", "publisher whose pictures", "key of channel"].iter().any(|word| rule.contains(word));
+                let clash = |rule: &str| ["copy", "publisher whose pictures", "differ from the key of", "beside", "gets already"].iter().any(|word| rule.contains(word));
                 prop_assert!(report.problems().iter().all(|problem| clash(&problem.rule)), "{report}");
             }
         }

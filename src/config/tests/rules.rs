@@ -197,8 +197,8 @@ fn the_command_line_is_checked_like_the_file() {
 
 #[test]
 fn a_channel_that_nobody_can_feed_is_refused() {
-    let off = "[rtmp]\nlisten = \"off\"\n".to_owned();
-    refused(&(off.clone() + &channel("")), "a.toml:3:1: channel[0].feed: is \"publish\", but nobody can publish");
+    let off = "[rtmp]\nlisten = \"off\"\n[srt]\nlisten = \"off\"\n".to_owned();
+    refused(&(off.clone() + &channel("")), "a.toml:5:1: channel[0].feed: is \"publish\", but nobody can publish");
     assert!(taken(&(off + &channel("feed = \"pattern\""))).rtmp.is_none());
 }
 

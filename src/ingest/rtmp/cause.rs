@@ -49,9 +49,12 @@ pub(super) enum Cause {
     /// The peer does not read.
     #[error("the peer took nothing for {} s", .0.as_secs_f32())]
     Blocked(Duration),
-    /// Another publisher took over, or the channel stopped.
-    #[error("another publisher took over, or the channel stopped")]
-    TakenOver,
+    /// The channel wants no more of it, for this reason.
+    #[error("{0}")]
+    Unwanted(String),
+    /// Another publisher came for the channel while this one was silent.
+    #[error("another publisher came after {} s without a usable picture or sound", .0.as_secs_f32())]
+    GaveWay(Duration),
     /// The appliance stops.
     #[error("headend is stopping")]
     Shutdown,
@@ -61,7 +64,7 @@ impl Cause {
     /// The value of the `reason` label; `None` for endings that are nobody's fault.
     pub(super) fn refusal_label(&self) -> Option<&'static str> {
         match self {
-            Cause::Ended | Cause::Gone | Cause::TakenOver | Cause::Shutdown => None,
+            Cause::Ended | Cause::Gone | Cause::Unwanted(_) | Cause::GaveWay(_) | Cause::Shutdown => None,
             Cause::CutOff => Some("handshake"),
             Cause::Broken(_) => Some("broken"),
             Cause::Protocol(error) => Some(error.label()),
@@ -94,7 +97,8 @@ impl Cause {
     /// What an accepted publisher is told.
     pub(super) fn text_for_peer(&self) -> &'static str {
         match self {
-            Cause::TakenOver => "another publisher took over, or the channel stopped",
+            Cause::Unwanted(_) => "the channel takes no more of this stream; its log says why",
+            Cause::GaveWay(_) => "another publisher came while no media arrived",
             Cause::Shutdown => "the server is stopping",
             Cause::Media(_) => "the codec is not supported",
             Cause::Idle(_) => "no media arrived",

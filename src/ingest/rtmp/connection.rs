@@ -7,10 +7,11 @@ use std::time::Duration;
 use prometheus::core::{AtomicU64, GenericCounter};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use super::presence::{Presence, Registry};
 use super::{Cause, PROTOCOL, RtmpLimits, stopped};
 use crate::base::metrics::metrics;
 use crate::base::{Fault, Mono, Ticks, clock};
@@ -27,6 +28,9 @@ const READ_BYTES: usize = 64 << 10;
 /// RTMP timestamps start over after 2^32 ms.
 const WRAP: Ticks = Ticks::from_millis(1 << 32);
 
+/// What a publisher is told that is asked to reconnect.
+const RECONNECT_TEXT: &str = "the server is stopping; connect again, it comes back or another takes over";
+
 /// One peer.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -34,7 +38,10 @@ pub(super) struct Connection {
     peer: SocketAddr,
     door: Arc<dyn Door>,
     limits: Arc<RtmpLimits>,
+    registry: Registry,
     shutdown: watch::Receiver<bool>,
+    /// The appliance stops, the peer was asked to reconnect, and is served up to here.
+    served_until: Option<Mono>,
     session: Session,
     publisher: Option<Publisher>,
     /// The last channel that this peer published to, for the closing line.
@@ -48,7 +55,9 @@ pub(super) struct Connection {
 /// An admitted publisher.
 #[derive(Debug)]
 struct Publisher {
+    /// Before the presence, so that its place is free when the presence is gone.
     admission: Admission,
+    presence: Presence,
     demuxer: Demuxer,
     media: Vec<flv::Event>,
     received: GenericCounter<AtomicU64>,
@@ -61,10 +70,23 @@ impl Connection {
         peer: SocketAddr,
         door: Arc<dyn Door>,
         limits: Arc<RtmpLimits>,
+        registry: Registry,
         shutdown: watch::Receiver<bool>,
     ) -> Connection {
-        let session = Session::new(limits.session);
-        Connection { socket, peer, door, limits, shutdown, session, publisher: None, channel: None, since: clock::mono(), heard: false }
+        Connection {
+            socket,
+            peer,
+            door,
+            registry,
+            shutdown,
+            served_until: None,
+            session: Session::new(limits.session),
+            limits,
+            publisher: None,
+            channel: None,
+            since: clock::mono(),
+            heard: false,
+        }
     }
 
     /// The channel that it published to, or a dash.
@@ -81,7 +103,10 @@ impl Connection {
         let mut buffer = vec![0; EARLY_READ_BYTES];
         loop {
             let step = async {
-                let length = self.read(&mut buffer).await?;
+                let length = match self.read(&mut buffer).await {
+                    Err(Cause::Shutdown) if self.ask_to_reconnect() => 0,
+                    length => length?,
+                };
                 self.take(buffer.get(..length).unwrap_or_default()).await?;
                 self.flush().await
             };
@@ -99,6 +124,9 @@ impl Connection {
         self.publisher = None;
         if !cause.peer_listens() {
             return;
+        }
+        if matches!(cause, Cause::Shutdown) {
+            self.session.request_reconnect(RECONNECT_TEXT);
         }
         self.session.end_publish(cause.text_for_peer());
         let linger = self.limits.linger;
@@ -119,11 +147,12 @@ impl Connection {
             // A peer that always has bytes ready would otherwise never be late.
             return Err(late);
         }
-        let Connection { socket, shutdown, publisher, session, heard, .. } = self;
+        let Connection { socket, shutdown, served_until, publisher, session, heard, limits, .. } = self;
         tokio::select! {
             biased;
-            () = stopped(shutdown) => Err(Cause::Shutdown),
-            () = taken_over(publisher.as_ref()) => Err(Cause::TakenOver),
+            () = over(shutdown, *served_until) => Err(Cause::Shutdown),
+            () = to_give_way(publisher.as_ref()) => Err(Cause::GaveWay(limits.silence)),
+            why = unwanted(publisher.as_ref()) => Err(Cause::Unwanted(why)),
             read = timeout(remaining, socket.read(buffer)) => match read {
                 Err(_) => Err(late),
                 Ok(Err(cause)) => Err(cause.into()),
@@ -136,6 +165,16 @@ impl Connection {
                 }
             },
         }
+    }
+
+    /// Asks a publisher that can reconnect to do so, once, and serves it on for a while: it comes to its next keyframe first.
+    fn ask_to_reconnect(&mut self) -> bool {
+        let is_asked = self.session.request_reconnect(RECONNECT_TEXT);
+        if is_asked {
+            info!(peer = %self.peer, channel = self.channel(), wait_s = self.limits.reconnect.as_secs_f64(), "publisher is asked to reconnect");
+            self.served_until = Some(clock::mono().after(self.limits.reconnect));
+        }
+        is_asked
     }
 
     /// How long the current stage may last.
@@ -165,7 +204,7 @@ impl Connection {
         while let Some(event) = self.session.receive(&mut input)? {
             match event {
                 Event::ConnectRequested { application, agent } => self.on_connect(application, &agent)?,
-                Event::PublishRequested { application, stream } => self.on_publish(application, stream)?,
+                Event::PublishRequested { application, stream } => self.on_publish(application, stream).await?,
                 Event::Media { kind, timestamp_ms, payload } => self.on_media(kind, timestamp_ms, payload).await?,
                 Event::PublishEnded => {
                     info!(peer = %self.peer, channel = self.channel(), "publisher ended its stream");
@@ -191,15 +230,16 @@ impl Connection {
         Err(Refusal::Application(application).into())
     }
 
-    fn on_publish(&mut self, application: String, stream: String) -> Result<(), Cause> {
+    async fn on_publish(&mut self, application: String, stream: String) -> Result<(), Cause> {
         let offer = Offer { protocol: PROTOCOL, application, stream, peer: self.peer, wrap: WRAP };
-        match self.door.admit(&offer) {
+        match self.admit(&offer).await? {
             Ok(admission) => {
                 self.session.accept_publish();
                 info!(peer = %self.peer, channel = admission.channel, feed = admission.feed, "publisher admitted");
                 let received = metrics().ingest_bytes.with_label_values(&[admission.channel.as_str(), admission.feed.as_str()]);
                 self.channel = Some(admission.channel.clone());
-                self.publisher = Some(Publisher { admission, demuxer: Demuxer::new(), media: Vec::new(), received, corrupt: 0 });
+                let presence = self.registry.enter(self.peer);
+                self.publisher = Some(Publisher { admission, presence, demuxer: Demuxer::new(), media: Vec::new(), received, corrupt: 0 });
                 self.since = clock::mono();
                 Ok(())
             }
@@ -211,8 +251,20 @@ impl Connection {
         }
     }
 
+    /// Asks at the door, and once more when the publisher that is in the way turns out to be silent.
+    async fn admit(&mut self, offer: &Offer) -> Result<Result<Admission, Refusal>, Cause> {
+        let outcome = self.door.admit(offer);
+        let Err(Refusal::Busy { peer, .. }) = &outcome else { return Ok(outcome) };
+        let is_free = tokio::select! {
+            biased;
+            () = stopped(&mut self.shutdown) => return Err(Cause::Shutdown),
+            is_free = self.registry.outlast(*peer, self.limits.silence) => is_free,
+        };
+        Ok(if is_free { self.door.admit(offer) } else { outcome })
+    }
+
     async fn on_media(&mut self, kind: MediaKind, timestamp_ms: u32, payload: bytes::Bytes) -> Result<(), Cause> {
-        let Connection { publisher: Some(publisher), shutdown, .. } = self else { return Ok(()) };
+        let Connection { publisher: Some(publisher), shutdown, served_until, .. } = self else { return Ok(()) };
         let kind = match kind {
             MediaKind::Audio => flv::Kind::Audio,
             MediaKind::Video => flv::Kind::Video,
@@ -226,9 +278,19 @@ impl Connection {
         }
         for event in publisher.media.drain(..) {
             let is_unit = matches!(event, flv::Event::Unit { .. });
-            send(&publisher.admission.events, feed_event(event), shutdown).await?;
+            if is_unit {
+                publisher.presence.heard(clock::mono());
+            }
+            tokio::select! {
+                biased;
+                sent = publisher.admission.events.send(feed_event(event)) => {
+                    sent.map_err(|_| Cause::Unwanted(publisher.admission.ending.why().to_owned()))?;
+                }
+                () = over(shutdown, *served_until) => return Err(Cause::Shutdown),
+            }
             if is_unit {
                 self.since = clock::mono();
+                publisher.presence.taken(self.since);
             }
         }
         Ok(())
@@ -259,19 +321,29 @@ impl Publisher {
     }
 }
 
-/// Waits for the channel to have room.
-async fn send(events: &mpsc::Sender<FeedEvent>, event: FeedEvent, shutdown: &mut watch::Receiver<bool>) -> Result<(), Cause> {
-    tokio::select! {
-        biased;
-        sent = events.send(event) => sent.map_err(|_| Cause::TakenOver),
-        () = stopped(shutdown) => Err(Cause::Shutdown),
+/// Ends when the appliance stops; for a publisher that was asked to reconnect, when its time is over.
+async fn over(shutdown: &mut watch::Receiver<bool>, served_until: Option<Mono>) {
+    match served_until {
+        Some(end) => tokio::time::sleep(end.since(clock::mono())).await,
+        None => stopped(shutdown).await,
+    }
+}
+
+/// Ends when the publisher is to give way to another; never, where there is none.
+async fn to_give_way(publisher: Option<&Publisher>) {
+    match publisher {
+        Some(publisher) => publisher.presence.is_to_give_way().await,
+        None => std::future::pending().await,
     }
 }
 
 /// Ends when the channel wants no more of its publisher; never, where there is none.
-async fn taken_over(publisher: Option<&Publisher>) {
+async fn unwanted(publisher: Option<&Publisher>) -> String {
     match publisher {
-        Some(publisher) => publisher.admission.events.closed().await,
+        Some(Publisher { admission, .. }) => {
+            admission.events.closed().await;
+            admission.ending.why().to_owned()
+        }
         None => std::future::pending().await,
     }
 }

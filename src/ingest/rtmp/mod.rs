@@ -2,6 +2,7 @@
 
 mod cause;
 mod connection;
+mod presence;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use tracing::{error, info, warn};
 
 use self::cause::Cause;
 use self::connection::Connection;
+use self::presence::Registry;
 use super::places::Places;
 use crate::base::Fault;
 use crate::base::metrics::metrics;
@@ -43,6 +45,10 @@ pub struct RtmpLimits {
     pub publish: Duration,
     /// Without a usable picture or audio frame while publishing.
     pub idle: Duration,
+    /// Without a usable picture or audio frame, after which a publisher gives way to another one for the same channel.
+    pub silence: Duration,
+    /// For a publisher that was asked to reconnect to come to its next keyframe and go.
+    pub reconnect: Duration,
     /// For one write to get through.
     pub write: Duration,
     /// For a refused peer to read why.
@@ -60,6 +66,8 @@ impl Default for RtmpLimits {
             handshake: Duration::from_secs(5),
             publish: Duration::from_secs(10),
             idle: Duration::from_secs(30),
+            silence: Duration::from_secs(2),
+            reconnect: Duration::from_secs(4),
             write: Duration::from_secs(5),
             linger: Duration::from_secs(2),
             session: Limits::default(),
@@ -67,10 +75,12 @@ impl Default for RtmpLimits {
     }
 }
 
-/// Accepts publishers until `shutdown` turns true or its sender is gone, then closes all connections and returns.
+/// Accepts publishers until `shutdown` turns true or its sender is gone, then closes all connections and returns. Publishers
+/// that can reconnect are asked to, and served until they go.
 pub async fn serve_rtmp(listener: TcpListener, door: Arc<dyn Door>, limits: RtmpLimits, shutdown: watch::Receiver<bool>) {
     let places = Places::new(limits.connections, limits.connections_per_address);
     let limits = Arc::new(limits);
+    let registry = Registry::default();
     let mut tasks = JoinSet::new();
     let mut stop = shutdown.clone();
     loop {
@@ -81,7 +91,8 @@ pub async fn serve_rtmp(listener: TcpListener, door: Arc<dyn Door>, limits: Rtmp
             accepted = listener.accept() => match accepted {
                 Ok((socket, peer)) => match places.take(peer.ip()) {
                     Ok(place) => {
-                        let connection = Connection::new(socket, peer, Arc::clone(&door), Arc::clone(&limits), shutdown.clone());
+                        let connection =
+                            Connection::new(socket, peer, Arc::clone(&door), Arc::clone(&limits), registry.clone(), shutdown.clone());
                         tasks.spawn(async move {
                             let _place = place;
                             serve(connection, peer).await;

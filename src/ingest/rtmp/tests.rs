@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 use std::process::Stdio;
+use std::sync::Mutex;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,6 +25,8 @@ const AVCC: &[u8] = b"\x01\x64\x00\x28\xff\xe1\x00\x19\x67\x64\x00\x28\xac\xd9\x
 #[derive(Debug)]
 struct FakeDoor {
     admitted: mpsc::Sender<mpsc::Receiver<FeedEvent>>,
+    /// Who publishes to `key`; nobody may beside.
+    present: Mutex<Option<(SocketAddr, mpsc::WeakSender<FeedEvent>)>>,
 }
 
 impl Door for FakeDoor {
@@ -32,9 +35,16 @@ impl Door for FakeDoor {
         if offer.stream != "key" {
             return Err(Refusal::Key("use the channel's stream_key".to_owned()));
         }
+        let mut present = self.present.lock().unwrap();
+        if let Some((peer, events)) = &*present
+            && events.upgrade().is_some_and(|events| !events.is_closed())
+        {
+            return Err(Refusal::Busy { channel: "demo".to_owned(), peer: *peer });
+        }
         let (events, receiver) = mpsc::channel(4);
+        *present = Some((offer.peer, events.downgrade()));
         self.admitted.try_send(receiver).map_err(|_| Refusal::Full(1))?;
-        Ok(Admission { channel: "demo".to_owned(), feed: "publisher".to_owned(), events })
+        Ok(Admission { channel: "demo".to_owned(), feed: "publisher".to_owned(), events, ending: Default::default() })
     }
 }
 
@@ -52,7 +62,8 @@ impl Bench {
         let address = listener.local_addr().unwrap();
         let (sender, admitted) = mpsc::channel(8);
         let (shutdown, stopped) = watch::channel(false);
-        let serving = tokio::spawn(serve_rtmp(listener, Arc::new(FakeDoor { admitted: sender }), limits, stopped));
+        let serving =
+            tokio::spawn(serve_rtmp(listener, Arc::new(FakeDoor { admitted: sender, present: Mutex::default() }), limits, stopped));
         Bench { address, admitted, shutdown, serving }
     }
 
@@ -98,16 +109,26 @@ impl Client {
 
     /// As far as the answer to `publish`, which is returned.
     async fn publishing(bench: &Bench, application: &str, key: &str) -> (Client, String) {
+        Client::publishing_with(bench, application, key, 0.0).await
+    }
+
+    /// As `publishing`, with these extended capabilities.
+    async fn publishing_with(bench: &Bench, application: &str, key: &str, capabilities: f64) -> (Client, String) {
         let mut client = Client::handshaken(bench).await;
-        client.command(0, &["connect".into(), 1.0.into(), object([("app", application.into())])]).await;
-        let code = client.code().await;
-        if code != "NetConnection.Connect.Success" {
-            return (client, code);
-        }
-        client.command(0, &["createStream".into(), 2.0.into(), Value::Null]).await;
-        client.command(1, &["publish".into(), 3.0.into(), Value::Null, key.into(), "live".into()]).await;
-        let code = client.code().await;
+        let code = client.publish(application, key, capabilities).await;
         (client, code)
+    }
+
+    async fn publish(&mut self, application: &str, key: &str, capabilities: f64) -> String {
+        let properties = object([("app", application.into()), ("capsEx", capabilities.into())]);
+        self.command(0, &["connect".into(), 1.0.into(), properties]).await;
+        let code = self.code().await;
+        if code != "NetConnection.Connect.Success" {
+            return code;
+        }
+        self.command(0, &["createStream".into(), 2.0.into(), Value::Null]).await;
+        self.command(1, &["publish".into(), 3.0.into(), Value::Null, key.into(), "live".into()]).await;
+        self.code().await
     }
 
     async fn command(&mut self, stream_id: u32, values: &[Value]) {
@@ -320,6 +341,69 @@ async fn shutdown_closes_everybody_and_returns() {
     publisher.closed().await;
     stalled.closed().await;
     timeout(PATIENCE, bench.serving).await.expect("the listener returns").unwrap();
+}
+
+#[tokio::test]
+async fn a_publisher_that_can_reconnect_is_asked_to_and_served_until_it_goes() {
+    let mut bench = Bench::open().await;
+    let (mut client, _) = Client::publishing_with(&bench, "live", "key", 1.0).await;
+    let mut events = bench.publisher().await;
+    client.send(kind::VIDEO, 1, 0, &avc_header()).await.unwrap();
+    client.send(kind::AUDIO, 1, 0, &[0xaf, 0, 0x11, 0x90]).await.unwrap();
+    assert!(matches!(next(&mut events).await, Some(FeedEvent::Tracks(_))));
+    bench.shutdown.send(true).unwrap();
+    assert_eq!(client.code().await, "NetConnection.Connect.ReconnectRequest");
+    // What comes up to its next keyframe still reaches the channel.
+    client.send(kind::VIDEO, 1, 40, IDR).await.unwrap();
+    assert!(matches!(next(&mut events).await, Some(FeedEvent::Unit(_))));
+    client.socket.shutdown().await.unwrap();
+    assert_eq!(next(&mut events).await, None);
+    timeout(PATIENCE, bench.serving).await.expect("the listener returns").unwrap();
+}
+
+#[tokio::test]
+async fn a_publisher_that_was_asked_to_reconnect_and_stays_is_closed() {
+    let mut bench = Bench::with(RtmpLimits { reconnect: Duration::from_millis(100), ..Default::default() }).await;
+    let (mut client, _) = Client::publishing_with(&bench, "live", "key", 1.0).await;
+    let _events = bench.publisher().await;
+    bench.shutdown.send(true).unwrap();
+    assert_eq!(client.code().await, "NetConnection.Connect.ReconnectRequest");
+    assert_eq!(client.code().await, "NetStream.Publish.Failed");
+    client.closed().await;
+    timeout(PATIENCE, bench.serving).await.expect("the listener returns").unwrap();
+}
+
+#[tokio::test]
+async fn a_publisher_that_went_silent_gives_way_to_its_own_return() {
+    let mut bench = Bench::with(RtmpLimits { silence: Duration::from_millis(100), ..Default::default() }).await;
+    let (mut silent, _) = Client::publishing(&bench, "live", "key").await;
+    let mut first = bench.publisher().await;
+    let (_back, code) = Client::publishing(&bench, "live", "key").await;
+    assert_eq!(code, "NetStream.Publish.Start");
+    let _second = bench.publisher().await;
+    assert_eq!(next(&mut first).await, None);
+    assert_eq!(silent.code().await, "NetStream.Publish.Failed");
+    silent.closed().await;
+}
+
+#[tokio::test]
+async fn a_publisher_that_speaks_keeps_its_channel() {
+    let mut bench = Bench::with(RtmpLimits { silence: Duration::from_secs(60), ..Default::default() }).await;
+    let (mut live, _) = Client::publishing(&bench, "live", "key").await;
+    let mut events = bench.publisher().await;
+    live.send(kind::VIDEO, 1, 0, &avc_header()).await.unwrap();
+    live.send(kind::AUDIO, 1, 0, &[0xaf, 0, 0x11, 0x90]).await.unwrap();
+    assert!(matches!(next(&mut events).await, Some(FeedEvent::Tracks(_))));
+    let mut client = Client::handshaken(&bench).await;
+    let mut intruder = tokio::spawn(async move { client.publish("live", "key", 0.0).await });
+    let code = loop {
+        live.send(kind::VIDEO, 1, 40, IDR).await.unwrap();
+        assert!(matches!(next(&mut events).await, Some(FeedEvent::Unit(_))));
+        if let Ok(code) = timeout(Duration::from_millis(20), &mut intruder).await {
+            break code.unwrap();
+        }
+    };
+    assert_eq!(code, "NetStream.Publish.BadName");
 }
 
 /// Real ffmpeg publishing two seconds of pattern and tone to `address`.

@@ -1,6 +1,7 @@
 //! ADTS: the seven bytes ahead of a raw frame outside of ISO BMFF (ISO/IEC 14496-3 clause 1.A.2.2).
 
 use super::config::AacConfig;
+use super::program::ProgramConfig;
 use super::{SAMPLE_RATES, rate_index};
 use crate::media::bits::Fields;
 use crate::media::malformed::Malformed;
@@ -8,6 +9,8 @@ use crate::media::malformed::Malformed;
 const RECORD: &str = "ADTS header";
 const HEADER_SIZE: usize = 7;
 const MAX_FRAME: usize = 0x1fff;
+/// id_syn_ele of a program_config_element (ISO/IEC 14496-3 table 4.85).
+const PROGRAM_CONFIG_ELEMENT: u32 = 5;
 
 /// The header of a raw frame of `raw_frame_len` bytes, without checksum. `None` where ADTS cannot say it: an object
 /// type above 4, a rate without index, more than 8 channels, a frame beyond 8184 bytes. SBR and PS are implicit.
@@ -43,6 +46,15 @@ pub struct AdtsFrame {
 }
 
 impl AdtsFrame {
+    /// The config with the layout that a raw frame carries itself, which it must where `channel_configuration` is 0
+    /// (clause 1.A.3.2.2); else the config as it is.
+    pub fn config_with(&self, raw: &[u8]) -> AacConfig {
+        let mut fields = Fields::new(RECORD, raw);
+        let is_program = self.config.channel_configuration == 0 && fields.bits(3, "id_syn_ele") == Ok(PROGRAM_CONFIG_ELEMENT);
+        let program = is_program.then(|| ProgramConfig::read(&mut fields).ok()).flatten();
+        AacConfig { program, ..self.config.clone() }
+    }
+
     /// The raw frame of `data`, which begins with the header; `None` where it is not whole.
     pub fn raw<'a>(&self, data: &'a [u8]) -> Option<&'a [u8]> {
         data.get(self.header_size..self.frame_size)

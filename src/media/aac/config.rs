@@ -69,27 +69,41 @@ impl AacConfig {
     /// Reads a config. Object types other than AAC's own (1 to 4, error resilient 17, low delay 23) are refused.
     pub fn parse(config: &[u8]) -> Result<AacConfig, Malformed> {
         let mut fields = Fields::new(RECORD, config);
-        let mut object_type = read_object_type(&mut fields)?;
-        let sample_rate = read_rate(&mut fields)?;
+        let mut aac = AacConfig::core(&mut fields)?;
+        if aac.extension.is_none() {
+            // Zeros and noise behind the core are common and mean nothing.
+            aac.extension = trailing_extension(fields);
+        }
+        Ok(aac)
+    }
+
+    /// Reads the config with which `data` begins and tells how many bits it has, for carriers that put other fields right
+    /// behind it. An extension behind the core is not looked for.
+    pub fn parse_core(data: &[u8]) -> Result<(AacConfig, usize), Malformed> {
+        let mut fields = Fields::new(RECORD, data);
+        let total = fields.remaining();
+        let aac = AacConfig::core(&mut fields)?;
+        Ok((aac, total - fields.remaining()))
+    }
+
+    fn core(fields: &mut Fields<'_>) -> Result<AacConfig, Malformed> {
+        let mut object_type = read_object_type(fields)?;
+        let sample_rate = read_rate(fields)?;
         let channel_configuration = fields.byte(4, "channelConfiguration")?;
         let mut extension = None;
         if matches!(object_type, SBR | PS) {
             extension = Some(Extension {
                 signalling: Signalling::Hierarchical,
                 parametric_stereo: (object_type == PS).then_some(true),
-                sample_rate: Some(read_rate(&mut fields)?),
+                sample_rate: Some(read_rate(fields)?),
             });
-            object_type = read_object_type(&mut fields)?;
+            object_type = read_object_type(fields)?;
         }
         if !matches!(object_type, 1..=4 | 17 | 23) {
             return Err(fields.value("audioObjectType", object_type.into()));
         }
         let mut aac = AacConfig { object_type, sample_rate, channel_configuration, short_frames: false, program: None, extension };
-        aac.general(&mut fields)?;
-        if aac.extension.is_none() {
-            // Zeros and noise behind the core are common and mean nothing.
-            aac.extension = trailing_extension(fields);
-        }
+        aac.general(fields)?;
         Ok(aac)
     }
 

@@ -1,11 +1,13 @@
-//! AAC: AudioSpecificConfig (ISO/IEC 14496-3 clause 1.6.2) and ADTS headers.
+//! AAC: AudioSpecificConfig (ISO/IEC 14496-3 clause 1.6.2), ADTS headers, LATM.
 
 mod adts;
 mod config;
+pub mod latm;
 mod program;
 
 pub use adts::{AdtsFrame, adts_header, parse_adts};
 pub use config::{AacConfig, Extension, Signalling};
+pub use latm::LatmReader;
 pub use program::{Element, ProgramConfig};
 
 /// Audio object type of AAC Main.

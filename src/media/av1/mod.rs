@@ -127,6 +127,30 @@ pub fn normalised(data: &Bytes) -> Result<Bytes, Malformed> {
     Ok(out.freeze())
 }
 
+/// The unit with which `data` begins, with its own size; one without takes all.
+pub fn with_size(data: &[u8]) -> Result<Bytes, Malformed> {
+    let mut out = BytesMut::with_capacity(data.len() + 8);
+    if let Some(unit) = obus(data).next() {
+        unit?.put_sized(&mut out);
+    }
+    Ok(out.freeze())
+}
+
+/// The temporal units of a low-overhead byte stream (clause 5.1), parted where their delimiters stand, each as
+/// [`normalised`] and none empty. A stream that begins without a delimiter begins within one.
+pub fn temporal_units(data: &Bytes) -> Result<Vec<Bytes>, Malformed> {
+    let mut parts = vec![BytesMut::new()];
+    for unit in obus(data) {
+        let unit = unit?;
+        if unit.kind == TEMPORAL_DELIMITER {
+            parts.push(BytesMut::new());
+        } else if let Some(part) = parts.last_mut() {
+            unit.put_sized(part);
+        }
+    }
+    Ok(parts.into_iter().filter(|part| !part.is_empty()).map(BytesMut::freeze).collect())
+}
+
 /// The first sequence header of a temporal unit, as a whole unit with its own size (the form of configOBUs) and read.
 pub fn sequence_header(data: &[u8]) -> Option<(Bytes, SequenceHeader)> {
     let unit = obus(data).map_while(Result::ok).find(|unit| unit.kind == SEQUENCE_HEADER)?;

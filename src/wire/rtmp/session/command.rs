@@ -7,6 +7,9 @@ use crate::wire::rtmp::chunk::{Message, kind};
 /// What an encoder that speaks enhanced RTMP tells in `connect`; one of them is enough.
 const ENHANCED: [&str; 4] = ["fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap", "capsEx"];
 
+/// `CapsExMask.Reconnect`.
+pub(super) const RECONNECT: u32 = 1;
+
 /// One command.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Command {
@@ -43,6 +46,11 @@ impl Command {
     /// Whether the peer speaks enhanced RTMP.
     pub(super) fn is_enhanced(&self) -> bool {
         ENHANCED.iter().any(|name| self.property(name).is_some())
+    }
+
+    /// Whether the peer obeys requests to reconnect: `capsEx` with bit `Reconnect` (enhanced RTMP v2, "Enhancing NetConnection connect Command").
+    pub(super) fn can_reconnect(&self) -> bool {
+        self.property("capsEx").and_then(Value::as_number).is_some_and(|bits| bits as u32 & RECONNECT != 0)
     }
 
     /// Argument `n` as text.

@@ -96,6 +96,7 @@ impl Session {
         let application = application.ok_or(Error::Incomplete { command: "connect", missing: "an application" })?;
         self.application = command::application_name(self.bounded(application)?).to_owned();
         let agent = command.property("flashVer").and_then(|agent| agent.as_str()).unwrap_or_default();
+        self.can_reconnect = command.can_reconnect();
         self.request = Some(Request::Connect {
             transaction: command.transaction,
             object_encoding: command.property("objectEncoding").and_then(|encoding| encoding.as_number()).unwrap_or(0.0),

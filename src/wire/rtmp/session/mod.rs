@@ -114,6 +114,8 @@ pub struct Session {
     /// A publisher has been accepted and has ended: what still trickles in is thrown away.
     ended: bool,
     aggregate: Option<Aggregate>,
+    /// The peer obeys requests to reconnect, and has not been sent one.
+    can_reconnect: bool,
     window_bytes: u32,
     received_bytes: u32,
     acknowledged_bytes: u32,
@@ -136,6 +138,7 @@ impl Session {
             publishing: 0,
             ended: false,
             aggregate: None,
+            can_reconnect: false,
             window_bytes: WINDOW_BYTES,
             received_bytes: 0,
             acknowledged_bytes: 0,
@@ -214,6 +217,18 @@ impl Session {
         let Some(Request::Publish { stream_id }) = self.request.take() else { return };
         self.stage = Stage::Closed;
         self.command(stream_id, reply::status("error", code, text));
+    }
+
+    /// Asks a publisher to connect anew, with a reason for people, and tells whether it was asked: once, and only one that
+    /// said that it can (enhanced RTMP v2, "Reconnect Request"). It goes on sending up to its next keyframe, and should be
+    /// served until it goes by itself.
+    pub fn request_reconnect(&mut self, text: &str) -> bool {
+        if self.stage != Stage::Publishing || !std::mem::take(&mut self.can_reconnect) {
+            return false;
+        }
+        // It is about the connection, so message stream 0 carries it; without a `tcUrl` the peer keeps its own.
+        self.command(0, reply::status("status", "NetConnection.Connect.ReconnectRequest", text));
+        true
     }
 
     /// Tells the publisher that the server ends its stream, such as when another one takes over.

@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::command::RECONNECT;
 use crate::wire::rtmp::amf0::{Value, encode, object};
 
 /// Video that is understood, by FourCC.
@@ -13,8 +14,9 @@ const AUDIO: [&str; 3] = ["mp4a", "Opus", ".mp3"];
 /// `FourCcInfoMask.CanDecode`.
 const CAN_DECODE: f64 = 1.0;
 
-/// `CapsExMask.ModEx | CapsExMask.TimestampNanoOffset`.
-const CAPABILITIES: f64 = (4 | 8) as f64;
+/// `CapsExMask.Reconnect | CapsExMask.ModEx | CapsExMask.TimestampNanoOffset`. Publishers may take a server for one that
+/// asks for no reconnection unless it says that it does.
+const CAPABILITIES: f64 = (RECONNECT | 4 | 8) as f64;
 
 fn message<const N: usize>(values: [Value; N]) -> Bytes {
     let mut payload = BytesMut::new();

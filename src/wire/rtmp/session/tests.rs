@@ -121,7 +121,7 @@ fn connect_is_answered_with_windows_and_for_enhanced_peers_with_codecs() {
         let information = &values[3];
         assert_eq!(information.member("objectEncoding"), Some(&Value::Number(3.0)));
         assert_eq!(information.member("fourCcList").is_some(), enhanced, "{extra}");
-        assert_eq!(information.member("capsEx").and_then(Value::as_number), enhanced.then_some(12.0));
+        assert_eq!(information.member("capsEx").and_then(Value::as_number), enhanced.then_some(13.0));
         let hevc = information.member("videoFourCcInfoMap").and_then(|map| map.member("hvc1"));
         assert_eq!(hevc.and_then(Value::as_number), enhanced.then_some(1.0));
     }
@@ -268,6 +268,48 @@ fn a_publisher_may_stop_and_publish_again() {
         let event = client.command(2, &["publish".into(), 8.0.into(), Value::Null, "key".into()]).unwrap();
         assert!(matches!(event, Some(Event::PublishRequested { .. })));
     }
+}
+
+/// A publisher whose `connect` carries these extended capabilities.
+fn publishing_with(capabilities: Value) -> Client {
+    let mut client = Client::handshaken();
+    let properties = object([("app", "live".into()), ("capsEx", capabilities)]);
+    client.command(0, &["connect".into(), 1.0.into(), properties]).unwrap();
+    client.session.accept_connect();
+    client.command(0, &["createStream".into(), 4.0.into(), Value::Null]).unwrap();
+    client.command(1, &["publish".into(), 5.0.into(), Value::Null, "key".into(), "live".into()]).unwrap();
+    client.session.accept_publish();
+    client.replies();
+    client
+}
+
+#[test]
+fn a_publisher_that_can_reconnect_is_asked_once_and_served_on() {
+    let mut client = publishing_with(15.0.into());
+    assert!(client.session.request_reconnect("maintenance"));
+    let replies = client.replies();
+    let information = object([
+        ("level", "status".into()),
+        ("code", "NetConnection.Connect.ReconnectRequest".into()),
+        ("description", "maintenance".into()),
+    ]);
+    assert_eq!((replies.len(), replies[0].stream_id), (1, 0));
+    assert_eq!(decoded(&replies[0].payload), ["onStatus".into(), 0.0.into(), Value::Null, information]);
+    assert!(!client.session.request_reconnect("maintenance"));
+    assert_eq!(client.replies(), []);
+    assert!(matches!(client.send(kind::VIDEO, 1, 0, b"x"), Ok(Some(Event::Media { .. }))));
+}
+
+#[test]
+fn a_peer_that_cannot_reconnect_or_does_not_publish_is_not_asked() {
+    for capabilities in [14.0.into(), f64::NAN.into(), Value::from(-1e300), "1".into(), Value::Null] {
+        assert!(!publishing_with(capabilities.clone()).session.request_reconnect("maintenance"), "{capabilities:?}");
+    }
+    assert!(!Client::publishing().session.request_reconnect("maintenance"));
+    let mut ended = publishing_with(1.0.into());
+    ended.command(1, &["deleteStream".into(), 6.0.into(), Value::Null, 1.0.into()]).unwrap();
+    ended.replies();
+    assert!(!ended.session.request_reconnect("maintenance") && ended.replies().is_empty());
 }
 
 #[test]

@@ -1,0 +1,94 @@
+//! How the worker of a channel on the air gives way to the next one: at the commit point after a loss, at a segment's boundary by plan.
+
+use bytes::Bytes;
+
+use super::{OnAir, Outcome};
+use crate::base::metrics::metrics;
+use crate::base::{MediaTime, Ticks};
+use crate::channel::handover::Handover;
+use crate::media::Slot;
+use crate::pack::PackError;
+use crate::wire::link::FromWorker;
+
+/// A planned change of workers is at least this far ahead: what lies there is not made yet.
+const HANDOVER_LEAD: Ticks = Ticks::from_millis(200);
+
+impl OnAir {
+    /// A new worker begins at the commit point, with the input from the entry before it.
+    pub fn restart(&mut self) {
+        if self.handover.take().is_some() {
+            tracing::info!(channel = self.channel, "the planned change of workers is off: a replacement is due anyway");
+        }
+        self.commit.restart();
+        self.begin_at(self.commit.resume_slot());
+    }
+
+    fn begin_at(&mut self, slot: Slot) {
+        self.begin = slot;
+        self.replay.rewind();
+        self.open_due = true;
+        self.was_fed = false;
+        self.committed_due.clear();
+        self.advance_sent = self.grid.start(slot);
+        self.told.clear();
+    }
+
+    /// Whether the present worker was sent media of a feed.
+    pub fn was_fed(&self) -> bool {
+        self.was_fed
+    }
+
+    /// How far everything is published.
+    pub fn published_to(&self) -> MediaTime {
+        self.commit.published_to()
+    }
+
+    /// Gives up the input that the last worker was sent, and what follows up to the next entry; how many units that is.
+    pub fn skip_input(&mut self) -> usize {
+        let units = self.replay.skip();
+        metrics().frames_dropped.with_label_values(&[&*self.channel, "skipped"]).inc_by(units as u64);
+        units
+    }
+
+    /// Another worker is to take over at the next segment boundary; false if that is under way.
+    pub fn plan_handover(&mut self) -> bool {
+        if self.handover.is_some() {
+            return false;
+        }
+        let lead = self.timeline.lead(self.now).unwrap_or(Ticks::ZERO).max(Ticks::ZERO);
+        let made = self.grid.first_from(self.now + lead + HANDOVER_LEAD);
+        let slot = self.grid.segment_start(self.grid.segment_of(made) + 1);
+        self.handover = Some(Handover::new(self.grid.start(slot), self.replay.tracks_sent()));
+        true
+    }
+
+    /// Whether the old worker was told all that it is to do.
+    pub fn has_parted(&self) -> bool {
+        self.handover.as_ref().is_some_and(Handover::has_parted)
+    }
+
+    /// From here on messages are for the new worker of a planned change.
+    pub fn begin_handover(&mut self) {
+        if let Some(at) = self.handover.as_ref().map(Handover::at) {
+            self.begin_at(self.grid.first_from(at));
+        }
+    }
+
+    /// Takes in what the old worker of a planned change still says.
+    pub fn leaving_message(&mut self, message: FromWorker, payload: Bytes) -> Result<Outcome, PackError> {
+        match self.handover.as_ref().is_some_and(|handover| handover.takes_from_the_old(&message)) {
+            true => self.worker_message(message, payload),
+            false => Ok(Outcome::Nothing),
+        }
+    }
+
+    /// Keeps what the new worker of a planned change says until the old one is done; false when it is too much.
+    pub fn keep_early(&mut self, message: FromWorker, payload: Bytes) -> bool {
+        self.handover.as_mut().is_none_or(|handover| handover.keep(message, payload))
+    }
+
+    /// The old worker of a planned change is done: what the new one has said so far.
+    pub fn end_handover(&mut self) -> Vec<(FromWorker, Bytes)> {
+        self.handover.take().map(Handover::into_early).unwrap_or_default()
+    }
+}

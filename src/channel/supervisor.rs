@@ -1,0 +1,292 @@
+//! When a channel's worker is started, when it counts as stuck, and how long the next one waits. No IO; time is an argument.
+
+use std::time::Duration;
+
+use crate::base::Mono;
+use crate::base::backoff::Backoff;
+
+/// A worker that has not opened its encoders by then is replaced.
+const OPENING_LIMIT: Duration = Duration::from_secs(5);
+/// A worker of which no stage but the sound gets on for this long is replaced. A live channel's worker has work at all times:
+/// the programme advances by itself. Beside eight busy loops on two cores the longest silence of a worker was 0.8 s with a ladder
+/// that the machine carries, 1.8 s with one far beyond it.
+const STALL_LIMIT: Duration = Duration::from_secs(2);
+/// After each worker that listed nothing the limits double, up to eightfold: a machine that is merely slow must get there.
+const MOST_DOUBLINGS: u32 = 3;
+/// A look that comes late counts as this much: whoever stopped this process for minutes has stopped the workers too.
+const LONGEST_LOOK: Duration = Duration::from_millis(200);
+/// A worker that is told to drain and leave is given up after this.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+/// The wait before the second replacement in a row; the first one starts at once.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// None, and none before this instant.
+    None { not_before: Mono },
+    /// Asked for; its encoders are not open yet.
+    Opening,
+    /// Its encoders are open.
+    Up,
+}
+
+/// A worker that drains while the next one is started.
+#[derive(Clone, Copy, Debug)]
+struct Leaving {
+    id: u64,
+    quiet: Duration,
+}
+
+/// Which worker a number stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The one that makes the programme from here on.
+    Present,
+    /// The one that drains.
+    Leaving,
+    /// One that was replaced.
+    Nobodys,
+}
+
+/// What is to be done now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing.
+    Nothing,
+    /// A worker is to be started.
+    Start,
+    /// The present worker is stuck, in these words.
+    Replace(&'static str),
+}
+
+/// The state of a channel's workers.
+#[derive(Debug)]
+pub struct Supervisor {
+    id: u64,
+    phase: Phase,
+    leaving: Option<Leaving>,
+    /// How long the present worker has not got on, as far as anybody was looking.
+    quiet: Duration,
+    looked: Mono,
+    lost: Option<Mono>,
+    restarts: u64,
+    backoff: Backoff,
+}
+
+impl Default for Supervisor {
+    fn default() -> Supervisor {
+        Supervisor {
+            id: 0,
+            phase: Phase::None { not_before: Mono::default() },
+            leaving: None,
+            quiet: Duration::ZERO,
+            looked: Mono::default(),
+            lost: None,
+            restarts: 0,
+            backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
+        }
+    }
+}
+
+impl Supervisor {
+    /// Number of the present worker, or of the last one.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Workers lost since the start.
+    pub fn restarts(&self) -> u64 {
+        self.restarts
+    }
+
+    /// Which worker `id` is.
+    pub fn whose(&self, id: u64) -> Whose {
+        match self.leaving {
+            Some(leaving) if leaving.id == id => Whose::Leaving,
+            _ if id == self.id && !matches!(self.phase, Phase::None { .. }) => Whose::Present,
+            _ => Whose::Nobodys,
+        }
+    }
+
+    /// Whether the present worker's encoders are open and no other one drains.
+    pub fn is_settled(&self) -> bool {
+        self.phase == Phase::Up && self.leaving.is_none()
+    }
+
+    /// The worker that drains.
+    pub fn leaving(&self) -> Option<u64> {
+        self.leaving.map(|leaving| leaving.id)
+    }
+
+    /// Looks at the clock; to be called about every 40 ms.
+    pub fn look(&mut self, now: Mono) -> Due {
+        let passed = now.since(self.looked).min(LONGEST_LOOK);
+        self.looked = now;
+        self.quiet += passed;
+        if let Some(leaving) = &mut self.leaving {
+            leaving.quiet += passed;
+            if leaving.quiet > DRAIN_LIMIT {
+                return Due::Replace("its predecessor does not drain");
+            }
+        }
+        match self.phase {
+            Phase::None { not_before } if now >= not_before => Due::Start,
+            Phase::Opening if self.quiet > self.patience(OPENING_LIMIT) => Due::Replace("does not open its encoders"),
+            Phase::Up if self.quiet > self.patience(STALL_LIMIT) => Due::Replace("gets no picture done"),
+            _ => Due::Nothing,
+        }
+    }
+
+    /// A worker is started now; its number.
+    pub fn started(&mut self) -> u64 {
+        self.id += 1;
+        self.phase = Phase::Opening;
+        self.quiet = Duration::ZERO;
+        self.id
+    }
+
+    /// The present worker drains and leaves while the next one is started; the number of the next one.
+    pub fn hands_over(&mut self) -> u64 {
+        self.leaving = Some(Leaving { id: self.id, quiet: Duration::ZERO });
+        self.started()
+    }
+
+    /// The worker that drained is done.
+    pub fn has_left(&mut self) {
+        self.leaving = None;
+    }
+
+    /// The present worker has opened its encoders.
+    pub fn opened(&mut self) {
+        self.phase = Phase::Up;
+        self.gets_on();
+    }
+
+    /// A stage of the present worker got on.
+    pub fn gets_on(&mut self) {
+        self.quiet = Duration::ZERO;
+    }
+
+    /// A segment is listed: all is well.
+    pub fn succeeded(&mut self) {
+        self.backoff.succeeded();
+    }
+
+    /// How long the channel was without packets, once, when the first one of a replacement comes.
+    pub fn takeover(&mut self, now: Mono) -> Option<Duration> {
+        self.lost.take().map(|lost| now.since(lost))
+    }
+
+    /// The present worker is lost, and with it one that drained. The next one may start at once if `forgiven` or if this is the
+    /// first one in a row that listed nothing.
+    pub fn lost(&mut self, forgiven: bool, now: Mono) {
+        self.restarts += 1;
+        self.leaving = None;
+        self.lost.get_or_insert(now);
+        if forgiven {
+            self.backoff.succeeded();
+        }
+        let is_first = self.backoff.failures() == 0;
+        let wait = self.backoff.failed();
+        self.phase = Phase::None { not_before: if is_first { now } else { now.after(wait) } };
+    }
+
+    fn patience(&self, limit: Duration) -> Duration {
+        limit * (1 << self.backoff.failures().min(MOST_DOUBLINGS))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOK: Duration = Duration::from_millis(40);
+
+    /// Looks every 40 ms from `now` on; the instant and the outcome of the first look that asks for something.
+    fn first_due(supervisor: &mut Supervisor, mut now: Mono, within: Duration) -> Option<(Duration, Due)> {
+        let from = now;
+        while now.since(from) < within {
+            now = now.after(LOOK);
+            match supervisor.look(now) {
+                Due::Nothing => {}
+                due => return Some((now.since(from), due)),
+            }
+        }
+        None
+    }
+
+    fn up(now: Mono) -> Supervisor {
+        let mut supervisor = Supervisor::default();
+        assert_eq!(supervisor.look(now), Due::Start);
+        supervisor.started();
+        supervisor.opened();
+        supervisor
+    }
+
+    #[test]
+    fn a_silent_worker_is_stuck_after_two_seconds_and_a_busy_one_never() {
+        let start = Mono(1_000_000_000);
+        let mut supervisor = up(start);
+        let mut now = start;
+        for _ in 0..250 {
+            now = now.after(LOOK);
+            assert_eq!(supervisor.look(now), Due::Nothing);
+            supervisor.gets_on();
+        }
+        let (after, due) = first_due(&mut supervisor, now, Duration::from_secs(10)).expect("it is noticed");
+        assert_eq!(due, Due::Replace("gets no picture done"));
+        assert!(after > STALL_LIMIT && after <= STALL_LIMIT + LOOK * 2, "{after:?}");
+    }
+
+    #[test]
+    fn a_front_that_was_stopped_itself_blames_nobody() {
+        let start = Mono(1_000_000_000);
+        let mut supervisor = up(start);
+        let later = start.after(Duration::from_secs(3600));
+        assert_eq!(supervisor.look(later), Due::Nothing);
+        assert!(first_due(&mut supervisor, later, Duration::from_secs(1)).is_none());
+    }
+
+    #[test]
+    fn patience_and_waits_grow_until_a_segment_is_listed() {
+        let start = Mono(1_000_000_000);
+        let mut supervisor = up(start);
+        supervisor.lost(false, start);
+        assert_eq!(supervisor.look(start), Due::Start, "the first replacement starts at once");
+        supervisor.started();
+        supervisor.opened();
+        let (after, _) = first_due(&mut supervisor, start, Duration::from_secs(60)).expect("it is noticed");
+        assert!(after > STALL_LIMIT * 2, "{after:?}");
+        supervisor.lost(false, start);
+        assert_eq!(supervisor.look(start), Due::Nothing, "the second one waits");
+        let (wait, _) = first_due(&mut supervisor, start, Duration::from_secs(60)).expect("it starts");
+        assert!(wait >= FIRST_WAIT * 2 && wait < Duration::from_secs(1), "{wait:?}");
+        supervisor.started();
+        supervisor.opened();
+        supervisor.succeeded();
+        let (after, _) = first_due(&mut supervisor, start, Duration::from_secs(60)).expect("it is noticed");
+        assert!(after <= STALL_LIMIT + LOOK * 7, "{after:?}");
+    }
+
+    #[test]
+    fn a_worker_that_never_drains_is_not_waited_for() {
+        let start = Mono(1_000_000_000);
+        let mut supervisor = up(start);
+        let (old, new) = (supervisor.id(), supervisor.hands_over());
+        supervisor.opened();
+        assert_eq!((supervisor.whose(old), supervisor.whose(new)), (Whose::Leaving, Whose::Present));
+        let mut now = start;
+        let due = loop {
+            now = now.after(LOOK);
+            supervisor.gets_on();
+            match supervisor.look(now) {
+                Due::Nothing => assert!(now.since(start) < DRAIN_LIMIT * 2),
+                due => break due,
+            }
+        };
+        assert_eq!(due, Due::Replace("its predecessor does not drain"));
+        supervisor.lost(false, now);
+        assert_eq!((supervisor.whose(old), supervisor.whose(new)), (Whose::Nobodys, Whose::Nobodys));
+    }
+}
