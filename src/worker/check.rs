@@ -44,7 +44,7 @@ fn check_open(open: &Open) -> Result<(), RoleError> {
     demand(open.thumbnail_every.is_none_or(|every| every >= Ticks::from_millis(200)), || {
         "thumbnails more than five times a second".into()
     })?;
-    demand(open.text.len() <= 256, || "a line of text of more than 256 bytes".into())?;
+    demand(open.text.chars().count() <= 256, || "a line of text of more than 256 characters".into())?;
     check_watch(&open.watch)?;
     open.rungs.iter().try_for_each(check_rung)?;
     open.audio.iter().try_for_each(check_audio_rung)

@@ -17,7 +17,8 @@ const MIN_CELL: usize = 4;
 /// Samples of a cell across and down.
 const SAMPLES: usize = 4;
 
-// The binding takes a Rust enum, which must not be made of a number that it does not know.
+// SAFETY: libavutil's own declaration with C's enum as the int that it is. The binding takes a Rust enum, which must not be made of a
+// number that it does not know.
 unsafe extern "C" {
     fn av_pix_fmt_desc_get(format: c_int) -> *const ffi::AVPixFmtDescriptor;
 }
