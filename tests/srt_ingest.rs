@@ -1,14 +1,15 @@
 //! SRT publishers against the real gateway: who comes in, who is told what, and whether every byte arrives.
 
 #![cfg(feature = "srt-gateway")]
+#![allow(clippy::disallowed_methods, reason = "end-to-end tests live in real time")]
 
 mod srt_support;
 mod support;
 
 use std::net::{SocketAddr, UdpSocket};
 use std::process::Command;
-use std::sync::mpsc::{Receiver, channel};
 
+use headend::base::queue::{Receiver, queue};
 use headend::ingest::srt::{SrtCall, SrtListener};
 use headend::wire::link::gateway::{Options, Secret};
 use srt_support::{Plan, Sender, TS, message, numbers, rejection, url};
@@ -25,10 +26,10 @@ fn ready() -> bool {
 
 /// A way to `target` on which the codes of rejections are read off the wire.
 fn overheard(target: SocketAddr) -> (Relay, Receiver<u32>) {
-    let (codes, heard) = channel();
+    let (codes, heard) = queue("codes", 64);
     let tap = move |datagram: &[u8]| {
         if let Some(code) = rejection(datagram) {
-            let _ = codes.send(code);
+            let _ = codes.try_send(code);
         }
     };
     (Relay::tapped(target, Impairment::default(), 1, Some(Box::new(tap))), heard)
@@ -69,7 +70,7 @@ fn callers_that_may_not_come_in_are_told_the_right_code() {
         ("streamid=demo&passphrase=not asked for here", 1011),
     ] {
         let _sender = Sender::start(&url(relay.address(), options), 500_000);
-        assert_eq!(heard.recv_timeout(seconds(8)), Ok(code), "{options}");
+        assert_eq!(heard.recv_within(seconds(8)), Ok(Some(code)), "{options}");
     }
     for reason in ["key", "mode", "stream_id", "busy", "passphrase", "encryption"] {
         let refusals = headend::base::metrics::metrics().ingest_refusals.with_label_values(&["srt", reason]);
@@ -119,10 +120,12 @@ fn garbage_at_the_port_disturbs_nobody() {
     let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut noise = 1u64;
     for round in 0..4000usize {
-        let mut datagram: Vec<u8> = (0..round % 1500).map(|_| {
-            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (noise >> 33) as u8
-        }).collect();
+        let mut datagram: Vec<u8> = (0..round % 1500)
+            .map(|_| {
+                noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (noise >> 33) as u8
+            })
+            .collect();
         // Every other one looks like a handshake, with a version and extensions of its own making.
         if round % 2 == 0 && datagram.len() > 24 {
             datagram[..4].copy_from_slice(&[0x80, 0, 0, 0]);
@@ -158,12 +161,23 @@ fn forward_error_correction_and_new_keys_are_taken_as_they_come() {
     if !ready() {
         return;
     }
-    let listener = SrtListener { options: Options { packet_filter: "fec,cols:10,rows:5".into(), ..Options::default() }, ..SrtListener::new("127.0.0.1:0".parse().unwrap()) };
-    let house = Plan::default().channel("fec").sealed("keys", SECRET, 24).listener(listener).listener(SrtListener::new("127.0.0.1:0".parse().unwrap())).open();
+    let listener = SrtListener {
+        options: Options { packet_filter: "fec,cols:10,rows:5".into(), ..Options::default() },
+        ..SrtListener::new("127.0.0.1:0".parse().unwrap())
+    };
+    let house = Plan::default()
+        .channel("fec")
+        .sealed("keys", SECRET, 24)
+        .listener(listener)
+        .listener(SrtListener::new("127.0.0.1:0".parse().unwrap()))
+        .open();
     let relay = Relay::start(house.addresses[0], Impairment { loss: 0.01, ..Impairment::default() }, 3);
     // Without retransmission only the packet filter can bring a packet back.
     let _fec = Sender::start(&url(relay.address(), "streamid=fec&packetfilter=fec,cols:10,rows:5,arq:never&latency=400"), 4_000_000);
-    let mut keys = Sender::start(&url(house.addresses[1], &format!("streamid=keys&passphrase={SECRET}&pbkeylen=24&kmrefreshrate=600&kmpreannounce=200")), 4_000_000);
+    let mut keys = Sender::start(
+        &url(house.addresses[1], &format!("streamid=keys&passphrase={SECRET}&pbkeylen=24&kmrefreshrate=600&kmpreannounce=200")),
+        4_000_000,
+    );
     until("both arrive", seconds(15), || house.received_bytes("fec") > 2_000_000 && house.received_bytes("keys") > 2_000_000);
     let metrics = headend::base::metrics::metrics();
     until("packets are rebuilt", seconds(8), || metrics.srt.rebuilt.with_label_values(&["fec", "publisher"]).get() > 5);
@@ -278,7 +292,9 @@ fn ffmpeg_publishes_an_unbroken_transport_stream() {
     for packet in bytes.chunks(TS) {
         assert!(packet.len() == TS && packet[0] == 0x47);
         let (pid, counter) = (u16::from_be_bytes([packet[1] & 0x1f, packet[2]]), packet[3] & 15);
-        if packet[3] & 0x10 != 0 && let Some(before) = next.insert(pid, (counter + 1) & 15) {
+        if packet[3] & 0x10 != 0
+            && let Some(before) = next.insert(pid, (counter + 1) & 15)
+        {
             assert_eq!(counter, before, "a packet of PID {pid} is missing");
         }
     }
@@ -317,6 +333,29 @@ fn metrics_of_a_caller_go_with_it() {
     assert_eq!(series("dropped_packets_total"), Some(0.0));
     drop(sender);
     until("they are gone", seconds(8), || series("latency_seconds").is_none() && series("dropped_packets_total").is_none());
+}
+
+/// srt-tokio shares no code with libsrt.
+#[test]
+fn another_implementation_of_the_protocol_publishes() {
+    use futures_util::SinkExt;
+    let house = Plan::default().channel("plain").sealed("sealed", SECRET, 16).open();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let address = house.addresses[0];
+    let publish = |stream_id: &'static str, sealed: bool| async move {
+        let builder = srt_tokio::SrtSocket::builder();
+        let builder = if sealed { builder.encryption(16, SECRET) } else { builder };
+        let mut socket = builder.call(address, Some(stream_id)).await.expect("it is let in");
+        for number in 0..400 {
+            socket.send((std::time::Instant::now(), message(number).into())).await.expect("it sends");
+            tokio::time::sleep(std::time::Duration::from_millis(4)).await;
+        }
+        socket
+    };
+    let _sockets = runtime.block_on(async { tokio::join!(publish("#!::m=publish,r=plain", false), publish("sealed", true)) });
+    for key in ["plain", "sealed"] {
+        house.assert_whole(key, 400);
+    }
 }
 
 #[test]

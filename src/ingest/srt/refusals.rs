@@ -34,9 +34,10 @@ impl Refusals {
             HandshakeEnd::Failed { sealed: true } => {
                 ("passphrase", "its passphrase is not the channel's, or it has none: set the same on both ends".to_owned())
             }
-            HandshakeEnd::Failed { sealed: false } => {
-                ("encryption", "it encrypts and the channel has no passphrase: set the same on both ends (or its options do not fit)".to_owned())
-            }
+            HandshakeEnd::Failed { sealed: false } => (
+                "encryption",
+                "it encrypts and the channel has no passphrase: set the same on both ends (or its options do not fit)".to_owned(),
+            ),
         };
         self.say(peer, reason, &cause);
     }

@@ -86,10 +86,7 @@ mod tests {
                 KeyDoor { key: Secret::new("held"), security: None, busy: true },
                 KeyDoor { key: Secret::new("sealed"), security: security.clone(), busy: false },
             ],
-            prefixes: vec![
-                PrefixDoor { prefix: "cam".into(), security: None },
-                PrefixDoor { prefix: "cam-vip".into(), security },
-            ],
+            prefixes: vec![PrefixDoor { prefix: "cam".into(), security: None }, PrefixDoor { prefix: "cam-vip".into(), security }],
         }
     }
 

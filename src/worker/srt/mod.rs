@@ -13,7 +13,7 @@ mod role;
 
 #[cfg(feature = "srt")]
 mod libsrt;
-#[cfg(feature = "srt-tokio-engine")]
+#[cfg(all(feature = "srt-tokio-engine", not(feature = "srt")))]
 mod tokio_engine;
 
 pub use role::gateway_role;

@@ -202,10 +202,10 @@ mod tests {
         outbox.data(5, b"data");
         outbox.leave(5, Left::Gone);
         let taken = taken(&outbox, 1 << 20);
-        assert_eq!(taken.iter().map(|(message, _)| message).collect::<Vec<_>>(), [
-            &FromGateway::Data { caller: 5 },
-            &FromGateway::Left { caller: 5, why: Left::Gone }
-        ]);
+        assert_eq!(
+            taken.iter().map(|(message, _)| message).collect::<Vec<_>>(),
+            [&FromGateway::Data { caller: 5 }, &FromGateway::Left { caller: 5, why: Left::Gone }]
+        );
         assert!(outbox.state().lanes.is_empty());
     }
 

@@ -1,5 +1,5 @@
 //! What is used of libsrt's C interface (`srt/srt.h`, 1.5.x), by hand: a few functions whose shape is frozen within 1.x.
-#![allow(unsafe_code, non_camel_case_types)]
+#![allow(unsafe_code, non_camel_case_types, clippy::upper_case_acronyms)]
 
 use std::ffi::{c_char, c_int, c_void};
 
@@ -187,14 +187,8 @@ impl Measured {
 
 pub type ListenCallback =
     unsafe extern "C" fn(opaque: *mut c_void, socket: SRTSOCKET, version: c_int, peer: *const sockaddr, stream_id: *const c_char) -> c_int;
-pub type LogHandler = unsafe extern "C" fn(
-    opaque: *mut c_void,
-    level: c_int,
-    file: *const c_char,
-    line: c_int,
-    area: *const c_char,
-    message: *const c_char,
-);
+pub type LogHandler =
+    unsafe extern "C" fn(opaque: *mut c_void, level: c_int, file: *const c_char, line: c_int, area: *const c_char, message: *const c_char);
 
 // SAFETY: the declarations follow srt.h of 1.5.1; `SRTSOCKET` and `SRT_SOCKOPT` are 32-bit integers there.
 unsafe extern "C" {
