@@ -25,6 +25,22 @@ fn the_worker_needs_the_codecs() {
     }
 }
 
+#[test]
+fn the_worker_has_no_socket_library() {
+    let libraries = needed(WORKER);
+    assert!(!libraries.iter().any(|library| library.starts_with("libsrt")), "codecs and SRT are processes apart: {libraries:?}");
+}
+
+#[cfg(feature = "srt")]
+#[test]
+fn the_gateway_needs_libsrt_and_no_codec() {
+    let libraries = needed(env!("CARGO_BIN_EXE_headend-srt"));
+    assert!(libraries.iter().any(|library| library.starts_with("libsrt")), "headend-srt needs no libsrt: {libraries:?}");
+    for codec in ["libav", "libsw", "libx264"] {
+        assert!(!libraries.iter().any(|library| library.starts_with(codec)), "headend-srt needs {codec}: {libraries:?}");
+    }
+}
+
 /// The shared libraries that a binary names.
 fn needed(binary: &str) -> Vec<String> {
     assert!(Path::new(binary).exists(), "{binary} is not built");

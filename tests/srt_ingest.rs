@@ -1,14 +1,15 @@
 //! SRT publishers against the real gateway: who comes in, who is told what, and whether every byte arrives.
 
 #![cfg(feature = "srt-gateway")]
+#![allow(clippy::disallowed_methods, reason = "end-to-end tests live in real time")]
 
 mod srt_support;
 mod support;
 
 use std::net::{SocketAddr, UdpSocket};
 use std::process::Command;
-use std::sync::mpsc::{Receiver, channel};
 
+use headend::base::queue::{Receiver, queue};
 use headend::ingest::srt::{SrtCall, SrtListener};
 use headend::wire::link::gateway::{Options, Secret};
 use srt_support::{Plan, Sender, TS, message, numbers, rejection, url};
@@ -25,10 +26,10 @@ fn ready() -> bool {
 
 /// A way to `target` on which the codes of rejections are read off the wire.
 fn overheard(target: SocketAddr) -> (Relay, Receiver<u32>) {
-    let (codes, heard) = channel();
+    let (codes, heard) = queue("codes", 64);
     let tap = move |datagram: &[u8]| {
         if let Some(code) = rejection(datagram) {
-            let _ = codes.send(code);
+            let _ = codes.try_send(code);
         }
     };
     (Relay::tapped(target, Impairment::default(), 1, Some(Box::new(tap))), heard)
@@ -69,7 +70,7 @@ fn callers_that_may_not_come_in_are_told_the_right_code() {
         ("streamid=demo&passphrase=not asked for here", 1011),
     ] {
         let _sender = Sender::start(&url(relay.address(), options), 500_000);
-        assert_eq!(heard.recv_timeout(seconds(8)), Ok(code), "{options}");
+        assert_eq!(heard.recv_within(seconds(8)), Ok(Some(code)), "{options}");
     }
     for reason in ["key", "mode", "stream_id", "busy", "passphrase", "encryption"] {
         let refusals = headend::base::metrics::metrics().ingest_refusals.with_label_values(&["srt", reason]);
@@ -332,6 +333,29 @@ fn metrics_of_a_caller_go_with_it() {
     assert_eq!(series("dropped_packets_total"), Some(0.0));
     drop(sender);
     until("they are gone", seconds(8), || series("latency_seconds").is_none() && series("dropped_packets_total").is_none());
+}
+
+/// srt-tokio shares no code with libsrt.
+#[test]
+fn another_implementation_of_the_protocol_publishes() {
+    use futures_util::SinkExt;
+    let house = Plan::default().channel("plain").sealed("sealed", SECRET, 16).open();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let address = house.addresses[0];
+    let publish = |stream_id: &'static str, sealed: bool| async move {
+        let builder = srt_tokio::SrtSocket::builder();
+        let builder = if sealed { builder.encryption(16, SECRET) } else { builder };
+        let mut socket = builder.call(address, Some(stream_id)).await.expect("it is let in");
+        for number in 0..400 {
+            socket.send((std::time::Instant::now(), message(number).into())).await.expect("it sends");
+            tokio::time::sleep(std::time::Duration::from_millis(4)).await;
+        }
+        socket
+    };
+    let _sockets = runtime.block_on(async { tokio::join!(publish("#!::m=publish,r=plain", false), publish("sealed", true)) });
+    for key in ["plain", "sealed"] {
+        house.assert_whole(key, 400);
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! SRT over a bad network, made by a relay: what the delay allows to be sent again arrives.
 
 #![cfg(feature = "srt-gateway")]
+#![allow(clippy::disallowed_methods, reason = "end-to-end tests live in real time")]
 
 mod srt_support;
 mod support;
@@ -9,7 +10,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use srt_support::{Plan, Sender, numbers, url};
+use srt_support::{HELD_BACK, Plan, Sender, numbers, url};
 use support::impair::{Fate, Impairment, Relay};
 use support::tools;
 use support::wait::{seconds, until};
@@ -22,7 +23,7 @@ fn publish(impairment: Impairment, latency_ms: u32, span: Duration) -> (u64, u64
     let due = (span.as_secs_f64() * 6_000_000.0 / 8.0) as usize;
     until("it arrives", span + seconds(10), || house.received_bytes("lossy") > due);
     let sent = sender.finish();
-    until("the rest arrives", seconds(5), || numbers(&house.received("lossy").bytes).last().is_some_and(|last| last + 8 >= sent));
+    until("the rest arrives", seconds(5), || numbers(&house.received("lossy").bytes).last().is_some_and(|last| last + HELD_BACK >= sent));
     let arrived = numbers(&house.received("lossy").bytes);
     assert!(arrived.is_sorted_by(|one, next| one < next), "in order and none twice");
     let missing = arrived.windows(2).map(|pair| pair[1] - pair[0] - 1).sum();

@@ -24,6 +24,8 @@ use tokio::sync::{mpsc, watch};
 /// Bytes of a transport packet, and of the seven that go into one SRT packet.
 pub const TS: usize = 188;
 pub const MESSAGE: usize = 7 * TS;
+/// Messages that `srt-live-transmit` may hold back until more come.
+pub const HELD_BACK: u64 = 24;
 
 /// Passes bytes on as they are.
 struct Raw;
@@ -201,7 +203,7 @@ impl House {
     /// Waits until what was sent is there, but for a few messages that the sender still holds, and demands that none is missing.
     #[track_caller]
     pub fn assert_whole(&self, key: &str, sent: u64) {
-        let all = |arrived: &[u64]| arrived.last().is_some_and(|last| *last + 8 >= sent);
+        let all = |arrived: &[u64]| arrived.last().is_some_and(|last| *last + HELD_BACK >= sent);
         let start = Instant::now();
         let mut arrived = numbers(&self.received(key).bytes);
         while !all(&arrived) && start.elapsed() < Duration::from_secs(5) {

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
+
+use headend::base::queue::{Receiver, Sender, queue};
 
 /// What happens to datagrams.
 #[derive(Clone, Debug, Default)]
@@ -118,6 +119,8 @@ struct Shared {
     lost: AtomicU64,
 }
 
+/// Datagrams between the threads; what is more is lost, as on any line.
+const AIR: usize = 65_536;
 /// How long a thread waits before it looks whether the relay stops.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -133,7 +136,7 @@ impl Relay {
         let address = socket.local_addr().expect("the relay's address");
         let (stop, seen, lost) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
         let shared = Arc::new(Shared { tap, start: Instant::now(), impairment, seed, target, stop, seen, lost });
-        let (flying, landing) = channel();
+        let (flying, landing) = queue("impair", AIR);
         let clients = {
             let shared = Arc::clone(&shared);
             move || take_from_clients(&shared, &socket, &flying)
@@ -212,7 +215,7 @@ impl Shared {
         let number = self.seen.fetch_add(1, Ordering::Relaxed);
         match fate.arrival(self.start.elapsed()) {
             Some(due) => {
-                let _ = flying.send(Flying { due, number, to, by: Arc::clone(by), data: data.to_vec() });
+                let _ = flying.try_send(Flying { due, number, to, by: Arc::clone(by), data: data.to_vec() });
             }
             None => {
                 self.lost.fetch_add(1, Ordering::Relaxed);
@@ -232,10 +235,9 @@ fn land(shared: &Shared, landing: &Receiver<Flying>) {
             }
         }
         let wait = air.peek().map_or(LOOK, |next| next.due.saturating_sub(now)).min(LOOK);
-        match landing.recv_timeout(wait) {
-            Ok(next) => air.push(next),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
+        match landing.recv_within(wait) {
+            Ok(next) => air.extend(next),
+            Err(_) => return,
         }
     }
 }

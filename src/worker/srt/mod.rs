@@ -13,5 +13,7 @@ mod role;
 
 #[cfg(feature = "srt")]
 mod libsrt;
+#[cfg(all(feature = "srt-tokio-engine", not(feature = "srt")))]
+mod tokio_engine;
 
 pub use role::gateway_role;

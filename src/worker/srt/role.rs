@@ -15,6 +15,8 @@ use crate::worker::RoleError;
 
 #[cfg(feature = "srt")]
 use super::libsrt as engine;
+#[cfg(all(feature = "srt-tokio-engine", not(feature = "srt")))]
+use super::tokio_engine as engine;
 
 /// Commands that wait for the engine.
 const COMMAND_QUEUE: usize = 256;

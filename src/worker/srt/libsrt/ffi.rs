@@ -1,5 +1,5 @@
 //! What is used of libsrt's C interface (`srt/srt.h`, 1.5.x), by hand: a few functions whose shape is frozen within 1.x.
-#![allow(unsafe_code, non_camel_case_types)]
+#![allow(unsafe_code, non_camel_case_types, clippy::upper_case_acronyms)]
 
 use std::ffi::{c_char, c_int, c_void};
 
