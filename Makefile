@@ -12,6 +12,8 @@ LISTEN ?=
 ARGS ?=
 FUZZ_SECONDS ?= 30
 SOAK_MINUTES ?= 60
+SOAK_KILLS ?= 200
+SOAK_CYCLES ?= 1000
 
 BUILD_PACKAGES := build-essential pkg-config clang libclang-dev libx264-dev libsrt-openssl-dev \
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev
@@ -89,5 +91,5 @@ fuzz-short: ## fuzz every target for FUZZ_SECONDS with cargo-fuzz, where it is i
 bench: build bench-deps ## compare with the peers and print the tables (minutes)
 	@export PYTHONDONTWRITEBYTECODE=1; python3 benches/transcode.py && python3 benches/copy_hls.py && python3 benches/origin.py && python3 benches/latency.py
 
-soak: build test-deps ## publish for SOAK_MINUTES, killing the worker now and then; watch playlists and memory
-	@HEADEND_SOAK_MINUTES=$(SOAK_MINUTES) cargo test --locked --release --test soak -- --nocapture
+soak: build test-deps ## publish for SOAK_MINUTES with kills; SOAK_KILLS kills; SOAK_CYCLES publishers: playlists, memory, descriptors
+	@HEADEND_SOAK_MINUTES=$(SOAK_MINUTES) HEADEND_SOAK_KILLS=$(SOAK_KILLS) HEADEND_SOAK_CYCLES=$(SOAK_CYCLES) cargo test --locked --release --test soak -- --nocapture

@@ -1,5 +1,5 @@
 //! Publishers come and go and workers die, again and again: the playlist keeps its rules and nothing grows.
-//! Half a minute by default; `make soak` runs it for longer (`HEADEND_SOAK_MINUTES`).
+//! Two minutes by default; `make soak` runs it for longer (`HEADEND_SOAK_MINUTES`, `_KILLS`, `_CYCLES`).
 
 mod support;
 
@@ -7,14 +7,19 @@ use std::time::Duration;
 
 use support::appliance::Appliance;
 use support::configs::{channel, config};
-use support::process;
 use support::publisher::Publisher;
-use support::wait::{Stopwatch, seconds};
+use support::rtmp_client::Client;
+use support::wait::{self, Stopwatch, seconds};
 use support::watch::Watch;
-use support::{media, tools};
+use support::{flv, media, process, tools};
 
 /// Memory that a run may add in the front once its windows are full.
 const GROWTH_KIB: u64 = 64 << 10;
+/// What the same state may take more at one time than at another: segments of a variable size on the shelf, buffers in use.
+const FRONT_NOISE_KIB: u64 = 6 << 10;
+const WORKER_NOISE_KIB: u64 = 12 << 10;
+/// Connections of viewers that are closing.
+const DESCRIPTOR_NOISE: usize = 4;
 
 #[test]
 fn nothing_grows_and_nothing_breaks() {
@@ -55,7 +60,107 @@ fn nothing_grows_and_nothing_breaks() {
     assert!(!appliance.log().contains("panicked"));
 }
 
+#[test]
+fn workers_that_are_killed_leave_nothing_behind() {
+    if !tools::has(&["ffmpeg"]) {
+        return;
+    }
+    let kills = asked_for("KILLS").unwrap_or(10.0) as u32;
+    let appliance = Appliance::start(&config(&[channel("demo").pattern().text("window", "8s")]));
+    appliance.wait_on_air("demo", seconds(15));
+    let clip = media::NUMBERED.flv();
+    let endless = ["-re", "-stream_loop", "-1", "-i", &*clip.to_string_lossy(), "-c", "copy", "-f", "flv"].map(str::to_string);
+    let arguments: Vec<String> = endless.into_iter().chain([appliance.publish_url("demo")]).collect();
+    let mut publisher = Publisher::ffmpeg(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut watch = Watch::cmaf(&appliance, "demo");
+    watch.until("the publisher is on the air", seconds(15), |_| appliance.channel_state("demo") == "live");
+    let mut kill = |watch: &mut Watch, number: u32| {
+        // Another place of the segment each time.
+        watch.for_a_while(Duration::from_millis(u64::from(number * 370 % 2_000)));
+        let newest = watch.newest();
+        process::signal(appliance.busiest_worker(), "KILL");
+        watch.until("a segment after the kill", seconds(10), |watch| watch.newest() > newest);
+    };
+    // Until the windows are full and what is made on demand is made.
+    (0..4).for_each(|number| kill(&mut watch, number));
+    let before = Held::by(&appliance);
+    (0..kills).for_each(|number| kill(&mut watch, number));
+    watch.for_a_while(seconds(3));
+    publisher.assert_runs();
+    before.assert_as_much(&appliance, &format!("{kills} kills"));
+    watch.assert_clean();
+    assert_eq!(watch.discontinuities(), 0);
+    assert_eq!(appliance.metric("headend_worker_restarts_total", &["demo"]), f64::from(kills + 4));
+}
+
+#[test]
+fn publishers_that_come_and_go_leave_nothing_behind() {
+    if !tools::has(&["ffmpeg"]) {
+        return;
+    }
+    let cycles = asked_for("CYCLES").unwrap_or(50.0) as u32;
+    let appliance = Appliance::start(&config(&[channel("demo").pattern().text("window", "8s")]));
+    appliance.wait_on_air("demo", seconds(15));
+    let tags: Vec<flv::Tag> = flv::tags(&media::B_FRAMES.flv()).into_iter().take_while(|tag| tag.time_ms < 500).collect();
+    let mut watch = Watch::cmaf(&appliance, "demo");
+    let cycle = |watch: &mut Watch| {
+        let mut client = Client::publishing(appliance.rtmp, "demo");
+        assert!(tags.iter().all(|tag| client.tag(tag)), "the publisher was cut off");
+        appliance.wait_for_state("demo", "live", seconds(10));
+        drop(client);
+        wait::until("the pattern is back", seconds(10), || appliance.channel_state("demo") == "slate");
+        watch.poll();
+    };
+    (0..5).for_each(|_| cycle(&mut watch));
+    watch.for_a_while(seconds(10));
+    let before = Held::by(&appliance);
+    (0..cycles).for_each(|_| cycle(&mut watch));
+    watch.for_a_while(seconds(3));
+    before.assert_as_much(&appliance, &format!("{cycles} publishers"));
+    watch.assert_clean();
+    assert_eq!((watch.discontinuities(), appliance.metric("headend_worker_restarts_total", &["demo"])), (0, 0.0));
+}
+
+/// What the front, its workers and the spare hold.
+#[derive(Debug)]
+struct Held {
+    front_kib: u64,
+    workers_kib: u64,
+    processes: usize,
+    front_descriptors: usize,
+    worker_descriptors: usize,
+}
+
+impl Held {
+    fn by(appliance: &Appliance) -> Held {
+        // A worker that was just taken is replaced in the background, and one that was lost is waited for.
+        wait::until("a worker and a spare", seconds(5), || appliance.worker_ids().len() == 2);
+        let workers = appliance.worker_ids();
+        Held {
+            front_kib: process::proportional_kib(appliance.front_id()),
+            workers_kib: workers.iter().map(|worker| process::proportional_kib(*worker)).sum(),
+            processes: workers.len() + 1,
+            front_descriptors: process::descriptors(appliance.front_id()),
+            worker_descriptors: workers.iter().map(|worker| process::descriptors(*worker)).sum(),
+        }
+    }
+
+    #[track_caller]
+    fn assert_as_much(&self, appliance: &Appliance, after: &str) {
+        let now = Held::by(appliance);
+        println!("{after}: {self:?} before, {now:?} after");
+        let as_much = now.front_kib < self.front_kib + FRONT_NOISE_KIB && now.workers_kib < self.workers_kib + WORKER_NOISE_KIB;
+        let as_many = now.processes == self.processes
+            && now.worker_descriptors == self.worker_descriptors
+            && now.front_descriptors <= self.front_descriptors + DESCRIPTOR_NOISE;
+        assert!(as_much && as_many, "{after}: {self:?} before, {now:?} after");
+    }
+}
+
 fn length() -> Duration {
-    let minutes = std::env::var("HEADEND_SOAK_MINUTES").ok().and_then(|minutes| minutes.parse::<f64>().ok());
-    Duration::from_secs_f64(minutes.unwrap_or(0.5) * 60.0)
+    Duration::from_secs_f64(asked_for("MINUTES").unwrap_or(0.5) * 60.0)
+}
+
+fn asked_for(what: &str) -> Option<f64> {
+    std::env::var(format!("HEADEND_SOAK_{what}")).ok()?.parse().ok()
 }

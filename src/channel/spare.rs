@@ -106,16 +106,8 @@ async fn refuse(asked: &mut mpsc::Receiver<Answer>, wait: Duration) -> Option<()
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use crate::channel::worker_process::tests::stand_in;
     use std::path::Path;
-
-    /// A program in the place of the worker: `body` is run by the shell, with the link as its standard input.
-    fn program(folder: &Path, body: &str) -> WorkerProgram {
-        let path = folder.join("worker");
-        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        WorkerProgram::at(path, "text", "info")
-    }
 
     /// Asks until one stands by, which takes the keeper a moment.
     async fn taken(program: &WorkerProgram) -> WorkerProcess {
@@ -133,7 +125,7 @@ mod tests {
     #[tokio::test]
     async fn another_one_stands_by_as_soon_as_one_is_taken() {
         let folder = tempfile::tempdir().unwrap();
-        let program = program(folder.path(), "exec cat >/dev/null");
+        let program = stand_in(folder.path());
         let (first, second) = (taken(&program).await, taken(&program).await);
         assert!(first.process_id().is_some() && first.process_id() != second.process_id());
         let worker = program.codec_worker("demo", 7, None).await.unwrap();
@@ -160,7 +152,7 @@ mod tests {
     #[tokio::test]
     async fn a_spare_that_dies_is_replaced_before_anybody_asks() {
         let folder = tempfile::tempdir().unwrap();
-        let program = program(folder.path(), &format!("mkdir {}/$$; exec cat >/dev/null", folder.path().display()));
+        let program = stand_in(folder.path());
         let first = taken(&program).await;
         let taken_one = first.process_id().unwrap();
         let spare = started(folder.path(), &[taken_one]).await;

@@ -280,23 +280,24 @@ pub fn end_beside(worker: WorkerProcess, channel: &Path) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
-    /// A program in the place of the worker, which waits for the end of its link.
-    fn program(folder: &Path, memory_limit_bytes: u64) -> WorkerProgram {
+    /// A program in the place of the worker, which leaves its process id in `folder` and waits for the end of its link.
+    pub(crate) fn stand_in(folder: &Path) -> WorkerProgram {
         let path = folder.join("worker");
-        std::fs::write(&path, "#!/bin/sh\nexec cat >/dev/null\n").unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        WorkerProgram { memory_limit_bytes, ..WorkerProgram::at(path, "text", "info") }
+        // A link, since a file that was just written may still be open in a process that another test is starting.
+        std::os::unix::fs::symlink(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/stand_in_worker.sh"), &path).unwrap();
+        WorkerProgram::at(path, "text", "info")
     }
 
     #[tokio::test]
     async fn a_worker_above_its_memory_limit_is_told_of_and_one_below_it_is_not() {
         let folder = tempfile::tempdir().unwrap();
-        let mut large = WorkerProcess::start(&program(folder.path(), 4096), Some("demo"), 1, None).unwrap();
-        let mut small = WorkerProcess::start(&program(folder.path(), MEMORY_LIMIT_BYTES), Some("demo"), 2, None).unwrap();
+        let roomy = stand_in(folder.path());
+        let tight = WorkerProgram { memory_limit_bytes: 4096, ..roomy.clone() };
+        let mut large = WorkerProcess::start(&tight, Some("demo"), 1, None).unwrap();
+        let mut small = WorkerProcess::start(&roomy, Some("demo"), 2, None).unwrap();
         let told = tokio::time::timeout(Duration::from_secs(20), large.events.recv()).await.unwrap();
         assert!(matches!(told, Some(WorkerEvent::Memory(resident)) if resident > 4096), "{told:?}");
         assert!(small.events.try_recv().is_err());
