@@ -89,5 +89,6 @@ fuzz-short: ## fuzz every target for FUZZ_SECONDS with cargo-fuzz, where it is i
 bench: build bench-deps ## compare with the peers and print the tables (minutes)
 	@export PYTHONDONTWRITEBYTECODE=1; python3 benches/transcode.py && python3 benches/copy_hls.py && python3 benches/origin.py && python3 benches/latency.py
 
-soak: build test-deps ## publish for SOAK_MINUTES, killing the worker now and then; watch playlists and memory
+soak: build test-deps ## publish for SOAK_MINUTES, killing the worker now and then; watch playlists and memory; SRT over bad lines
 	@HEADEND_SOAK_MINUTES=$(SOAK_MINUTES) cargo test --locked --release --test soak -- --nocapture
+	@cargo test --locked --release --test srt_loss -- --ignored --nocapture
