@@ -91,5 +91,6 @@ fuzz-short: ## fuzz every target for FUZZ_SECONDS with cargo-fuzz, where it is i
 bench: build bench-deps ## compare with the peers and print the tables (minutes)
 	@export PYTHONDONTWRITEBYTECODE=1; python3 benches/transcode.py && python3 benches/copy_hls.py && python3 benches/origin.py && python3 benches/latency.py
 
-soak: build test-deps ## publish for SOAK_MINUTES with kills; SOAK_KILLS kills; SOAK_CYCLES publishers: playlists, memory, descriptors
+soak: build test-deps ## publish for SOAK_MINUTES with kills; SOAK_KILLS kills; SOAK_CYCLES publishers: playlists, memory, descriptors; SRT over bad lines
 	@HEADEND_SOAK_MINUTES=$(SOAK_MINUTES) HEADEND_SOAK_KILLS=$(SOAK_KILLS) HEADEND_SOAK_CYCLES=$(SOAK_CYCLES) cargo test --locked --release --test soak -- --nocapture
+	@cargo test --locked --release --test srt_loss -- --ignored --nocapture

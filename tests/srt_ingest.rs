@@ -1,4 +1,5 @@
 //! SRT publishers against the real gateway: who comes in, who is told what, and whether every byte arrives.
+//! What only libsrt does is tested with the feature `srt` alone.
 
 #![cfg(feature = "srt-gateway")]
 #![allow(clippy::disallowed_methods, reason = "end-to-end tests live in real time")]
@@ -49,6 +50,7 @@ fn every_byte_of_a_publisher_arrives_in_order() {
     until("the feed ends with its connection", seconds(5), || !house.received("demo").present);
 }
 
+#[cfg(feature = "srt")]
 #[test]
 fn callers_that_may_not_come_in_are_told_the_right_code() {
     if !ready() {
@@ -79,6 +81,7 @@ fn callers_that_may_not_come_in_are_told_the_right_code() {
     assert!(house.received("held").admissions == 1 && house.received("demo").admissions == 0 && house.received("sealed").admissions == 0);
 }
 
+#[cfg(feature = "srt")]
 #[test]
 fn encrypted_publishers_come_in_with_the_keys_that_their_channel_asks_for() {
     if !ready() {
@@ -156,6 +159,7 @@ fn a_channel_that_does_not_read_stalls_nobody_else() {
     assert!(unread.rsplit(' ').next().unwrap().parse::<f64>().unwrap() > 1e6, "{unread}");
 }
 
+#[cfg(feature = "srt")]
 #[test]
 fn forward_error_correction_and_new_keys_are_taken_as_they_come() {
     if !ready() {
@@ -251,6 +255,7 @@ fn the_appliance_calls_out_and_calls_again() {
     }
 }
 
+#[cfg(feature = "srt")]
 #[test]
 fn two_ends_that_call_each_other_meet() {
     if !ready() {
@@ -316,6 +321,7 @@ fn fifty_callers_share_one_port() {
     until("every one leaves", seconds(8), || (0..50).all(|number| !house.received(&format!("cam{number}")).present));
 }
 
+#[cfg(feature = "srt")]
 #[test]
 fn metrics_of_a_caller_go_with_it() {
     if !ready() {

@@ -214,9 +214,11 @@ mod tests {
         let outbox = Outbox::default();
         let refused = FromGateway::Refused { peer: "192.0.2.1:1".parse().unwrap(), end: HandshakeEnd::Failed { sealed: true } };
         (0..10_000).for_each(|_| outbox.say(&refused));
-        assert_eq!((outbox.state().messages.len(), outbox.is_stuck()), (MOST_REPORTS, false));
+        assert_eq!(outbox.state().messages.len(), MOST_REPORTS);
+        assert!(!outbox.is_stuck());
         (0..10_000).for_each(|_| outbox.say(&FromGateway::Drained));
-        assert_eq!((outbox.state().messages.len(), outbox.is_stuck()), (MOST_MESSAGES, true));
+        assert_eq!(outbox.state().messages.len(), MOST_MESSAGES);
+        assert!(outbox.is_stuck());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The engine without libsrt, on srt-tokio: one task for each listener and each connection, on a runtime of its own.
 //!
-//! srt-tokio ends a listener when a handshake's encryption is not what it was told to expect, so [`secured`] looks first; where that is
-//! not enough, the listener's end is a fault and the front starts the gateway anew. Its channels are bounded and shared by a port: every
+//! srt-tokio ends a listener when a handshake's encryption is not what it was told to expect, so [`secured`] looks first. It cannot see
+//! that a caller encrypts who does not say with how long a key; then the listener's end is a fault and the front starts the gateway anew. Its channels are bounded and shared by a port: every
 //! connection is read at all times, admitted or not. Packet filters, bonding, rendezvous and key refresh are not there.
 
 use std::collections::BTreeMap;

@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use libc::sockaddr;
 
-use super::{address, ffi, socket};
+use super::{ffi, socket};
 use crate::base::{Mono, clock};
 use crate::wire::link::gateway::{FromGateway, HandshakeEnd, Secret};
 use crate::wire::srt::Reject;
+use crate::worker::srt::address;
 use crate::worker::srt::doors::{Knock, SharedDoors, Welcome, decide};
 use crate::worker::srt::outbox::Outbox;
 

@@ -3,7 +3,6 @@
 //! The thread does not wait for packets: it wakes every [`engine::PACE`], takes all there is of every caller in one go and passes
 //! it on as one batch. With one wake-up for each packet, most of the time would go into waking up.
 
-mod address;
 mod caller;
 mod engine;
 mod ffi;

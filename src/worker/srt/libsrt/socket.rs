@@ -4,8 +4,8 @@
 use std::ffi::{CStr, c_int, c_void};
 use std::net::SocketAddr;
 
-use super::address::Address;
 use super::ffi;
+use crate::worker::srt::address::Address;
 
 /// libsrt refused something.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
