@@ -89,7 +89,7 @@ impl Mux {
 
     /// A packet with nothing but a clock reference.
     fn clock(&mut self, ms: u64, flags: u8) -> &mut Mux {
-        let [.., a, b, c, d, e] = (ms * 90 << 7).to_be_bytes();
+        let [.., a, b, c, d, e] = ((ms * 90) << 7).to_be_bytes();
         let counter = self.counters.get(&VIDEO).copied().unwrap_or_default().wrapping_sub(1) & 0x0f;
         self.stream.extend([SYNC, (VIDEO >> 8) as u8, VIDEO as u8, 0x20 | counter, 183, 0x10 | flags, a, b, c, d, e, 0]);
         self.stream.extend([0xff; 176]);
