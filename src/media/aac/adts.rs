@@ -96,6 +96,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::media::aac::Element;
+    use crate::media::bits::BitWriter;
 
     // The first header of: ffmpeg -f lavfi -i sine=r=44100 -c:a aac -ac 6 out.aac
     const SURROUND: [u8; 9] = [0xff, 0xf1, 0x51, 0x80, 0x32, 0x7f, 0xfc, 0xde, 0x02];
@@ -114,6 +116,35 @@ mod tests {
         (header[4], header[5]) = (0, 0xdf);
         assert_eq!(parse_adts(&header).unwrap_err().to_string(), "ADTS header: aac_frame_length must not be 6");
         assert!(parse_adts(&SURROUND[..6]).is_err());
+    }
+
+    #[test]
+    fn a_layout_that_the_frame_carries_is_taken_from_there() {
+        let program = ProgramConfig {
+            tag: 0,
+            object_type: 1,
+            rate_index: 3,
+            front: vec![Element { pair: false, tag: 0 }, Element { pair: false, tag: 1 }],
+            side: Vec::new(),
+            back: Vec::new(),
+            lfe: Vec::new(),
+            data: Vec::new(),
+            coupling: Vec::new(),
+            mono_mixdown: None,
+            stereo_mixdown: None,
+            matrix_mixdown: None,
+            comment: Vec::new(),
+        };
+        let mut raw = BitWriter::new();
+        raw.bits(PROGRAM_CONFIG_ELEMENT, 3);
+        program.write(&mut raw);
+        let mut header = SURROUND;
+        (header[2], header[3]) = (0x4c, 0x00);
+        let frame = parse_adts(&header).unwrap();
+        let config = frame.config_with(&raw.finish());
+        assert_eq!((config.program.as_ref(), config.channels()), (Some(&program), 2));
+        assert_eq!(AacConfig::parse(&config.to_bytes()).unwrap(), config);
+        assert_eq!(frame.config_with(&[0x21]).channels(), 0);
     }
 
     #[test]

@@ -208,6 +208,7 @@ mod tests {
             assert_eq!(reader.frames(&element(false, version, &frame)).unwrap(), Vec::<Bytes>::new(), "no configuration yet");
             assert_eq!(reader.frames(&element(true, version, &frame)).unwrap(), [&frame[..]]);
             assert_eq!(reader.frames(&element(false, version, &frame[..9])).unwrap(), [&frame[..9]]);
+            assert_eq!(reader.frames(&element(false, version, &[])).unwrap(), Vec::<Bytes>::new(), "an empty one");
             assert_eq!(reader.config(), AacConfig::lc(48_000, 2).as_ref());
         }
     }

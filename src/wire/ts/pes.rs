@@ -109,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    pub(super) fn written(nibble: u8, time: u64) -> [u8; 5] {
+    fn written(nibble: u8, time: u64) -> [u8; 5] {
         let byte = |shift: u32| (time >> shift) as u8;
         [nibble << 4 | (byte(30) & 7) << 1 | 1, byte(22), byte(14) | 1, byte(7), byte(0) << 1 | 1]
     }
@@ -125,6 +125,7 @@ mod tests {
         let stamp = parsed.stamp.unwrap();
         assert_eq!((stamp.dts, stamp.offset), (clock(CLOCK - 3600), Ticks::from_millis(80)));
         assert_eq!(parsed.payload, None);
+        assert_eq!(span(clock(3600), clock(CLOCK - 3600)), Ticks::from_millis(-80));
     }
 
     #[test]

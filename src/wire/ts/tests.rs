@@ -81,6 +81,21 @@ impl Mux {
         self.pes(SOUND, ms, &[&header[..], &[0x21; 50]].concat())
     }
 
+    /// A frame over several packets.
+    fn long_sound(&mut self, ms: u64) -> &mut Mux {
+        let header = adts_header(&AacConfig::lc(48_000, 2).unwrap(), 500).unwrap();
+        self.pes(SOUND, ms, &[&header[..], &[0x21; 500]].concat())
+    }
+
+    /// A packet with nothing but a clock reference.
+    fn clock(&mut self, ms: u64, flags: u8) -> &mut Mux {
+        let [.., a, b, c, d, e] = ((ms * 90) << 7).to_be_bytes();
+        let counter = self.counters.get(&VIDEO).copied().unwrap_or_default().wrapping_sub(1) & 0x0f;
+        self.stream.extend([SYNC, (VIDEO >> 8) as u8, VIDEO as u8, 0x20 | counter, 183, 0x10 | flags, a, b, c, d, e, 0]);
+        self.stream.extend([0xff; 176]);
+        self
+    }
+
     /// A second of both from `ms` on.
     fn second(&mut self, ms: u64) -> &mut Mux {
         (0..25).fold(self, |mux, n| mux.picture(ms + n * 40, n == 0).sound(ms + n * 40))
@@ -166,6 +181,83 @@ fn holes_are_counted_and_cost_what_they_hit() {
     let (seen, counters) = words(&mux);
     assert_eq!(seen[3..], ["1@40+0x50!", "0@40+0x164", "1@80+0x50!", "0@80+0x307"], "{seen:?}");
     assert_eq!(counters.continuity, 1);
+}
+
+#[test]
+fn what_comes_behind_a_hole_in_a_picture_is_used() {
+    let mut mux = Mux::default();
+    mux.both().picture(0, true).sound(0);
+    let slices = [[&[0, 0, 0, 1, 0x41, 0x9a][..], &[0x55; 600]].concat(), [&[0, 0, 0, 1, 0x41, 0x40][..], &[0x66; 300]].concat()];
+    let hole = mux.stream.len() + SIZE;
+    mux.pes(VIDEO, 40, &slices.concat()).picture(80, false);
+    mux.stream.drain(hole..hole + SIZE);
+    let (seen, _) = words(&mux);
+    // 166 bytes of the first slice, then the second, each with a length of four
+    assert_eq!(seen[3..], ["0@40+0x476", "0@80+0x307"], "{seen:?}");
+}
+
+#[test]
+fn sound_and_sections_with_a_hole_are_left_out() {
+    let mut mux = Mux::default();
+    mux.tables(&[(0x0f, SOUND, b""), (0x86, SPLICE, b"")]).long_sound(0);
+    for hole in 1..3 {
+        let begin = mux.stream.len();
+        mux.long_sound(hole * 100);
+        mux.stream.drain(begin + SIZE..begin + 2 * SIZE);
+        mux.long_sound(hole * 100 + 50);
+    }
+    let begin = mux.stream.len();
+    mux.section(SPLICE, &[&[0xfc, 0x30, 0][..], &[0; 400]].concat());
+    mux.stream.drain(begin + SIZE..begin + 2 * SIZE);
+    let (seen, counters) = words(&mux);
+    assert_eq!(seen, ["mp4a.40.2", "0@0+0x500!", "0@150+0x500!", "0@250+0x500!"]);
+    assert_eq!(counters, Counters { continuity: 3, ..Counters::default() });
+}
+
+#[test]
+fn a_packet_that_lost_bytes_costs_its_frame() {
+    let mut mux = Mux::default();
+    mux.tables(&[(0x0f, SOUND, b"")]).long_sound(0);
+    let begin = mux.stream.len();
+    mux.long_sound(100).long_sound(150).long_sound(200).long_sound(250);
+    // a null packet behind the first of the frame, which gives its first bytes to that one
+    let null = [&[SYNC, 0x1f, 0xff, 0x10][..], &[0; 184]].concat();
+    mux.stream.splice(begin + SIZE..begin + SIZE, null);
+    mux.stream.drain(begin + 100..begin + 110);
+    let (seen, counters) = words(&mux);
+    assert_eq!(seen, ["mp4a.40.2", "0@0+0x500!", "0@150+0x500!", "0@200+0x500!", "0@250+0x500!"]);
+    assert_eq!((counters.sync_loss, counters.continuity), (1, 0));
+}
+
+#[test]
+fn a_packet_shorter_than_it_says_is_counted() {
+    let mut mux = Mux::default();
+    mux.tables(&[(0x0f, SOUND, b"")]).sound(0).sound(21).sound(42);
+    let packet = mux.stream.len() - 2 * SIZE;
+    let header = mux.stream[packet..].windows(4).position(|window| window == [0, 0, 1, 0xc0]).unwrap();
+    mux.stream[packet + header + 5] += 9;
+    let (seen, counters) = words(&mux);
+    assert_eq!(seen, ["mp4a.40.2", "0@0+0x50!", "0@21+0x50!", "0@42+0x50!"]);
+    assert_eq!(counters, Counters { pes: 1, ..Counters::default() });
+}
+
+#[test]
+fn jumps_of_the_clock_are_counted_as_announced_or_not() {
+    let mut mux = Mux::default();
+    mux.both();
+    for (ms, flags) in [(0, 0), (100, 0), (5000, 0), (5100, 0), (100, 0), (95_000_000, 0x80), (95_000_040, 0)] {
+        mux.clock(ms, flags);
+    }
+    let (_, counters) = words(&mux);
+    assert_eq!((counters.clock_jump, counters.discontinuity), (2, 1));
+}
+
+#[test]
+fn the_last_picture_of_a_stream_that_moves_is_not_lost() {
+    let mut mux = Mux::default();
+    mux.tables(&[(0x1b, VIDEO, b"")]).picture(0, true).picture(40, false).tables(&[(0x1b, VIDEO + 9, b"")]);
+    let (seen, _) = words(&mux);
+    assert_eq!(seen, ["avc1.640028", "0@0+0x946!", "0@40+0x307"]);
 }
 
 #[test]

@@ -160,3 +160,22 @@ impl Elementary {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_without_end_is_counted_and_let_go() {
+        let (mut made, mut counters) = (Vec::new(), Counters::default());
+        let mut out = Out { made: &mut made, counters: &mut counters };
+        let mut sound = Elementary::new(&Kind::Adts, &mut out).unwrap();
+        sound.begin(None, false);
+        for _ in 0..MOST_GATHERED_BYTES / 1000 + 2 {
+            sound.bytes(&[0; 1000], &mut out);
+        }
+        sound.end(&mut out);
+        assert_eq!((counters, made), (Counters { oversize: 1, ..Counters::default() }, Vec::new()));
+        assert!(sound.gathered.is_empty());
+    }
+}

@@ -1,9 +1,7 @@
 //! What the NAL units of H.264 and HEVC say of the access unit that they are in.
 
-use bytes::Bytes;
-
 use crate::media::bits::BitReader;
-use crate::media::h264::{self, AvcConfig};
+use crate::media::h264::{self, AvcConfig, Sps};
 use crate::media::hevc::{self, HevcConfig};
 use crate::media::nal::units;
 use crate::media::{VideoCodec, VideoTrack};
@@ -57,10 +55,9 @@ impl Codec {
         Some(track.described_by_config())
     }
 
-    /// Whether the coded pictures of a track may be fields, two to a frame.
-    pub(super) fn has_fields(self, config: &Bytes) -> bool {
-        let sps = || AvcConfig::parse(config).ok()?.first_sps().ok();
-        self == Codec::H264 && sps().is_some_and(|sps| !sps.progressive)
+    /// Whether coded pictures may be fields, two to a frame, by a sequence parameter set.
+    pub(super) fn has_fields(self, sequence: &[u8]) -> bool {
+        self == Codec::H264 && Sps::parse(sequence).is_ok_and(|sps| !sps.progressive)
     }
 
     /// Whether decoding can begin with an access unit: the bitstream decides, and the sender's word counts where that leaves

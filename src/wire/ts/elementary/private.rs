@@ -16,7 +16,7 @@ use crate::wire::ts::pes::Stamp;
 /// A temporal delimiter.
 const DELIMITER: &[u8] = &[0x12, 0];
 
-/// AV1, one or more temporal units to a packet: units with sizes, or with start codes (AV1 in MPEG-2 TS clause 3.6.2).
+/// AV1, one or more temporal units to a packet: units with sizes, or with start codes (AOM, "Carriage of AV1 in MPEG-2 TS").
 #[derive(Debug, Default)]
 pub(super) struct Av1Stream {
     track: Option<VideoTrack>,
@@ -73,7 +73,7 @@ fn obu_kind(unit: &[u8]) -> u8 {
     unit.first().map_or(0, |header| header >> 3 & 0x0f)
 }
 
-/// Opus, packets behind control headers (Opus in MPEG-2 TS, ETSI TS 101 154 draft, section 4.2).
+/// Opus, packets behind control headers (the OpusTS draft of Xiph, which ffmpeg and GStreamer follow).
 #[derive(Debug)]
 pub(super) struct OpusStream {
     carried: Carried,
