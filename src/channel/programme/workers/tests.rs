@@ -128,7 +128,7 @@ impl Worker {
             let (slot, number) = self.encoder.pop_front().expect("it holds some");
             let pts = grid.start(slot);
             let packet = FromWorker::Packet { rung: 0, pts, dts: pts, duration: grid.rate.period(), key: grid.is_key(slot) };
-            self.says.push_back((packet, labelled(b"PIC", number)));
+            self.says.push_back((packet, [labelled(b"PIC", number), labelled(b"WRK", self.id as i64)].concat().into()));
         }
     }
 }
@@ -176,6 +176,8 @@ struct House {
     deaths: u32,
     /// The worker that is told to drain dies before it says anything more.
     dies_draining: bool,
+    /// It says nothing more and does not die either.
+    hangs_draining: bool,
 }
 
 impl House {
@@ -198,6 +200,7 @@ impl House {
             poison: None,
             deaths: 0,
             dies_draining: false,
+            hangs_draining: false,
         }
     }
 
@@ -263,6 +266,8 @@ impl House {
         if path == "360p/playlist.m3u8" {
             self.playlist = String::from_utf8(body.to_vec()).expect("text");
         } else if path.ends_with(".m4s") {
+            let makers = labels(b"WRK", &body);
+            assert!(makers.windows(2).all(|pair| pair[0] == pair[1]), "{path} refers to pictures of another encoder: {makers:?}");
             self.pictures.extend(labels(b"PIC", &body));
             self.sounds.extend(labels(b"SND", &body));
         }
@@ -294,8 +299,8 @@ impl House {
         {
             self.programme.worker_gone(leaving.id, "killed by signal 9", self.now);
         }
-        for worker in [&mut self.leaving, &mut self.present] {
-            let Some(worker) = worker else { continue };
+        for (worker, hangs) in [(&mut self.leaving, self.hangs_draining), (&mut self.present, false)] {
+            let Some(worker) = worker.as_mut().filter(|_| !hangs) else { continue };
             while let Some((message, data)) = worker.says.pop_front() {
                 self.programme.worker_message(worker.id, message, data, self.now);
             }
@@ -423,6 +428,19 @@ fn a_worker_that_dies_while_it_drains_is_replaced_as_any_other() {
 }
 
 #[test]
+fn a_worker_that_never_drains_is_given_up_with_its_successor() {
+    let mut house = House::live();
+    house.programme.move_worker().expect("a worker is up");
+    house.hangs_draining = true;
+    house.run(100);
+    assert!(house.leaving.is_some());
+    house.run(200);
+    assert!(house.leaving.is_none(), "it is ended");
+    assert_eq!(house.programme.status(house.now).worker_restarts, 1);
+    house.assert_unbroken();
+}
+
+#[test]
 fn a_place_that_kills_three_workers_is_skipped_and_the_rest_is_shown() {
     let mut house = House::live();
     let poison = house.sent + 20;
@@ -442,9 +460,14 @@ fn a_feed_that_goes_on_killing_is_left_out_and_comes_back_when_it_has_learnt() {
     let mut house = House::live();
     for _ in 0..3 {
         house.poison = Some(house.sent / GOP * GOP + GOP);
-        house.run(120);
+        house.run(70);
     }
     assert_eq!(house.deaths, 9);
+    house.programme.feed_closed(house.now);
+    house.publish();
+    house.poison = Some(house.sent / GOP * GOP + GOP);
+    house.run(60);
+    assert_eq!(house.deaths, 9, "connecting anew is no way out");
     let status = house.programme.status(house.now);
     assert_eq!((status.quarantined, status.state, status.feed), (vec!["publisher".to_string()], State::Slate, "pattern".to_string()));
     house.poison = None;
