@@ -463,7 +463,7 @@ fn a_feed_that_goes_on_killing_is_left_out_and_comes_back_when_it_has_learnt() {
         house.run(70);
     }
     assert_eq!(house.deaths, 9);
-    house.programme.feed_closed(house.now);
+    house.programme.feed_closed(0, house.now);
     house.publish();
     house.poison = Some(house.sent / GOP * GOP + GOP);
     house.run(60);
