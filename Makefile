@@ -20,7 +20,7 @@ BUILD_PACKAGES := build-essential pkg-config clang libclang-dev libx264-dev libs
 TEST_PACKAGES := binutils python3-venv ffmpeg chromium mpv vlc-bin vlc-plugin-base vlc-plugin-video-output \
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
   gstreamer1.0-libav prometheus libxml2-utils obs-studio xvfb xauth python3 srt-tools
-BENCH_PACKAGES := ffmpeg nginx libnginx-mod-rtmp wrk python3 python3-venv
+BENCH_PACKAGES := ffmpeg srt-tools nginx libnginx-mod-rtmp wrk python3 python3-venv
 # A node that did not come from Debian's packages is as good.
 NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)
 
@@ -67,7 +67,7 @@ build: deps ## build the release binaries
 	@cargo build --release --bins --locked
 
 run: build ## start the appliance (LISTEN=0.0.0.0 for the network, ARGS for more options)
-	@exec target/release/headend serve $(if $(LISTEN),--http $(LISTEN):8080 --rtmp $(LISTEN):1935) $(ARGS)
+	@exec target/release/headend serve $(if $(LISTEN),--http $(LISTEN):8080 --rtmp $(LISTEN):1935 --srt $(LISTEN):9000) $(ARGS)
 
 lint: deps ## style, lints
 	@cargo fmt --all --check || { echo "style: run cargo fmt" >&2; exit 1; }
@@ -89,7 +89,7 @@ fuzz-short: ## fuzz every target for FUZZ_SECONDS with cargo-fuzz, where it is i
 	@cargo test --locked --release --test fuzz_short
 
 bench: build bench-deps ## compare with the peers and print the tables (minutes)
-	@export PYTHONDONTWRITEBYTECODE=1; python3 benches/transcode.py && python3 benches/copy_hls.py && python3 benches/origin.py && python3 benches/latency.py
+	@export PYTHONDONTWRITEBYTECODE=1; python3 benches/transcode.py && python3 benches/copy_hls.py && python3 benches/srt_ingest.py && python3 benches/origin.py && python3 benches/latency.py
 
 soak: build test-deps ## publish for SOAK_MINUTES with kills; SOAK_KILLS kills; SOAK_CYCLES publishers: playlists, memory, descriptors; SRT over bad lines
 	@HEADEND_SOAK_MINUTES=$(SOAK_MINUTES) HEADEND_SOAK_KILLS=$(SOAK_KILLS) HEADEND_SOAK_CYCLES=$(SOAK_CYCLES) cargo test --locked --release --test soak -- --nocapture

@@ -194,12 +194,12 @@ class Serving:
     """A running `headend serve`, ended by its id."""
 
     def __init__(self, config, name):
-        self.http, self.rtmp = free_port(), free_port()
+        self.http, self.rtmp, self.srt = free_port(), free_port(), free_port()
         folder = SCRATCH / f"serve-{name}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         (folder / "headend.toml").write_text(config)
-        command = [HEADEND, "serve", "--config", folder / "headend.toml", "--http", f"127.0.0.1:{self.http}", "--rtmp", f"127.0.0.1:{self.rtmp}"]
+        command = [HEADEND, "serve", "--config", folder / "headend.toml", "--http", f"127.0.0.1:{self.http}", "--rtmp", f"127.0.0.1:{self.rtmp}", "--srt", f"127.0.0.1:{self.srt}"]
         self.log = open(folder / "headend.log", "wb")
         self.process = subprocess.Popen([*command, "--state-dir", folder / "state"], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         self.pid = self.process.pid
