@@ -2,10 +2,14 @@
 
 mod support;
 
+use std::net::UdpSocket;
+use std::time::Duration;
+
 use support::appliance::{Appliance, free_datagram_address};
 use support::configs::{channel, config};
+use support::impair::{Impairment, Relay};
 use support::publisher::Publisher;
-use support::wait::{self, seconds};
+use support::wait::{self, Stopwatch, seconds};
 use support::watch::Watch;
 use support::{http, media, tools};
 
@@ -114,4 +118,85 @@ fn datagrams_and_srt_listeners_elsewhere_are_fetched() {
     satellite.stop();
     watch.assert_clean();
     assert_eq!(watch.discontinuities(), 0);
+}
+
+#[test]
+fn ten_seconds_without_a_single_packet_cost_no_connection_and_no_playback() {
+    if !tools::has(&["ffmpeg", "srt-live-transmit"]) {
+        return;
+    }
+    let appliance = Appliance::start_with_srt(&config(&[channel("demo").pattern()]));
+    appliance.wait_on_air("demo", seconds(15));
+    let mut watch = Watch::cmaf(&appliance, "demo");
+    let dark = (seconds(8), seconds(18));
+    let since = Stopwatch::start();
+    let relay = Relay::start(
+        appliance.srt.expect("an SRT listener"),
+        Impairment { delay: Duration::from_millis(20), blackouts: vec![dark], ..Impairment::default() },
+        7,
+    );
+    // ffmpeg gives a silent connection up after five seconds; encoders that are made for this wait longer.
+    let pipe = format!(
+        "ffmpeg -nostdin -v error -re -i {} -c copy -f mpegts -pkt_size 1316 - | srt-live-transmit -q -c 1316 file://con 'srt://{}?streamid=demo&latency=400&peeridletimeo=15000'",
+        media::PLAIN.flv().display(),
+        relay.address()
+    );
+    let mut caller = Publisher::program("bash", &["-c", &pipe]);
+    watch.until("the caller is on the air", seconds(7), |_| appliance.channel_state("demo") == "live");
+    watch.until("the hole is covered", seconds(10), |_| appliance.channel_state("demo") == "slate");
+    watch.until("it is live again", seconds(20), |_| since.is_past(dark.1) && appliance.channel_state("demo") == "live");
+    // A keyframe comes every two seconds; two more are allowed.
+    assert!(since.seconds() < dark.1.as_secs_f64() + 4.5, "live again only {:.1} s after the start", since.seconds());
+    watch.for_a_while(seconds(4));
+    caller.assert_runs();
+    watch.assert_clean();
+    assert_eq!(watch.discontinuities(), 0);
+    assert_eq!(appliance.log().matches("SRT publisher admitted").count(), 1, "the connection held");
+}
+
+#[test]
+fn garbage_on_a_datagram_feed_hurts_nobody_and_a_clean_stream_then_plays() {
+    if !tools::has(&["ffmpeg"]) {
+        return;
+    }
+    let datagrams = free_datagram_address();
+    let feeds = format!(
+        "[[channel.feeds]]\nname = \"satellite\"\nsource = \"udp://{datagrams}\"\n[[channel]]\nname = \"other\"\nladder = \"test\"\nfeed = \"pattern\"\nsegment = \"2s\"\ngop = \"1s\"\nwindow = \"20s\"\n"
+    );
+    let appliance = Appliance::start(&with_feeds(&feeds));
+    appliance.wait_on_air("demo", seconds(15));
+    appliance.wait_on_air("other", seconds(15));
+    let (mut watch, mut other) = (Watch::cmaf(&appliance, "demo"), Watch::cmaf(&appliance, "other"));
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let mut noise = 0x9E37_79B9_7F4A_7C15u64;
+    for round in 0..4_000u32 {
+        let mut datagram = vec![0u8; 1316];
+        for byte in &mut datagram {
+            noise ^= noise << 13;
+            noise ^= noise >> 7;
+            noise ^= noise << 17;
+            *byte = noise as u8;
+        }
+        // Whole packets of ever other programmes, scrambled ones, and plain noise in turn.
+        if !round.is_multiple_of(3) {
+            for packet in datagram.chunks_mut(188) {
+                packet[0] = 0x47;
+                packet[3] = if round.is_multiple_of(2) { 0xD0 | packet[3] & 0x0F } else { 0x10 | packet[3] & 0x0F };
+            }
+        }
+        socket.send_to(&datagram, datagrams).expect("datagrams go out");
+        if round.is_multiple_of(200) {
+            watch.poll();
+            other.poll();
+        }
+    }
+    watch.until("the damage is counted", seconds(5), |_| appliance.metric("headend_ingest_errors_total", &["demo", "satellite"]) > 0.0);
+    let clean = transport_stream(&format!("udp://{datagrams}?pkt_size=1316"));
+    watch.until("a clean stream is taken", seconds(15), |_| appliance.channel("demo")["feed"] == "satellite");
+    watch.for_a_while(seconds(4));
+    other.poll();
+    clean.stop();
+    watch.assert_clean();
+    other.assert_clean();
+    assert!(!appliance.log().contains("panicked"));
 }

@@ -41,6 +41,31 @@ fn obs_publishes() {
 }
 
 #[test]
+fn gstreamer_and_obs_call_over_srt() {
+    let Some(script) = tools::shared("qa/obs_stream.sh") else {
+        return tools::say_left_out("no OBS driver is shared beside the checkout");
+    };
+    if !tools::has(&["gst-launch-1.0", "obs", "Xvfb", "python3", "ffmpeg"]) {
+        return;
+    }
+    let appliance = Appliance::start_with_srt(&config(&[channel("demo")]));
+    let pipeline = format!(
+        "videotestsrc is-live=true ! video/x-raw,width=640,height=360,framerate=25/1 ! x264enc speed-preset=ultrafast tune=zerolatency key-int-max=50 bitrate=800 \
+         ! h264parse config-interval=-1 ! mpegtsmux name=mux alignment=7 ! srtsink uri={} \
+         audiotestsrc is-live=true ! audio/x-raw,rate=48000,channels=2 ! avenc_aac ! aacparse ! mux.",
+        appliance.srt_url("demo")
+    );
+    let mut gstreamer =
+        Publisher::program("gst-launch-1.0", &[&["-q"], pipeline.split_whitespace().collect::<Vec<_>>().as_slice()].concat());
+    plays(&appliance, &mut gstreamer);
+    gstreamer.stop();
+    appliance.wait_for_state("demo", "slate", seconds(20));
+    let mut obs = Publisher::program("bash", &[&script.to_string_lossy(), &appliance.srt_url("demo"), "40"]);
+    appliance.wait_for_state("demo", "live", seconds(30));
+    plays(&appliance, &mut obs);
+}
+
+#[test]
 fn a_publisher_that_comes_back_goes_on_in_the_same_programme() {
     if !tools::has(&["ffmpeg"]) {
         return;

@@ -15,12 +15,12 @@ use support::impair::{Fate, Impairment, Relay};
 use support::tools;
 use support::wait::{seconds, until};
 
-/// Publishes at 6 Mb/s over `impairment` for `span`; how many messages were sent, how many did not arrive, and libsrt's own count.
-fn publish(impairment: Impairment, latency_ms: u32, span: Duration) -> (u64, u64, u64) {
+/// Publishes at `rate_bps` over `impairment` for `span`; how many messages were sent, how many did not arrive, and libsrt's own count.
+fn publish(impairment: Impairment, latency_ms: u32, rate_bps: u32, span: Duration) -> (u64, u64, u64) {
     let house = Plan::default().channel("lossy").open();
     let relay = Relay::start(house.addresses[0], impairment, 20_260_801);
-    let mut sender = Sender::start(&url(relay.address(), &format!("streamid=lossy&latency={latency_ms}")), 6_000_000);
-    let due = (span.as_secs_f64() * 6_000_000.0 / 8.0) as usize;
+    let mut sender = Sender::start(&url(relay.address(), &format!("streamid=lossy&latency={latency_ms}")), rate_bps.into());
+    let due = (span.as_secs_f64() * f64::from(rate_bps) / 8.0) as usize;
     until("it arrives", span + seconds(10), || house.received_bytes("lossy") > due);
     let sent = sender.finish();
     until("the rest arrives", seconds(5), || numbers(&house.received("lossy").bytes).last().is_some_and(|last| last + HELD_BACK >= sent));
@@ -43,20 +43,22 @@ fn five_percent_loss_costs_nothing_with_400_ms() {
     if !tools::has(&["srt-live-transmit"]) {
         return;
     }
-    let (_, missing, dropped) = publish(Impairment::long_line(0.05), 400, seconds(8));
+    let (_, missing, dropped) = publish(Impairment::long_line(0.05), 400, 6_000_000, seconds(8));
     assert_eq!((missing, dropped), (0, 0));
 }
 
 #[test]
-#[ignore = "two runs of a minute each; make soak runs them"]
+#[ignore = "three runs of a minute each; make soak runs them"]
 fn loss_stays_within_its_bounds_over_minutes() {
     if !tools::has(&["srt-live-transmit"]) {
         return;
     }
-    let (_, missing, dropped) = publish(Impairment::long_line(0.05), 400, seconds(60));
+    let (_, missing, dropped) = publish(Impairment::long_line(0.05), 400, 6_000_000, seconds(60));
     assert_eq!((missing, dropped), (0, 0));
-    let (sent, missing, _) = publish(Impairment::long_line(0.05), 120, seconds(60));
+    let (sent, missing, _) = publish(Impairment::long_line(0.05), 120, 6_000_000, seconds(60));
     assert!(missing * 200 <= sent, "{missing} of {sent} is more than 0.5 %");
+    let (_, missing, dropped) = publish(Impairment::long_line(0.05), 400, 20_000_000, seconds(60));
+    assert_eq!((missing, dropped), (0, 0), "20 Mb/s");
 }
 
 #[test]
