@@ -31,7 +31,7 @@ fn promtool_finds_nothing_to_complain_about() {
         "headend_segment_age_seconds",
         "headend_http_requests_total",
         "headend_channel_state",
-        "headend_feed_bitrate_bits_per_second",
+        "headend_feed_bytes_per_second",
         "headend_feed_arrival_jitter_seconds",
     ] {
         assert!(text.contains(&format!("\n{family}{{")), "{family} shows nothing while a publisher is on the air:\n{text}");

@@ -168,7 +168,13 @@ fn told_of_it(appliance: &Appliance) {
         feed["video"]["frame_rate"] == 25.0 && feed["video"]["gop"]["seconds"] == 2.0 && (500_000..2_000_000).contains(&bitrate)
     };
     appliance.wait_for("/api/v1/channels/demo", seconds(8), measured);
-    assert!(appliance.metric("headend_feed_bitrate_bits_per_second", &["demo"]) > 500_000.0);
+    assert!(appliance.metric("headend_feed_bytes_per_second", &["demo"]) > 60_000.0);
+    process::signal(appliance.busiest_worker(), "KILL");
+    appliance.wait_for_log(&["flight recording written", "worker_lost", "channel=\"demo\""], seconds(10));
+    let folder = fs::read_dir(appliance.scratch("state/flight")).expect("the folder of recordings");
+    let recordings: Vec<PathBuf> = folder.map(|entry| entry.expect("a file").path()).collect();
+    let text = fs::read_to_string(&recordings[0]).expect("a recording");
+    assert!(recordings.len() == 1 && text.contains("\"worker_gone\"") && text.contains("\"unit\""), "{recordings:?}: {text}");
     publisher.stop();
 }
 

@@ -62,8 +62,8 @@ pub struct Metrics {
     pub http_bytes: IntCounterVec,
     /// Connections open now, by listener.
     pub http_connections: IntGaugeVec,
-    /// Bitrate of a feed in bit/s, by channel, feed and media (`video`, `audio`). Series of feeds go with their feed.
-    pub feed_bitrate: IntGaugeVec,
+    /// Media bytes a second of a feed, by channel, feed and media (`video`, `audio`). Series of feeds go with their feed.
+    pub feed_rate: IntGaugeVec,
     /// Pictures a second of a feed by its timestamps, by channel and feed.
     pub feed_frame_rate: GaugeVec,
     /// Length of a feed's last GOP in seconds, by channel and feed.
@@ -132,9 +132,9 @@ impl Metrics {
             http_requests: counter("headend_http_requests_total", "HTTP responses.", &["kind", "status"]),
             http_bytes: counter("headend_http_bytes_total", "HTTP body bytes answered.", &["kind"]),
             http_connections: gauge("headend_http_connections", "HTTP connections open now.", &["listener"]),
-            feed_bitrate: gauge(
-                "headend_feed_bitrate_bits_per_second",
-                "Bitrate of a feed over two seconds.",
+            feed_rate: gauge(
+                "headend_feed_bytes_per_second",
+                "Media bytes a second of a feed, over two seconds.",
                 &["channel", "feed", "media"],
             ),
             feed_frame_rate: seconds("headend_feed_frame_rate", "Pictures a second of a feed by its timestamps.", &["channel", "feed"]),

@@ -23,7 +23,7 @@ impl Gauges {
         let rates = [report.video.as_ref().map(|video| video.bitrate_bps), report.audio.as_ref().map(|audio| audio.bitrate_bps)];
         for (media, bitrate_bps) in MEDIA.into_iter().zip(rates) {
             let labels = [self.channel.as_str(), self.feed.as_str(), media];
-            metrics().feed_bitrate.with_label_values(&labels).set(bitrate_bps.unwrap_or(0).min(i64::MAX as u64) as i64);
+            metrics().feed_rate.with_label_values(&labels).set((bitrate_bps.unwrap_or(0) / 8).min(i64::MAX as u64) as i64);
         }
         let video = report.video.as_ref();
         let gop = video.and_then(|video| video.gop.as_ref());
@@ -40,7 +40,7 @@ impl Drop for Gauges {
         let of_feed = [self.channel.as_str(), self.feed.as_str()];
         // A series that was never set is an error to remove, and no loss.
         for media in MEDIA {
-            let _ = metrics().feed_bitrate.remove_label_values(&[self.channel.as_str(), self.feed.as_str(), media]);
+            let _ = metrics().feed_rate.remove_label_values(&[self.channel.as_str(), self.feed.as_str(), media]);
         }
         let all =
             [&metrics().feed_frame_rate, &metrics().feed_gop, &metrics().feed_jitter, &metrics().feed_skew, &metrics().feed_longest_pause];

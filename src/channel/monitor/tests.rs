@@ -152,6 +152,8 @@ fn the_series_of_a_feed_go_with_it() {
     monitor.report(at_ms(5_000));
     let lines = || metrics().render().lines().filter(|line| line.contains("feed=\"leaving\"")).count();
     assert_eq!(lines(), 7);
+    let rate = r#"headend_feed_bytes_per_second{channel="monitor-tests",feed="leaving",media="video"} 250000"#;
+    assert!(metrics().render().contains(rate));
     drop(monitor);
     assert_eq!(lines(), 0);
 }
