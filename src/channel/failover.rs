@@ -87,7 +87,15 @@ pub struct Failover {
 impl Failover {
     /// The policy for `feeds` feeds, none of which delivers yet.
     pub fn new(plan: FailoverPlan, feeds: usize) -> Failover {
-        Failover { plan, feeds: vec![Health::default(); feeds], active: None, bereft: false, active_since: Mono::default(), faulty: false, asked: None }
+        Failover {
+            plan,
+            feeds: vec![Health::default(); feeds],
+            active: None,
+            bereft: false,
+            active_since: Mono::default(),
+            faulty: false,
+            asked: None,
+        }
     }
 
     /// The feed on the air.
