@@ -71,8 +71,8 @@ fn packets_hold_no_parameter_sets_and_no_advertisement() {
     for unit in packets.iter().flat_map(|packet| units(&packet.data)) {
         let kind = unit[0] & 31;
         assert!(matches!(kind, 1 | 5 | 6), "NAL unit of type {kind}");
-        // SEI: captions only, payload type 4.
-        assert!(kind != 6 || unit[1] == 4);
+        // SEI: picture timing and captions only, payload types 1 and 4.
+        assert!(kind != 6 || matches!(unit[1], 1 | 4));
     }
 }
 

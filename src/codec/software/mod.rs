@@ -20,6 +20,7 @@ mod video_decoder;
 mod x264;
 mod x264_params;
 mod x264_sys;
+mod x264_timecode;
 
 pub use aac::{AAC_FRAME_SAMPLES, AacEncoder};
 pub use demuxer::{Demuxer, FileUnit, StreamInfo, StreamKind};

@@ -12,12 +12,13 @@ use super::sei::{USER_DATA_T35, caption_payload};
 use super::swscale::planes_of;
 use super::x264_params::{COMPONENT, Params};
 use super::x264_sys as ffi;
+use super::x264_timecode::Timecodes;
 use crate::base::{Fault, MediaTime, Ticks};
 use crate::codec::decode_order::DecodeOrder;
 use crate::codec::engine::{Encoder, EncoderInfo};
 use crate::codec::error::CodecError;
 use crate::codec::frame::{Attached, Color, Frame, HostPicture, Surface};
-use crate::media::h264::AvcConfig;
+use crate::media::h264::{AvcConfig, with_clock_timestamp};
 use crate::media::{Grid, Packet, Rung, Track, VideoCodec, VideoTrack};
 
 /// NAL unit types of parameter sets (ITU-T H.264 table 7-1).
@@ -44,6 +45,7 @@ pub struct X264Encoder {
     period: Ticks,
     first: Option<MediaTime>,
     order: DecodeOrder,
+    timecodes: Timecodes,
     /// The newest packet while the time of its successor is not known.
     held: Option<Packet>,
     info: EncoderInfo,
@@ -74,7 +76,9 @@ impl X264Encoder {
             reorder: Ticks::ZERO,
         };
         let order = DecodeOrder::new(period, 0);
-        let mut encoder = X264Encoder { raw, params, rung: rung.clone(), number, period, first: None, order, held: None, info };
+        let timecodes = Timecodes::new(options.grid.rate);
+        let rung = rung.clone();
+        let mut encoder = X264Encoder { raw, params, rung, number, period, first: None, order, timecodes, held: None, info };
         // SAFETY: the encoder is open; what it settled on is written over our own copy, which holds no pointers of its own.
         unsafe { ffi::x264_encoder_parameters(encoder.raw.as_ptr(), encoder.params.as_ptr()) };
         encoder.order = DecodeOrder::new(period, encoder.reorder_depth());
@@ -144,6 +148,10 @@ impl X264Encoder {
             return Err(CodecError::new(Fault::Bug, COMPONENT, "a packet came out before a picture went in"));
         };
         let pts = first + Ticks(slots * self.period.0);
+        let data = match self.timecodes.taken(slots) {
+            Some(clock) => with_clock_timestamp(data, &clock),
+            None => data,
+        };
         let packet = Packet { rung: self.number, pts, dts, duration: self.period, key, data };
         self.release(out);
         self.held = Some(packet);
@@ -182,7 +190,9 @@ impl Encoder for X264Encoder {
         let first = *self.first.get_or_insert(frame.pts);
         self.order.submitted(frame.pts, key);
         self.release_if_known(out);
-        let mut picture = input_picture(&planes, (frame.pts - first).0 / self.period.0.max(1), key, &frame.attached);
+        let slots = (frame.pts - first).0 / self.period.0.max(1);
+        self.timecodes.submitted(slots, frame.attached.timecode);
+        let mut picture = input_picture(&planes, slots, key, &frame.attached);
         self.submit(Some(&mut picture), out)
     }
 

@@ -116,6 +116,8 @@ fn set_timing(raw: &mut ffi::x264_param_t, grid: &Grid) {
     raw.i_timebase_num = grid.rate.denominator;
     raw.i_timebase_den = grid.rate.numerator;
     raw.b_vfr_input = 1;
+    // Every picture has a picture timing message, which is where its time code goes.
+    raw.b_pic_struct = 1;
     // IDRs are forced at grid slots, which are never further apart than this.
     raw.i_keyint_max = i32::try_from(grid.gop_slots).unwrap_or(i32::MAX).min(1 << 30);
     raw.i_keyint_min = raw.i_keyint_max;

@@ -1,11 +1,13 @@
-//! H.264: parameter sets, the avcC record, entry points, captions.
+//! H.264: parameter sets, the avcC record, entry points, captions, clock timestamps.
 
 mod config;
+mod picture_timing;
 mod sps;
 
 use bytes::Bytes;
 
 pub use config::{AvcConfig, AvcExtension};
+pub use picture_timing::{ClockTimestamp, PICTURE_TIMING, with_clock_timestamp};
 pub use sps::Sps;
 
 use super::nal::{sei, units};
