@@ -74,7 +74,7 @@ fn workers_that_are_killed_leave_nothing_behind() {
     let mut publisher = Publisher::ffmpeg(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     let mut watch = Watch::cmaf(&appliance, "demo");
     watch.until("the publisher is on the air", seconds(15), |_| appliance.channel_state("demo") == "live");
-    let mut kill = |watch: &mut Watch, number: u32| {
+    let kill = |watch: &mut Watch, number: u32| {
         // Another place of the segment each time.
         watch.for_a_while(Duration::from_millis(u64::from(number * 370 % 2_000)));
         let newest = watch.newest();

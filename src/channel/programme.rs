@@ -153,6 +153,9 @@ impl Programme {
         self.release_feeds(now);
         let Some(air) = &mut self.air else { return };
         air.advance(media_now - SLACK, media_now);
+        if air.has_backlog() {
+            self.supervisor.has_work();
+        }
         match self.supervisor.look(now) {
             Due::Nothing => {}
             Due::Start => self.start_worker(),

@@ -11,7 +11,7 @@ use super::super::*;
 use super::*;
 use crate::base::WallTime;
 use crate::channel::plan::ChannelPlan;
-use crate::wire::link::{Open, RungConfig};
+use crate::wire::link::{Open, RungConfig, Stage};
 use crate::worker::conform::{Conform, Show};
 
 const STEP: Duration = Duration::from_millis(40);
@@ -123,6 +123,11 @@ impl Worker {
     }
 
     fn encode(&mut self, holds: usize) {
+        if let Some((slot, _)) = self.encoder.back() {
+            let pts = self.open.as_ref().expect("open").grid.start(*slot);
+            self.says
+                .push_back((FromWorker::Progress { stage: Stage::Scale, pts, done: slot.0 as u64, dropped: 0, queued: 0 }, Bytes::new()));
+        }
         let grid = self.open.as_ref().expect("open").grid;
         while self.encoder.len() > holds {
             let (slot, number) = self.encoder.pop_front().expect("it holds some");
@@ -222,15 +227,19 @@ impl House {
     /// Steps of 40 ms, in each of which the source sends a picture.
     fn run(&mut self, steps: usize) {
         for _ in 0..steps {
-            let number = self.sent / GOP * GOP + decode_order()[(self.sent % GOP) as usize];
-            let dts = Ticks::from_millis(self.sent * 40);
-            let offset = Ticks::from_millis(number * 40 + 80) - dts;
-            let data = Bytes::copy_from_slice(&number.to_be_bytes());
-            let unit = SourceUnit { track: 0, dts, offset, entry: self.sent % GOP == 0, data };
-            self.programme.feed_event(FeedEvent::Unit(unit), self.now);
-            self.sent += 1;
+            self.feed_picture();
             self.step();
         }
+    }
+
+    fn feed_picture(&mut self) {
+        let number = self.sent / GOP * GOP + decode_order()[(self.sent % GOP) as usize];
+        let dts = Ticks::from_millis(self.sent * 40);
+        let offset = Ticks::from_millis(number * 40 + 80) - dts;
+        let data = Bytes::copy_from_slice(&number.to_be_bytes());
+        let unit = SourceUnit { track: 0, dts, offset, entry: self.sent % GOP == 0, data };
+        self.programme.feed_event(FeedEvent::Unit(unit), self.now);
+        self.sent += 1;
     }
 
     fn step(&mut self) {
@@ -385,6 +394,18 @@ fn a_worker_that_is_stopped_costs_at_most_a_segment_of_delay() {
         // Two seconds until it is noticed; half a second to start and catch up, once the segment is due.
         assert!(house.longest_wait() <= 50 + 50 + 16, "phase {phase}: {} steps", house.longest_wait());
     }
+}
+
+#[test]
+fn a_worker_whose_feed_ran_ahead_and_fell_silent_has_nothing_to_do() {
+    let mut house = House::live();
+    // Two and a half seconds at once, then nothing: the worker is ahead of the programme by more than it may be silent.
+    for _ in 0..62 {
+        house.feed_picture();
+    }
+    (0..250).for_each(|_| house.step());
+    assert_eq!(house.programme.status(house.now).worker_restarts, 0);
+    assert!(house.sequences.windows(2).all(|pair| pair[1].number == pair[0].number + 1) && house.longest_wait() <= 50 + 62);
 }
 
 #[test]
