@@ -77,7 +77,7 @@ fn a_worker_that_stops_moving_is_replaced() {
     appliance.wait_on_air("demo", seconds(15));
     let stuck = appliance.busiest_worker();
     process::signal(stuck, "STOP");
-    wait::until("the stuck worker is gone", seconds(20), || !process::is_alive(stuck));
+    wait::until("the stuck worker is gone", seconds(5), || !process::is_alive(stuck));
     publisher.assert_runs();
     let mut watch = Watch::cmaf(&appliance, "demo");
     watch.until("two more segments", seconds(15), |watch| watch.count() >= 2);

@@ -84,6 +84,10 @@ pub struct OnAir {
     begin: Slot,
     /// The present worker was sent media.
     was_fed: bool,
+    /// The unit that was sent last is a picture.
+    sent_video: bool,
+    /// How far the present worker has made pictures, whether it has put them out yet or not.
+    made: MediaTime,
     handover: Option<Handover>,
     /// What it has been told of what is published.
     committed_due: Vec<(u8, MediaTime)>,
@@ -119,6 +123,8 @@ impl OnAir {
             open_due: true,
             begin: start,
             was_fed: false,
+            sent_video: false,
+            made: grid.start(start),
             handover: None,
             committed_due: Vec::new(),
             advance_to: grid.start(start),
@@ -225,9 +231,10 @@ impl OnAir {
         }
         match item {
             Some(Item::Tracks(tracks)) => return Some((ToWorker::Tracks(tracks), Bytes::new())),
-            Some(Item::Unit(unit, _)) => {
+            Some(Item::Unit(unit, is_video)) => {
                 let AccessUnit { track, pts, dts, entry, data } = unit;
                 self.was_fed = true;
+                self.sent_video = is_video;
                 return Some((ToWorker::Au { track, pts, dts, entry }, data));
             }
             Some(Item::End) => return Some((ToWorker::InputEnd, Bytes::new())),
@@ -250,9 +257,14 @@ impl OnAir {
     pub fn worker_message(&mut self, message: FromWorker, payload: Bytes) -> Result<Outcome, PackError> {
         match message {
             FromWorker::Opened { configs } => self.opened(configs)?,
-            FromWorker::Progress { stage, done, dropped, queued, .. } => self.progress(stage, done, dropped, queued),
             FromWorker::Thumbnail { .. } => return Ok(Outcome::Thumbnail(payload)),
             FromWorker::Picture { frozen, black, silence, .. } => self.see(Look { frozen, black, silent: silence }),
+            FromWorker::Progress { stage, pts, done, dropped, queued } => {
+                if stage == Stage::Scale {
+                    self.made = self.made.max(pts + self.grid.rate.period());
+                }
+                self.progress(stage, done, dropped, queued);
+            }
             FromWorker::Fault { fault, place, detail } => {
                 metrics().faults.with_label_values(&[&*self.channel, fault.label()]).inc();
                 tracing::warn!(channel = self.channel, fault = %fault, place, detail, "worker reports a fault");
@@ -260,6 +272,9 @@ impl OnAir {
             message => {
                 if let Some(packet) = message.into_packet(payload) {
                     self.lag(&packet);
+                    if self.rungs.is_empty() || usize::from(packet.rung) < self.rungs.len() {
+                        self.made = self.made.max(packet.pts + packet.duration);
+                    }
                     self.commit.push(packet);
                     return self.list();
                 }
@@ -289,15 +304,6 @@ impl OnAir {
             codecs: codecs(self.rungs.len()),
         };
         video.chain([audio]).collect()
-    }
-
-    /// Whether a message shows that the worker gets on. Sound alone does not, where there are pictures: they may be stuck.
-    pub fn shows_progress(&self, message: &FromWorker) -> bool {
-        match message {
-            FromWorker::Packet { rung, .. } => self.rungs.is_empty() || usize::from(*rung) < self.rungs.len(),
-            FromWorker::Progress { stage, .. } => self.rungs.is_empty() || *stage != Stage::Audio,
-            _ => false,
-        }
     }
 
     /// Number of the newest listed segment.

@@ -151,6 +151,9 @@ impl Programme {
         self.release_feeds(now);
         let Some(air) = &mut self.air else { return };
         air.advance(media_now - SLACK, media_now);
+        if air.has_backlog() {
+            self.supervisor.has_work();
+        }
         if self.feeds.active().is_some() {
             let look = air.look();
             self.feeds.policy().picture(look.is_faulty(), now);

@@ -7,8 +7,7 @@ use crate::base::backoff::Backoff;
 
 /// A worker that has not opened its encoders by then is replaced.
 const OPENING_LIMIT: Duration = Duration::from_secs(5);
-/// A worker of which no stage but the sound gets on for this long is replaced. A live channel's worker has work at all times:
-/// the programme advances by itself. Beside eight busy loops on two cores the longest silence of a worker was 0.8 s with a ladder
+/// A worker that was told something to do, and of which no stage but the sound gets on for this long, is replaced. Beside eight busy loops on two cores the longest silence of a worker was 0.8 s with a ladder
 /// that the machine carries, 1.8 s with one far beyond it.
 const STALL_LIMIT: Duration = Duration::from_secs(2);
 /// After each worker that listed nothing the limits double, up to eightfold: a machine that is merely slow must get there.
@@ -66,8 +65,10 @@ pub struct Supervisor {
     id: u64,
     phase: Phase,
     leaving: Option<Leaving>,
-    /// How long the present worker has not got on, as far as anybody was looking.
+    /// How long the present worker has not got on although it had work, as far as anybody was looking.
     quiet: Duration,
+    /// It was told something to do since it last got on. A feed that ran ahead and stopped leaves it nothing to do for seconds.
+    has_work: bool,
     looked: Mono,
     lost: Option<Mono>,
     restarts: u64,
@@ -81,6 +82,7 @@ impl Default for Supervisor {
             phase: Phase::None { not_before: Mono::default() },
             leaving: None,
             quiet: Duration::ZERO,
+            has_work: false,
             looked: Mono::default(),
             lost: None,
             restarts: 0,
@@ -123,7 +125,9 @@ impl Supervisor {
     pub fn look(&mut self, now: Mono) -> Due {
         let passed = now.since(self.looked).min(LONGEST_LOOK);
         self.looked = now;
-        self.quiet += passed;
+        if self.has_work {
+            self.quiet += passed;
+        }
         if let Some(leaving) = &mut self.leaving {
             leaving.quiet += passed;
             if leaving.quiet > DRAIN_LIMIT {
@@ -143,6 +147,7 @@ impl Supervisor {
         self.id += 1;
         self.phase = Phase::Opening;
         self.quiet = Duration::ZERO;
+        self.has_work = true;
         self.id
     }
 
@@ -163,9 +168,15 @@ impl Supervisor {
         self.gets_on();
     }
 
+    /// The present worker was told something of which pictures come.
+    pub fn has_work(&mut self) {
+        self.has_work = true;
+    }
+
     /// A stage of the present worker got on.
     pub fn gets_on(&mut self) {
         self.quiet = Duration::ZERO;
+        self.has_work = self.phase == Phase::Opening;
     }
 
     /// A segment is listed: all is well.
@@ -221,6 +232,7 @@ mod tests {
         assert_eq!(supervisor.look(now), Due::Start);
         supervisor.started();
         supervisor.opened();
+        supervisor.has_work();
         supervisor
     }
 
@@ -233,10 +245,21 @@ mod tests {
             now = now.after(LOOK);
             assert_eq!(supervisor.look(now), Due::Nothing);
             supervisor.gets_on();
+            supervisor.has_work();
         }
         let (after, due) = first_due(&mut supervisor, now, Duration::from_secs(10)).expect("it is noticed");
         assert_eq!(due, Due::Replace("gets no picture done"));
         assert!(after > STALL_LIMIT && after <= STALL_LIMIT + LOOK * 2, "{after:?}");
+    }
+
+    #[test]
+    fn a_worker_without_work_may_be_silent() {
+        let start = Mono(1_000_000_000);
+        let mut supervisor = up(start);
+        supervisor.gets_on();
+        assert!(first_due(&mut supervisor, start, Duration::from_secs(60)).is_none());
+        supervisor.has_work();
+        assert!(first_due(&mut supervisor, start.after(Duration::from_secs(60)), Duration::from_secs(60)).is_some());
     }
 
     #[test]
@@ -256,6 +279,7 @@ mod tests {
         assert_eq!(supervisor.look(start), Due::Start, "the first replacement starts at once");
         supervisor.started();
         supervisor.opened();
+        supervisor.has_work();
         let (after, _) = first_due(&mut supervisor, start, Duration::from_secs(60)).expect("it is noticed");
         assert!(after > STALL_LIMIT * 2, "{after:?}");
         supervisor.lost(false, start);
@@ -264,6 +288,7 @@ mod tests {
         assert!(wait >= FIRST_WAIT * 2 && wait < Duration::from_secs(1), "{wait:?}");
         supervisor.started();
         supervisor.opened();
+        supervisor.has_work();
         supervisor.succeeded();
         let (after, _) = first_due(&mut supervisor, start, Duration::from_secs(60)).expect("it is noticed");
         assert!(after <= STALL_LIMIT + LOOK * 7, "{after:?}");

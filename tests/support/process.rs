@@ -128,11 +128,15 @@ pub fn resident_kib(id: u32) -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// A process's share of the memory in KiB: shared pages count in parts.
+/// A process's share of the memory in KiB: what others hold too counts in parts. Pages of files (programs and libraries) are left
+/// out: how large this process's part of them is depends on who else runs them.
 pub fn proportional_kib(id: u32) -> u64 {
     let rollup = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).unwrap_or_default();
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    let kib = |name: &str| {
+        let line = rollup.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse::<u64>().ok()
+    };
+    kib("Pss_Anon:").unwrap_or(0) + kib("Pss_Shmem:").unwrap_or(0)
 }
 
 /// How many descriptors a process has open.

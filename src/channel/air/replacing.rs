@@ -1,4 +1,4 @@
-//! How the worker of a channel on the air gives way to the next one: at the commit point after a loss, at a segment's boundary by plan.
+//! What is known of the worker of a channel on the air, and how it gives way to the next one: at the commit point after a loss, at a segment's boundary by plan.
 
 use bytes::Bytes;
 
@@ -8,12 +8,41 @@ use crate::base::{MediaTime, Ticks};
 use crate::channel::handover::Handover;
 use crate::media::Slot;
 use crate::pack::PackError;
-use crate::wire::link::FromWorker;
+use crate::wire::link::{FromWorker, Stage, ToWorker};
 
 /// A planned change of workers is at least this far ahead: what lies there is not made yet.
 const HANDOVER_LEAD: Ticks = Ticks::from_millis(200);
 
 impl OnAir {
+    /// Whether a message shows that the worker gets on. Sound alone does not, where there are pictures: they may be stuck.
+    pub fn shows_progress(&self, message: &FromWorker) -> bool {
+        match message {
+            FromWorker::Packet { rung, .. } => self.rungs.is_empty() || usize::from(*rung) < self.rungs.len(),
+            FromWorker::Progress { stage, .. } => self.rungs.is_empty() || *stage != Stage::Audio,
+            // Of broken input nothing else may come.
+            FromWorker::Fault { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the worker has something to do by a message: a picture, or slots to be made that it has not made ahead of time.
+    pub fn is_work(&self, message: &ToWorker) -> bool {
+        match message {
+            ToWorker::Au { .. } => self.sent_video || self.rungs.is_empty(),
+            ToWorker::Advance { to } => self.is_to_be_made(*to),
+            _ => false,
+        }
+    }
+
+    /// Whether something is left for the worker that it has not been told, since it does not read its link perhaps.
+    pub fn has_backlog(&self) -> bool {
+        self.replay.unsent() > 0 || self.is_to_be_made(self.advance_to)
+    }
+
+    fn is_to_be_made(&self, to: MediaTime) -> bool {
+        to > self.made + self.grid.rate.period()
+    }
+
     /// A new worker begins at the commit point, with the input from the entry before it.
     pub fn restart(&mut self) {
         if self.handover.take().is_some() {
@@ -28,6 +57,7 @@ impl OnAir {
         self.replay.rewind();
         self.open_due = true;
         self.was_fed = false;
+        self.made = self.grid.start(slot);
         self.committed_due.clear();
         self.advance_sent = self.grid.start(slot);
         self.told.clear();

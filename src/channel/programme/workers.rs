@@ -99,6 +99,9 @@ impl Programme {
         }
         let air = self.air.as_mut()?;
         let message = air.next_message()?;
+        if air.is_work(&message.0) {
+            self.supervisor.has_work();
+        }
         if message.0 == ToWorker::Drain && air.has_parted() {
             self.actions.push(Action::SetAside(self.supervisor.id()));
             self.actions.push(Action::StartWorker(self.supervisor.hands_over()));
