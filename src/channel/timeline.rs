@@ -13,6 +13,9 @@ use crate::media::Grid;
 const STEP_LIMIT: Ticks = Ticks::from_millis(1_000);
 /// A unit that would come out this far ahead of the programme cannot be a late arrival: its clock has jumped.
 const LEAD_LIMIT: Ticks = Ticks::from_millis(3_000);
+/// A new splice begins at most this far ahead, whatever was placed before it: publishers that come and go in bursts, each ahead of its
+/// time, must not push the programme further and further into the future.
+const ANCHOR_LIMIT: Ticks = Ticks::from_millis(250);
 /// A feed that is this far behind the programme is spliced anew at its next entry.
 const LAG_LIMIT: Ticks = Ticks::from_millis(2_500);
 /// Two jumps of different tracks within this distance are the same event and share one offset.
@@ -88,6 +91,8 @@ pub struct Timeline {
     anchored: bool,
     tracks: Vec<TrackClock>,
     floor: MediaTime,
+    /// Nothing is placed before this: it is published already.
+    published: MediaTime,
     drift: Drift,
     bends: Vec<(u8, Bend)>,
 }
@@ -102,6 +107,7 @@ impl Timeline {
             anchored: false,
             tracks: Vec::new(),
             floor: MediaTime(i64::MIN),
+            published: MediaTime(i64::MIN),
             drift: Drift::default(),
             bends: Vec::new(),
         }
@@ -140,7 +146,7 @@ impl Timeline {
 
     /// Nothing that is spliced in later may begin before `end`: what lies there is published already.
     pub fn not_before(&mut self, end: MediaTime) {
-        self.floor = self.floor.max(end);
+        self.published = self.published.max(end);
     }
 
     /// Bends since the last call, with their tracks.
@@ -188,9 +194,10 @@ impl Timeline {
         self.tracks.iter().filter_map(|track| track.out).max().map(|newest| newest - now)
     }
 
-    /// Puts the unit's `pts` on the first slot from `now` on that is after all that was mapped before, all tracks alike.
+    /// Puts the unit's `pts` on the first slot from `now` on that is after what was published, and after what was mapped before unless
+    /// that is far ahead; all tracks alike.
     fn anchor(&mut self, index: usize, unit: &SourceUnit, now: MediaTime) {
-        let after_the_last = self.floor.min(now + LEAD_LIMIT).max(now);
+        let after_the_last = self.floor.min(now + ANCHOR_LIMIT).max(self.published.min(now + LEAD_LIMIT)).max(now);
         let pts = self.grid.start(self.grid.first_from(after_the_last));
         let offset = pts - MediaTime((self.tracks[index].unwrapped + unit.offset).0);
         let reference = self.tracks[index].unwrapped;

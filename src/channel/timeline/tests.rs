@@ -140,10 +140,28 @@ fn a_publisher_that_is_gone_holds_nobody_up() {
 #[test]
 fn a_second_publisher_comes_after_all_that_was_placed() {
     let mut timeline = timeline();
-    let first = at(timeline.map(&unit(0, 0, 2000, true), true, now())).0;
+    let first = at(timeline.map(&unit(0, 0, 200, true), true, now())).0;
     timeline.splice(1, true, RTMP_WRAP);
     let second = at(timeline.map(&unit(0, 777, 0, true), true, now())).0;
     assert!(second >= first);
+    timeline.not_before(now() + ms(900));
+    timeline.splice(1, true, RTMP_WRAP);
+    let third = at(timeline.map(&unit(0, 5, 0, true), true, now())).0;
+    assert!(third >= now() + ms(900), "what is published is never overlapped");
+}
+
+#[test]
+fn publishers_that_come_and_go_in_bursts_do_not_push_the_programme_into_the_future() {
+    let mut timeline = timeline();
+    for cycle in 0..100 {
+        let clock = now() + ms(cycle * 300);
+        timeline.splice(2, true, RTMP_WRAP);
+        for n in 0..13 {
+            timeline.map(&unit(0, n * 40, 0, n == 0), true, clock);
+        }
+        assert!(timeline.lead(clock).unwrap() <= ms(800), "{} ms ahead", timeline.lead(clock).unwrap().as_millis());
+        timeline.forget_feed();
+    }
 }
 
 /// A day of a source whose clock runs `ppm` fast, its 33-bit clock wrapping on the way; returns the largest |A-V| and lead.
