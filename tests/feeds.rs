@@ -200,3 +200,45 @@ fn garbage_on_a_datagram_feed_hurts_nobody_and_a_clean_stream_then_plays() {
     other.assert_clean();
     assert!(!appliance.log().contains("panicked"));
 }
+
+#[test]
+fn a_black_picture_gives_way_to_the_backup_and_is_told() {
+    if !tools::has(&["ffmpeg"]) {
+        return;
+    }
+    let feeds = "[[channel.feeds]]\nname = \"main\"\nstream_key = \"main-key\"\n[[channel.feeds]]\nname = \"backup\"\nstream_key = \"backup-key\"\n[channel.failover]\nblack = \"2s\"\nfreeze = \"off\"\nsilence = \"off\"\nreturn_after = \"1m\"\n";
+    let appliance = Appliance::start(&with_feeds(feeds));
+    appliance.wait_on_air("demo", seconds(15));
+    let mut watch = Watch::cmaf(&appliance, "demo");
+    let url = appliance.publish_url("main-key");
+    let black = [
+        "-re",
+        "-f",
+        "lavfi",
+        "-i",
+        "color=black:size=640x360:rate=25",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-g",
+        "50",
+        "-f",
+        "flv",
+        &url,
+    ];
+    let mut main = Publisher::ffmpeg(&black);
+    watch.until("main is on the air", seconds(10), |_| appliance.channel("demo")["feed"] == "main");
+    watch.until("it is seen to be black", seconds(10), |_| appliance.channel("demo")["look"][0] == "black");
+    assert_eq!(appliance.channel("demo")["feed"], "main", "a black picture is better than none");
+    let mut backup = Publisher::start(&media::PLAIN.flv(), &appliance.publish_url("backup-key"));
+    watch.until("backup takes over", seconds(10), |_| appliance.channel("demo")["feed"] == "backup");
+    watch.for_a_while(seconds(5));
+    assert_eq!(appliance.channel("demo")["feed"], "backup", "what is said of main is not held against backup");
+    assert_eq!(appliance.channel("demo")["look"].as_array().map(Vec::len), Some(0));
+    main.assert_runs();
+    backup.assert_runs();
+    assert_eq!(appliance.metric("headend_feed_switches_total", &["demo", "backup", "picture"]), 1.0);
+    watch.assert_clean();
+    assert_eq!(watch.discontinuities(), 0);
+}
