@@ -57,8 +57,9 @@ fn loss_stays_within_its_bounds_over_minutes() {
     assert_eq!((missing, dropped), (0, 0));
     let (sent, missing, _) = publish(Impairment::long_line(0.05), 120, 6_000_000, seconds(60));
     assert!(missing * 200 <= sent, "{missing} of {sent} is more than 0.5 %");
-    let (_, missing, dropped) = publish(Impairment::long_line(0.05), 400, 20_000_000, seconds(60));
-    assert_eq!((missing, dropped), (0, 0), "20 Mb/s");
+    // Within 400 ms a message is sent about four times: one in 160,000 is lost each time, and three times as many packets go by.
+    let (sent, missing, _) = publish(Impairment::long_line(0.05), 400, 20_000_000, seconds(60));
+    assert!(missing * 50_000 <= sent, "{missing} of {sent} at 20 Mb/s");
 }
 
 #[test]
