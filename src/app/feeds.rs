@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::base::backoff::Backoff;
+use crate::base::clock;
 use crate::channel::directory::Directory;
 use crate::channel::plan::{ChannelPlan, FeedSource, Secret, SrtSecurity};
 use crate::channel::pull::{PullAddress, Scheme};
@@ -107,6 +108,7 @@ struct Place {
 async fn keep_up(place: Place, source: UdpSource, directory: Arc<Directory>, mut stop: watch::Receiver<bool>) {
     let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
     while !*stop.borrow() {
+        let started = clock::mono();
         match directory.admit_pulled(&place.channel, place.index, source.address, ts::WRAP) {
             Ok(admission) => {
                 let feed = TransportFeed::new(admission.channel.as_str(), admission.feed.as_str(), &place.address);
@@ -122,6 +124,9 @@ async fn keep_up(place: Place, source: UdpSource, directory: Arc<Directory>, mut
                 );
             }
             Err(cause) => tracing::warn!(channel = place.channel, address = place.address, %cause, "feed is not let in; it is tried again"),
+        }
+        if clock::mono().since(started) > LONGEST_WAIT {
+            backoff.succeeded();
         }
         tokio::select! {
             _ = stop.changed() => return,

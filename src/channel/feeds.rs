@@ -154,9 +154,8 @@ impl Feeds {
         self.feed(self.policy.active()?)
     }
 
-    /// Leaves a feed out, or takes it up again; tells whether it was on the air.
-    pub fn bar(&mut self, name: &str, barred: bool) -> bool {
-        let Some(index) = self.slots.iter().position(|slot| slot.as_ref().is_some_and(|feed| feed.info.name == name)) else { return false };
+    /// Leaves a feed out, or takes it up again, whether or not a source is there; tells whether it was on the air.
+    pub fn bar(&mut self, index: usize, barred: bool) -> bool {
         self.policy.bar(index, barred);
         let was_active = barred && self.policy.active() == Some(index);
         if was_active {

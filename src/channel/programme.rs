@@ -307,7 +307,7 @@ impl Programme {
                 "another feed is on the air"
             );
         }
-        self.recorder.feed_note(&feed.info.name, Note::Decision("on_air", text(why.label())), now);
+        self.recorder.feed_note(&feed.info.name, Note::Switched(text(why.label())), now);
         self.spliced.clone_from(&feed.info.name);
         self.feeds.policy().switched(index, why, now);
         self.was_live = true;

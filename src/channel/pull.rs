@@ -1,6 +1,7 @@
 //! Addresses of feeds that the appliance fetches itself: `srt://HOST:PORT?latency=200`, `udp://@239.1.1.1:5000`.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// How a feed is fetched.
@@ -124,6 +125,10 @@ impl FromStr for PullAddress {
         if host.is_empty() && scheme == Scheme::Srt {
             return Err(wrong("needs a host to call", "to be called instead, use source = \"publish\": SRT callers come to srt.listen"));
         }
+        if scheme != Scheme::Srt && !host.is_empty() && host.parse::<IpAddr>().is_err() {
+            let remedy = "write a group or an address of this machine, \"udp://@239.1.1.1:5000\"";
+            return Err(wrong("names a host; datagrams are received at an address", remedy));
+        }
         let options =
             query.split('&').filter(|option| !option.is_empty()).map(|option| checked(scheme, option)).collect::<Result<_, _>>()?;
         Ok(PullAddress { scheme, host: host.to_owned(), port, options })
@@ -197,5 +202,6 @@ mod tests {
         assert!(refusal("srt://h:1?latncy=3").contains("no option \"latncy\"") && refusal("srt://h:1?latncy=3").contains("latency"));
         assert!(refusal("srt://h:1?passphrase=short").contains("10 to 79 bytes"));
         assert!(refusal("udp://h\u{e4}:1").contains("host"));
+        assert!(refusal("udp://encoder.example:5000").contains("names a host"));
     }
 }

@@ -38,8 +38,6 @@ pub enum Note {
     FeedClosed,
     /// A feed described its tracks, in words.
     Source(Arc<str>),
-    /// A feed was spliced into the programme.
-    Spliced,
     /// A feed's clock was bent.
     Bend {
         /// Index of the track.

@@ -24,6 +24,8 @@ const LINK_QUEUE_FRAMES: usize = 16;
 /// Messages of a worker that wait for its channel.
 const MESSAGE_QUEUE: usize = 64;
 
+/// A slate's file that is not open by then is not shown by this worker.
+const SLATE_LIMIT: Duration = Duration::from_millis(500);
 /// A worker that has not left by then is killed.
 const LEAVING_LIMIT: Duration = Duration::from_millis(300);
 
@@ -87,8 +89,9 @@ impl WorkerProgram {
     pub async fn codec_worker(&self, channel: &str, id: u64, slate: Option<&Path>) -> io::Result<WorkerProcess> {
         if let Some(slate) = slate {
             let (path, opening) = (slate.to_owned(), slate.to_owned());
-            let file = tokio::task::spawn_blocking(move || File::open(opening)).await.map_err(io::Error::other)?;
-            match file {
+            let opened = tokio::time::timeout(SLATE_LIMIT, tokio::task::spawn_blocking(move || File::open(opening))).await;
+            // A disk that hangs must not hold the channel up.
+            match opened.map_err(io::Error::from).and_then(|opened| opened.map_err(io::Error::other)?) {
                 Ok(file) => return WorkerProcess::start(self, Some(channel), id, Some(&file)),
                 Err(cause) => tracing::error!(channel, slate = %path.display(), %cause, "slate cannot be opened; the plain one is shown"),
             }

@@ -411,3 +411,25 @@ fn a_recorded_feed_makes_the_same_segments_again() {
     let (one, other) = (run(), run());
     assert!(one.0.len() > 5 && one == other);
 }
+
+#[test]
+fn a_feed_whose_quarantine_ends_while_it_is_away_is_taken_up_when_it_returns() {
+    let mut simulation = Simulation::new(Idle::Pattern, None);
+    for _ in 0..9 {
+        simulation.publish(vec![video_track(None)]);
+        simulation.pictures(0, 10);
+        let id = simulation.worker.as_ref().unwrap().id;
+        simulation.programme.worker_gone(id, "killed", simulation.now);
+        simulation.programme.feed_closed(0, simulation.now);
+        simulation.settle();
+    }
+    assert_eq!(simulation.programme.status(simulation.now).quarantined, ["publisher"]);
+    simulation.publish(vec![video_track(None)]);
+    simulation.pictures(0, 25);
+    assert_ne!(simulation.programme.status(simulation.now).state, State::Live, "left out, although it has come back");
+    simulation.programme.feed_closed(0, simulation.now);
+    simulation.pass(10_000);
+    simulation.publish(vec![video_track(None)]);
+    simulation.pictures(0, 75);
+    assert_eq!(simulation.programme.status(simulation.now).state, State::Live);
+}

@@ -221,7 +221,8 @@ impl Programme {
                     term_s = term.as_secs(),
                     "feed is quarantined: its input goes on killing workers. The slate is on the air meanwhile; send other encoder settings or another feed"
                 );
-                if self.feeds.bar(feed, true) {
+                let index = self.plan.feeds.iter().position(|plan| plan.name == feed);
+                if index.is_some_and(|index| self.feeds.bar(index, true)) {
                     air.end_input();
                 }
             }
@@ -234,7 +235,9 @@ impl Programme {
         for feed in self.quarantine.take_released(now) {
             metrics().feed_quarantined.with_label_values(&[&*self.plan.name, &*feed]).set(0);
             tracing::warn!(channel = self.plan.name, feed, "quarantine is over: the feed is tried again");
-            self.feeds.bar(&feed, false);
+            if let Some(index) = self.plan.feeds.iter().position(|plan| plan.name == feed) {
+                self.feeds.bar(index, false);
+            }
         }
     }
 }

@@ -105,7 +105,6 @@ fn line_of_note<'a>(note: &'a Note, base: Line<'a>) -> Line<'a> {
         Note::FeedOpened => Line { what: "feed_opened", ..base },
         Note::FeedClosed => Line { what: "feed_closed", ..base },
         Note::Source(words) => Line { what: "source", text: Some(words), ..base },
-        Note::Spliced => Line { what: "spliced", ..base },
         Note::Bend { track, kind } => Line { what: "bend", track: Some(*track), kind: Some(kind.label()), ..base },
         Note::State(state) => Line { what: "state", kind: Some(state), ..base },
         Note::Switched(why) => Line { what: "switched", text: Some(why), ..base },

@@ -18,14 +18,14 @@ use crate::wire::link::gateway::Statistics;
 pub(super) const BATCH_QUEUE: usize = 128;
 
 /// Why the task of a caller ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum End {
     /// The connection is no more.
     #[error("the connection is no more")]
     Left,
-    /// Another publisher took over, or the channel stopped.
-    #[error("another publisher took over, or the channel stopped")]
-    TakenOver,
+    /// The channel wants no more of it, for this reason.
+    #[error("{0}")]
+    Unwanted(String),
     /// Nothing usable came.
     #[error("no usable picture or sound for {} s", .0.as_secs_f32())]
     Idle(Duration),
@@ -47,25 +47,23 @@ impl Feeding {
     /// Runs until the feed is over.
     pub(super) async fn run(self) -> End {
         let Feeding { admission, mut reader, mut batches, idle, mut stop } = self;
-        let received = metrics().ingest_bytes.with_label_values(&[admission.channel.as_str(), admission.feed.as_str()]);
         let mut last_usable: Mono = clock::mono();
         loop {
             let remaining = idle.saturating_sub(clock::mono().since(last_usable));
             let batch = tokio::select! {
                 biased;
                 () = stopped(&mut stop) => return End::Shutdown,
-                () = admission.events.closed() => return End::TakenOver,
+                () = admission.events.closed() => return End::Unwanted(admission.ending.why().to_owned()),
                 batch = timeout(remaining, batches.recv()) => match batch {
                     Ok(Some(batch)) => batch,
                     Ok(None) => return End::Left,
                     Err(_) => return End::Idle(idle),
                 },
             };
-            received.inc_by(batch.len() as u64);
             for event in reader.push(&batch) {
                 tokio::select! {
                     biased;
-                    sent = admission.events.send(event) => if sent.is_err() { return End::TakenOver },
+                    sent = admission.events.send(event) => if sent.is_err() { return End::Unwanted(admission.ending.why().to_owned()) },
                     () = stopped(&mut stop) => return End::Shutdown,
                 }
                 last_usable = clock::mono();

@@ -12,9 +12,6 @@ use crate::channel::feed::FeedEvent;
 use crate::wire::link::FrameError;
 use crate::wire::link::gateway::{Options, Secret, Security};
 
-/// The port of `--srt` where none is given.
-pub const DEFAULT_PORT: u16 = 9000;
-
 /// How to start the gateway.
 #[derive(Clone, Debug)]
 pub struct GatewayProgram {

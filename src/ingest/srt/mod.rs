@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-pub use config::{DEFAULT_PORT, GatewayProgram, NewReader, SrtCall, SrtConfig, SrtError, SrtListener, TransportReader};
+pub use config::{GatewayProgram, NewReader, SrtCall, SrtConfig, SrtError, SrtListener, TransportReader};
 
 use self::gateway::Gateway;
 use self::session::{Session, doors_of, stopped};

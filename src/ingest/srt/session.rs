@@ -16,18 +16,17 @@ use super::caller::{BATCH_QUEUE, Caller, End, Feeding};
 use super::config::{SrtConfig, SrtError};
 use super::gateway::Gateway;
 use super::refusals::Refusals;
+use crate::base::clock;
 use crate::base::metrics::metrics;
-use crate::base::{Ticks, clock};
 use crate::channel::directory::APPLICATION;
 use crate::channel::feed::{Admission, Door, DoorTable, Offer, Refusal};
 use crate::ingest::places::{Place, Places};
 use crate::wire::link::gateway::{Arrived, Doors, FromGateway, KeyDoor, Left, PrefixDoor, Secret, ToGateway, Way};
 use crate::wire::srt::StreamId;
+use crate::wire::ts::WRAP;
 
 /// How old the gateway's table of doors may be, and how often calls are looked after.
 const TICK: Duration = Duration::from_millis(250);
-/// 33 bits of 90 kHz, after which the clock of a transport stream starts over (ISO/IEC 13818-1).
-const WRAP: Ticks = Ticks((1 << 33) * (crate::base::FLICKS_PER_SECOND / 90_000));
 
 /// The session.
 pub(super) struct Session {
