@@ -242,3 +242,46 @@ fn a_black_picture_gives_way_to_the_backup_and_is_told() {
     watch.assert_clean();
     assert_eq!(watch.discontinuities(), 0);
 }
+
+/// Main is a stream that freezes, or falls silent, six seconds after its beginning; backup is a film.
+fn a_failing_main(failover: &str, source: &[&str], condition: &str) {
+    if !tools::has(&["ffmpeg"]) {
+        return;
+    }
+    let feeds = format!(
+        "[[channel.feeds]]\nname = \"main\"\nstream_key = \"main-key\"\n[[channel.feeds]]\nname = \"backup\"\nstream_key = \"backup-key\"\n[channel.failover]\n{failover}\nreturn_after = \"1m\"\n"
+    );
+    let appliance = Appliance::start(&with_feeds(&feeds));
+    appliance.wait_on_air("demo", seconds(15));
+    let mut watch = Watch::cmaf(&appliance, "demo");
+    let url = appliance.publish_url("main-key");
+    let coding = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "50", "-c:a", "aac", "-f", "flv", &url];
+    let mut main = Publisher::ffmpeg(&[source, &coding].concat());
+    watch.until("main is on the air", seconds(10), |_| appliance.channel("demo")["feed"] == "main");
+    let mut backup = Publisher::start(&media::FILM.flv(), &appliance.publish_url("backup-key"));
+    watch.for_a_while(seconds(2));
+    assert_eq!(appliance.channel("demo")["feed"], "main", "a {condition} source is well before it fails");
+    watch.until("backup takes over", seconds(20), |_| appliance.channel("demo")["feed"] == "backup");
+    assert!(appliance.log().contains(condition), "the log says that main is {condition}");
+    watch.for_a_while(seconds(4));
+    assert_eq!(appliance.channel("demo")["feed"], "backup");
+    main.assert_runs();
+    backup.assert_runs();
+    assert_eq!(appliance.metric("headend_feed_switches_total", &["demo", "backup", "picture"]), 1.0);
+    watch.assert_clean();
+    assert_eq!(watch.discontinuities(), 0);
+}
+
+#[test]
+fn a_frozen_picture_gives_way_to_the_backup() {
+    let moving_then_still = "testsrc2=size=640x360:rate=25,trim=duration=6,tpad=stop_mode=clone:stop_duration=60";
+    let source = ["-re", "-f", "lavfi", "-i", moving_then_still, "-re", "-f", "lavfi", "-i", "sine=frequency=440:duration=60"];
+    a_failing_main("freeze = \"2s\"\nblack = \"off\"\nsilence = \"off\"", &source, "frozen");
+}
+
+#[test]
+fn silence_gives_way_to_the_backup() {
+    let loud_then_silent = "sine=frequency=440,volume=0:enable='gte(t,6)',atrim=duration=60";
+    let source = ["-re", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=60", "-re", "-f", "lavfi", "-i", loud_then_silent];
+    a_failing_main("silence = \"2s\"\nfreeze = \"off\"\nblack = \"off\"", &source, "silent");
+}

@@ -20,6 +20,8 @@ const FRONT_NOISE_KIB: u64 = 6 << 10;
 const WORKER_NOISE_KIB: u64 = 12 << 10;
 /// Connections of viewers that are closing.
 const DESCRIPTOR_NOISE: usize = 4;
+/// Growth in the second half of a long run: a leak of 4 KiB each time would show.
+const LATE_GROWTH_KIB: u64 = 2 << 10;
 
 #[test]
 fn nothing_grows_and_nothing_breaks() {
@@ -84,7 +86,7 @@ fn workers_that_are_killed_leave_nothing_behind() {
     // Until the windows are full and what is made on demand is made.
     (0..4).for_each(|number| kill(&mut watch, number));
     let before = Held::by(&appliance);
-    (0..kills).for_each(|number| kill(&mut watch, number));
+    in_quarters(&appliance, kills, "kills", |number| kill(&mut watch, number));
     watch.for_a_while(seconds(3));
     publisher.assert_runs();
     before.assert_as_much(&appliance, &format!("{kills} kills"));
@@ -114,11 +116,28 @@ fn publishers_that_come_and_go_leave_nothing_behind() {
     (0..5).for_each(|_| cycle(&mut watch));
     watch.for_a_while(seconds(10));
     let before = Held::by(&appliance);
-    (0..cycles).for_each(|_| cycle(&mut watch));
+    in_quarters(&appliance, cycles, "publishers", |_| cycle(&mut watch));
     watch.for_a_while(seconds(3));
     before.assert_as_much(&appliance, &format!("{cycles} publishers"));
     watch.assert_clean();
     assert_eq!((watch.discontinuities(), appliance.metric("headend_worker_restarts_total", &["demo"])), (0, 0.0));
+}
+
+/// Does it so often, and says after each quarter what is held: allocators fill up at first, and only what goes on growing is a leak.
+fn in_quarters(appliance: &Appliance, times: u32, what: &str, mut each: impl FnMut(u32)) {
+    let mut held = Vec::new();
+    for number in 0..times {
+        each(number);
+        if (number + 1).is_multiple_of(times.div_ceil(4)) {
+            let now = Held::by(appliance);
+            println!("{} {what}: {now:?}", number + 1);
+            held.push(now);
+        }
+    }
+    if let ([_, second, ..], Some(last), true) = (held.as_slice(), held.last(), times >= 200) {
+        let grown = (last.front_kib.saturating_sub(second.front_kib), last.workers_kib.saturating_sub(second.workers_kib));
+        assert!(grown.0 < LATE_GROWTH_KIB && grown.1 < LATE_GROWTH_KIB, "{times} {what}: {second:?} at the half, {last:?} at the end");
+    }
 }
 
 /// What the front, its workers and the spare hold.
