@@ -115,6 +115,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::codec::frame::Surface;
     use crate::base::{MediaTime, Ticks};
     use crate::codec::frame::Attached;
 
