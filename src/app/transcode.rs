@@ -21,6 +21,7 @@ use crate::channel::commit::Commit;
 use crate::channel::source;
 use crate::channel::worker_process::WorkerProgram;
 use crate::config;
+use crate::media::device::Seat;
 use crate::media::{AudioRung, Grid, Packet, Rung, Slot, Track};
 use crate::pack::{Change, OutputTrack, PackError, Packager, Presentation, Window};
 use crate::placement;
@@ -177,6 +178,7 @@ fn open_message(source: &Source, rungs: &[Rung], segment: Ticks) -> Open {
     Open {
         version: VERSION,
         channel: "transcode".to_owned(),
+        seat: Seat::Software,
         grid: Grid::fitted(source.rate, GOP, segment),
         start: Slot(0),
         rungs: rungs.to_vec(),

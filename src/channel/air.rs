@@ -12,6 +12,7 @@ use crate::channel::replay::{Item, Replay};
 use crate::channel::sequence::Sequence;
 use crate::channel::status::RungStatus;
 use crate::channel::timeline::{Bend, Mapped, Timeline};
+use crate::media::device::Seat;
 use crate::media::{AccessUnit, AudioRung, Grid, Rung, Slot, Track};
 use crate::pack::{Change, OutputTrack, PackError, Packager, Presentation, Window};
 use crate::wire::link::{Fill, FromWorker, Open, RungConfig, Stage, ToWorker, VERSION, Watch};
@@ -348,6 +349,7 @@ impl OnAir {
         Open {
             version: VERSION,
             channel: self.channel.clone(),
+            seat: Seat::Software,
             grid: self.grid,
             start: self.begin,
             rungs: self.rungs.clone(),

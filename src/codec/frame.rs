@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::base::{MediaTime, Ticks};
+use crate::base::{Fault, MediaTime, Ticks};
 
+use super::error::CodecError;
+use super::nvidia::CudaSurface;
 use super::planar::Planar;
 use super::software::Picture;
 
@@ -29,11 +31,23 @@ pub enum HostPicture {
     Decoded(Arc<Picture>),
 }
 
+impl HostPicture {
+    fn is(&self, other: &HostPicture) -> bool {
+        match (self, other) {
+            (HostPicture::Planar(one), HostPicture::Planar(other)) => Arc::ptr_eq(one, other),
+            (HostPicture::Decoded(one), HostPicture::Decoded(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
+}
+
 /// The samples of a picture. Cloning shares them.
 #[derive(Clone, Debug)]
 pub enum Surface {
     /// In main memory.
     Host(HostPicture),
+    /// In the memory of a CUDA device.
+    Cuda(CudaSurface),
 }
 
 impl Surface {
@@ -41,15 +55,23 @@ impl Surface {
     pub fn place(&self) -> Place {
         match self {
             Surface::Host(_) => Place::Host,
+            Surface::Cuda(surface) => Place::Cuda(surface.ordinal()),
+        }
+    }
+
+    /// The samples in main memory, which `component` works on. Pictures of a device come down by an explicit copy only.
+    pub fn host(&self, component: &'static str) -> Result<&HostPicture, CodecError> {
+        match self {
+            Surface::Host(picture) => Ok(picture),
+            Surface::Cuda(_) => Err(CodecError::new(Fault::Bug, component, "a picture came in device memory")),
         }
     }
 
     /// Whether both are the very same samples.
     pub fn is(&self, other: &Surface) -> bool {
-        let (Surface::Host(one), Surface::Host(other)) = (self, other);
-        match (one, other) {
-            (HostPicture::Planar(one), HostPicture::Planar(other)) => Arc::ptr_eq(one, other),
-            (HostPicture::Decoded(one), HostPicture::Decoded(other)) => Arc::ptr_eq(one, other),
+        match (self, other) {
+            (Surface::Host(one), Surface::Host(other)) => one.is(other),
+            (Surface::Cuda(one), Surface::Cuda(other)) => one.is(other),
             _ => false,
         }
     }

@@ -11,6 +11,7 @@ pub mod decode_order;
 pub mod engine;
 pub mod error;
 pub mod frame;
+pub mod nvidia;
 pub mod planar;
 pub mod software;
 

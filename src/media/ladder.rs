@@ -2,11 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::track::VideoCodec;
+
 /// One video rendition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rung {
     /// Its name in addresses, metrics and logs: `720p`.
     pub name: String,
+    /// What it is coded as. The software encoder makes H.264.
+    pub codec: VideoCodec,
     /// Width of the coded picture in pixels, even.
     pub width: u32,
     /// Height of the coded picture in pixels, even.
@@ -21,7 +25,7 @@ pub struct Rung {
     pub preset: String,
     /// x264 tuning (`zerolatency`, `film` ...), empty for none.
     pub tune: String,
-    /// H.264 profile (`baseline`, `main`, `high`).
+    /// Profile: `baseline`, `main`, `high` of H.264; `main`, `main10` of HEVC and AV1.
     pub profile: String,
 }
 
@@ -31,6 +35,7 @@ impl Rung {
         let scaled = |percent: u64| (u64::from(bitrate_bps) * percent / 100).min(u64::from(u32::MAX)) as u32;
         Rung {
             name: name.into(),
+            codec: VideoCodec::H264,
             width,
             height,
             bitrate_bps,

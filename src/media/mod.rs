@@ -5,6 +5,7 @@ pub mod ac3;
 pub mod av1;
 pub mod bits;
 pub mod color;
+pub mod device;
 pub mod grid;
 pub mod h264;
 pub mod hevc;

@@ -104,6 +104,7 @@ fn demand(holds: bool, broken: impl FnOnce() -> String) -> Result<(), RoleError>
 mod tests {
     use super::*;
     use crate::base::Rate;
+    use crate::media::device::Seat;
     use crate::media::{Grid, Slot};
     use crate::wire::link::Fill;
 
@@ -111,6 +112,7 @@ mod tests {
         Open {
             version: VERSION,
             channel: "demo".into(),
+            seat: Seat::Software,
             grid: Grid { rate: Rate::new(25, 1), gop_slots: 50, segment_slots: 150 },
             start: Slot(0),
             rungs: vec![Rung::new("360p", 640, 360, 800_000, "superfast")],

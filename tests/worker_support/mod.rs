@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headend::base::{MediaTime, Rate, Ticks};
+use headend::media::device::Seat;
 use headend::media::nal::to_annex_b;
 use headend::media::{AudioRung, Grid, Packet, Rung, Slot, Track};
 use headend::wire::link::{Deframer, Fill, FromWorker, Open, RungConfig, ToWorker, VERSION, Watch, framed};
@@ -178,6 +179,7 @@ pub fn live() -> Open {
     Open {
         version: VERSION,
         channel: "test".into(),
+        seat: Seat::Software,
         grid: grid(),
         start: Slot(START),
         rungs: vec![rung("360p", 640, 360, 1_500_000), rung("180p", 320, 180, 400_000)],

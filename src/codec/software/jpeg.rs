@@ -8,7 +8,7 @@ use super::av::{AvFrame, AvPacket, CodecContext, av_error};
 use super::swscale::{Area, Converter, PLAIN_420, Side, planes_of};
 use crate::base::Fault;
 use crate::codec::error::CodecError;
-use crate::codec::frame::{Color, Frame, HostPicture, Matrix, Surface};
+use crate::codec::frame::{Color, Frame, HostPicture, Matrix};
 use crate::codec::planar::{Planar, PlanarPool};
 
 const COMPONENT: &str = "jpeg encoder";
@@ -31,7 +31,7 @@ pub struct Jpeg {
 /// Makes a JPEG of a picture, in the shape in which it is shown, at most `max_width` wide and `max_bytes` large. None where it is larger at
 /// the lowest quality.
 pub fn jpeg(frame: &Frame, max_width: u32, max_bytes: usize) -> Result<Option<Jpeg>, CodecError> {
-    let Surface::Host(picture) = &frame.surface;
+    let picture = frame.surface.host(COMPONENT)?;
     let small = scaled(picture, frame.color, max_width)?;
     for quality in QUALITIES {
         let data = encoded(&small, quality)?;
@@ -115,6 +115,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::codec::frame::Surface;
     use crate::base::{MediaTime, Ticks};
     use crate::codec::frame::Attached;
 

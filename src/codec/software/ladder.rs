@@ -102,7 +102,7 @@ impl Step {
 
 impl Scaler for LadderScaler {
     fn scale(&mut self, frame: &Frame, out: &mut Vec<Frame>) -> Result<(), CodecError> {
-        let Surface::Host(picture) = &frame.surface;
+        let picture = frame.surface.host("scaler")?;
         let mut above = self.fitted(picture, frame.color)?;
         for (index, step) in self.rungs.iter_mut().enumerate() {
             if index > 0 {

@@ -17,7 +17,7 @@ use crate::base::{Fault, MediaTime, Ticks};
 use crate::codec::decode_order::DecodeOrder;
 use crate::codec::engine::{Encoder, EncoderInfo};
 use crate::codec::error::CodecError;
-use crate::codec::frame::{Attached, Color, Frame, HostPicture, Surface};
+use crate::codec::frame::{Attached, Color, Frame, HostPicture};
 use crate::media::h264::{AvcConfig, with_clock_timestamp};
 use crate::media::{Grid, Packet, Rung, Track, VideoCodec, VideoTrack};
 
@@ -178,8 +178,7 @@ impl Encoder for X264Encoder {
     }
 
     fn encode(&mut self, frame: &Frame, key: bool, out: &mut Vec<Packet>) -> Result<(), CodecError> {
-        let Surface::Host(host) = &frame.surface;
-        let (planes, width, height) = match host {
+        let (planes, width, height) = match frame.surface.host(COMPONENT)? {
             HostPicture::Planar(planar) => (planes_of(planar), planar.width(), planar.height()),
             HostPicture::Decoded(decoded) if decoded.is_plain_420() => (decoded.planes(), decoded.width(), decoded.height()),
             HostPicture::Decoded(_) => return Err(CodecError::new(Fault::Bug, COMPONENT, "a picture came unscaled")),

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Fault, MediaTime, Ticks};
+use crate::media::device::{CopyCount, Seat};
 use crate::media::{AudioRung, Grid, Rung, Slot, Track};
 
 /// Version of this protocol; both ends must agree.
@@ -80,6 +81,8 @@ pub struct Open {
     pub version: u16,
     /// The channel's name, for logs and for the pattern.
     pub channel: String,
+    /// Where to work. A worker that cannot says so with a `Fault` and leaves: where to go on is the front's decision.
+    pub seat: Seat,
     /// The frame grid.
     pub grid: Grid,
     /// The first slot to put out, as an IDR. Earlier decoded pictures are dropped.
@@ -226,6 +229,11 @@ pub enum FromWorker {
         dropped: u64,
         /// Fill of the queue in front of it.
         queued: u32,
+    },
+    /// Pictures that crossed between the device and main memory since the start; sent with `Progress` from a seat on a device.
+    Copies {
+        /// One entry for each reason that occurred.
+        counts: Vec<CopyCount>,
     },
     /// What the input looks and sounds like now, by [`Watch`]: sent when a condition begins or ends, and with every
     /// `Progress`. An input that stops giving pictures or sound of a track it has is frozen or silent; without input, and for

@@ -58,7 +58,7 @@ impl PictureWatch {
         if !wanted || !self.is_due(frame.pts) {
             return;
         }
-        let Surface::Host(picture) = &frame.surface;
+        let Surface::Host(picture) = &frame.surface else { return };
         if !self.current.read(picture) {
             return self.restart();
         }

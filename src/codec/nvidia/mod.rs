@@ -1,0 +1,18 @@
+//! Decoding, scaling and encoding on NVIDIA GPUs, with frames that stay in device memory.
+//!
+//! ```text
+//! cuvid parser -> decoder -> mapped surface -> one kernel launch -> a pooled buffer per rung -> one encode session per rung
+//! ```
+//!
+//! Everything of a channel is queued on its one [`cuda::Stream`]; no stage waits for another on the host. The driver's libraries are
+//! opened at run time ([`library`]); types come from `nvidia-video-codec-sdk`. Each library has one module that calls it: [`cuda`].
+
+pub mod cuda;
+pub mod ledger;
+pub mod library;
+pub mod pool;
+pub mod surface;
+
+pub use ledger::CopyLedger;
+pub use pool::{DevicePicture, DevicePool, Format};
+pub use surface::{CudaSurface, ScaledLadder};
