@@ -5,9 +5,11 @@
 //! ```
 //!
 //! Everything of a channel is queued on its one [`cuda::Stream`]; no stage waits for another on the host. The driver's libraries are
-//! opened at run time ([`library`]); types come from `nvidia-video-codec-sdk`. Each library has one module that calls it: [`cuda`], [`nvenc`].
+//! opened at run time ([`library`]); types come from `nvidia-video-codec-sdk`. Each library has one module that calls it: [`cuda`],
+//! [`cuvid`] and [`nvenc`].
 
 pub mod cuda;
+pub mod cuvid;
 pub mod encoder;
 mod encoder_coded;
 pub mod encoder_settings;
