@@ -10,11 +10,14 @@
 pub mod decode_order;
 pub mod engine;
 pub mod error;
+pub mod fit;
 pub mod frame;
+pub mod nvidia;
 pub mod planar;
 pub mod software;
 
 pub use engine::{Decoder, Encoder, EncoderInfo, Scaler};
 pub use error::CodecError;
+pub use fit::{Area, fit};
 pub use frame::{Attached, Color, Frame, HostPicture, Matrix, Place, Surface};
 pub use planar::{Planar, PlanarPool};

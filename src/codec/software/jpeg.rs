@@ -5,9 +5,10 @@ use bytes::Bytes;
 use ffmpeg_sys_next as ffi;
 
 use super::av::{AvFrame, AvPacket, CodecContext, av_error};
-use super::swscale::{Area, Converter, PLAIN_420, Side, planes_of};
+use super::swscale::{Converter, PLAIN_420, Side, planes_of};
 use crate::base::Fault;
 use crate::codec::error::CodecError;
+use crate::codec::fit::Area;
 use crate::codec::frame::{Color, Frame, HostPicture, Matrix, Surface};
 use crate::codec::planar::{Planar, PlanarPool};
 
@@ -58,11 +59,7 @@ fn scaled(picture: &HostPicture, color: Color, max_width: u32) -> Result<Planar,
     // A very tall picture is bounded as well.
     let (width, height) = (even(shown * scale), even(f64::from(side.height) * scale).min(even(f64::from(max_width) * 4.0)));
     let mut small = PlanarPool::new(width, height, 0).take();
-    Converter::open(side, Side { width, height, format: PLAIN_420, color: JFIF })?.run(
-        &planes,
-        &mut small,
-        Area { x: 0, y: 0, width, height },
-    )?;
+    Converter::open(side, Side { width, height, format: PLAIN_420, color: JFIF })?.run(&planes, &mut small, Area::whole(width, height))?;
     Ok(small)
 }
 

@@ -1,0 +1,3 @@
+//! Decoding, scaling and encoding on NVIDIA devices.
+
+pub mod ladder;
