@@ -1,5 +1,4 @@
-//! The kernels, built for the CPU, do what the reference does, to the byte; the reference does what zimg does; the checked-in PTX is what
-//! the sources give and what every card's assembler takes.
+//! The kernels, built for the CPU, do what the reference does, to the byte; and the reference does what zimg does.
 
 #[path = "kernel_support/mod.rs"]
 mod kernel_support;
@@ -8,82 +7,27 @@ mod kernel_support;
 mod tools;
 
 use std::collections::HashMap;
+use std::fs;
+use std::io::Write;
 use std::mem::size_of;
-use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use headend::codec::frame::{Color, Matrix};
-use headend::codec::nvidia::ladder::job::{LadderJob, LumaCompareJob, LumaComparison, LumaGridJob, MODE_COPY, MODE_DIRECT, RecolorJob};
+use headend::codec::nvidia::ladder::job::{
+    BLOCK, LadderJob, LumaCompareJob, LumaComparison, LumaGridJob, MODE_COPY, MODE_DIRECT, RecolorJob,
+};
 use headend::codec::nvidia::ladder::luma::{self, LumaCells, Thresholds};
 use headend::codec::nvidia::ladder::recolor::Recoloring;
 use headend::codec::nvidia::ladder::reference::{HostImage, Plane, compared, luma_cells, recolored, scaled};
-use headend::codec::nvidia::ladder::{Filter, LadderPlan, PTX, RungGeometry, SourceGeometry};
+use headend::codec::nvidia::ladder::{DevicePlanes, Filter, LadderPlan, RungGeometry, SourceGeometry};
 use headend::codec::{Area, fit};
+use kernel_support::compare::{ladder_equals_reference, noise, pitch, rung, source};
 use kernel_support::{Memory, Words, build_folder, driver, repository};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-fn source(width: u32, height: u32, ten_bit: bool) -> SourceGeometry {
-    SourceGeometry { width, height, ten_bit, crop: Area::whole(width, height) }
-}
-
-fn rung(width: u32, height: u32, ten_bit: bool) -> RungGeometry {
-    RungGeometry { width, height, ten_bit, picture: Area::whole(width, height), full_range: false }
-}
-
-/// Noise: every sample takes any value.
-fn noise(width: u32, height: u32, ten_bit: bool, random: &mut StdRng) -> HostImage {
-    let mut image = HostImage::filled(width, height, ten_bit, [0; 3]);
-    for plane in &mut image.planes {
-        plane.samples.iter_mut().for_each(|sample| *sample = random.random_range(0..if ten_bit { 1024 } else { 256 }));
-    }
-    image
-}
-
-/// Bytes from row to row: more than a row takes, as on a device.
-fn pitch(width: u32, ten_bit: bool) -> usize {
-    (width.next_multiple_of(2) as usize * if ten_bit { 2 } else { 1 }).next_multiple_of(64) + 64
-}
-
-/// Runs a ladder on noise with `program` and compares every rung with the reference, and what lies around the rungs with what was there.
-fn ladder_equals_reference(program: &std::path::Path, from: &SourceGeometry, rungs: &[RungGeometry], filter: Filter) -> Result<(), String> {
-    let mut random = StdRng::seed_from_u64(u64::from(from.width) << 32 | u64::from(from.height));
-    let image = noise(from.width, from.height, from.ten_bit, &mut random);
-    let plan = LadderPlan::new(from, rungs, filter).map_err(|error| error.to_string())?;
-    let mut memory = Memory::default();
-    let tables = memory.add(plan.tables());
-    let planes = memory.add_image(&image, pitch(from.width, from.ten_bit));
-    let targets: Vec<_> = rungs.iter().map(|rung| memory.add_room(rung.width, rung.height, pitch(rung.width, rung.ten_bit))).collect();
-    let launch = plan.launch(tables, &planes, &targets).map_err(|error| error.to_string())?;
-    memory.run_with(program, plan.entry().to_str().expect("ASCII"), &launch, 1)?;
-    for (rung, planes) in rungs.iter().zip(&targets) {
-        let pitch = planes.pitch as usize;
-        let length = pitch * (rung.height + rung.height.div_ceil(2)) as usize;
-        let bytes = memory.at(planes.y, length);
-        let made = HostImage::from_bytes(rung.width, rung.height, rung.ten_bit, pitch, bytes);
-        let expected = scaled(&image, from, rung, filter);
-        for (name, (made, expected)) in ["Y", "Cb", "Cr"].iter().zip(made.planes.iter().zip(&expected.planes)) {
-            let differing = made.samples.iter().zip(&expected.samples).position(|(made, expected)| made != expected);
-            if let Some(at) = differing {
-                let (x, y) = (at % made.width, at / made.width);
-                return Err(format!(
-                    "{from:?} to {rung:?}, {filter:?}: {name} at {x},{y} is {}, not {}",
-                    made.samples[at], expected.samples[at]
-                ));
-            }
-        }
-        let samples = |width: u32| width as usize * if rung.ten_bit { 2 } else { 1 };
-        for (row, bytes) in bytes.chunks_exact(pitch).enumerate() {
-            let used = if row < rung.height as usize { samples(rung.width) } else { samples(rung.width.next_multiple_of(2)) };
-            assert!(bytes[used..].iter().all(|byte| *byte == 0x5A), "{from:?} to {rung:?}: row {row} is written beyond its end");
-        }
-        assert!(memory.at(planes.y - 64, 64).iter().chain(memory.at(planes.y + length as u64, 64)).all(|byte| *byte == 0xA5));
-    }
-    Ok(())
-}
-
 fn holds(from: &SourceGeometry, rungs: &[RungGeometry], filter: Filter) {
-    ladder_equals_reference(driver(), from, rungs, filter).unwrap_or_else(|error| panic!("{error}"));
+    ladder_equals_reference(driver(), BLOCK, from, rungs, filter).unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]
@@ -127,8 +71,7 @@ fn the_steepest_ladder_equals_the_reference() {
     let from = source(1920, 1080, true);
     let rungs = [rung(1280, 720, true), rung(80, 44, true), rung(16, 16, true)];
     let plan = LadderPlan::new(&from, &rungs, Filter::Lanczos3).unwrap();
-    let planes = Default::default();
-    let wide = headend::codec::nvidia::ladder::DevicePlanes { pitch: 4096, ..planes };
+    let wide = DevicePlanes { pitch: 4096, ..DevicePlanes::default() };
     let modes = plan.launch(0, &wide, &[wide; 3]).unwrap().job.planes.map(|plane| [plane.targets[1].mode, plane.targets[2].mode]);
     assert_eq!(modes, [[MODE_DIRECT; 2]; 2], "too wide for a window, or this tests nothing");
     holds(&from, &rungs, Filter::Lanczos3);
@@ -139,7 +82,7 @@ fn the_steepest_ladder_equals_the_reference() {
 #[test]
 fn the_sources_own_size_is_copied_and_not_filtered() {
     let plan = LadderPlan::new(&source(640, 360, false), &[rung(640, 360, false)], Filter::Lanczos3).unwrap();
-    let wide = headend::codec::nvidia::ladder::DevicePlanes { pitch: 1024, ..Default::default() };
+    let wide = DevicePlanes { pitch: 1024, ..DevicePlanes::default() };
     let job = plan.launch(0, &wide, &[wide]).unwrap().job;
     assert_eq!(job.planes.map(|plane| plane.targets[0].mode), [MODE_COPY; 2]);
 }
@@ -240,5 +183,64 @@ fn cells_and_their_comparison_equal_the_reference() {
         let bytes: Vec<u8> =
             counted.changed.to_le_bytes().into_iter().chain(counted.dark.to_le_bytes()).chain(counted.sum.to_le_bytes()).collect();
         assert_eq!(memory.at(result, 16), bytes, "{counted:?}");
+    }
+}
+
+/// A picture with what pictures have: slopes, an edge, texture of every fineness.
+fn scene(width: u32, height: u32) -> HostImage {
+    let wave = |x: f64, y: f64, length: f64, angle: f64| ((x * angle.cos() + y * angle.sin()) * std::f64::consts::TAU / length).sin();
+    let value = |x: f64, y: f64, salt: f64| {
+        let texture: f64 = (1..9).map(|octave| wave(x, y, 3.0 * 1.7f64.powi(octave), salt + f64::from(octave) * 2.4) * 5.0).sum();
+        let edge = if (x - width as f64 / 2.0).hypot(y - height as f64 / 2.0) < height as f64 / 3.0 { 40.0 } else { 0.0 };
+        (100.0 + texture + edge + 30.0 * x / width as f64).round().clamp(16.0, 235.0) as u16
+    };
+    let mut image = HostImage::filled(width, height, false, [0; 3]);
+    for (plane, (step, salt)) in image.planes.iter_mut().zip([(1.0, 0.0), (2.0, 0.7), (2.0, 1.9)]) {
+        *plane = Plane::painted(plane.width, plane.height, |x, y| value(x as f64 * step, y as f64 * step, salt));
+    }
+    image
+}
+
+/// The picture scaled by zimg.
+fn by_zimg(image: &HostImage, filter: &str, width: u32, height: u32) -> HostImage {
+    let program = build_folder().join("zimg");
+    if !program.exists() {
+        let building = build_folder().join(format!("zimg.{}", std::process::id()));
+        let mut compile = Command::new("gcc");
+        compile.args(["-O2", "-Wall", "-Wextra", "-Werror"]).arg(repository().join("tests/kernel_support/zimg.c"));
+        let built = compile.arg("-o").arg(&building).arg("-lzimg").output().expect("gcc runs");
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        fs::rename(building, &program).expect("it is put in place");
+    }
+    let sizes = [image.planes[0].width as u32, image.planes[0].height as u32, width, height].map(|size| size.to_string());
+    let mut child = Command::new(program).arg(filter).args(sizes).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let samples: Vec<u8> = image.planes.iter().flat_map(|plane| plane.samples.iter().map(|sample| *sample as u8)).collect();
+    child.stdin.take().expect("piped").write_all(&samples).expect("it reads all before it writes");
+    let output = child.wait_with_output().expect("it ends").stdout;
+    let mut samples = output.into_iter().map(u16::from);
+    let mut scaled = HostImage::filled(width, height, false, [0; 3]);
+    scaled.planes.iter_mut().flat_map(|plane| plane.samples.iter_mut()).for_each(|sample| *sample = samples.next().expect("enough"));
+    scaled
+}
+
+fn psnr(one: &Plane, other: &Plane) -> f64 {
+    let squares: f64 = one.samples.iter().zip(&other.samples).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2)).sum();
+    10.0 * (255.0 * 255.0 * one.samples.len() as f64 / squares.max(1e-9)).log10()
+}
+
+#[test]
+fn zimg_makes_the_same_pictures() {
+    if !std::path::Path::new("/usr/include/zimg.h").exists() {
+        return tools::left_out("libzimg-dev missing (make test-deps installs it)");
+    }
+    let image = scene(1280, 720);
+    for (filter, name) in [(Filter::Bicubic, "bicubic"), (Filter::Lanczos3, "lanczos")] {
+        for (width, height) in [(854, 480), (640, 360), (426, 240), (1920, 1080)] {
+            let ours = scaled(&image, &source(1280, 720, false), &rung(width, height, false), filter);
+            let theirs = by_zimg(&image, name, width, height);
+            let figures: Vec<f64> = ours.planes.iter().zip(&theirs.planes).map(|(ours, theirs)| psnr(ours, theirs)).collect();
+            println!("{name} to {width}x{height}: {figures:.1?} dB");
+            assert!(figures.iter().all(|figure| *figure >= 65.0), "{name} to {width}x{height}: {figures:.1?} dB");
+        }
     }
 }

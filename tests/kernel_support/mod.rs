@@ -1,5 +1,7 @@
 //! Kernels that run on files: a job, memory that stands for the device's, and the program that `kernels/build-cpu.sh` builds.
 
+pub mod compare;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -89,7 +91,12 @@ impl Words for LumaCompareJob {
     }
 }
 
-/// Memory that a kernel runs on. What is not given is noise.
+/// What lies around every buffer.
+pub const GUARD: u8 = 0xA5;
+/// What a buffer has that nothing is written to.
+pub const ROOM: u8 = 0x5A;
+
+/// Memory that a kernel runs on.
 #[derive(Default)]
 pub struct Memory {
     bytes: Vec<u8>,
@@ -99,10 +106,10 @@ impl Memory {
     /// Adds bytes, with a margin that shows what is written past them; gives their address.
     pub fn add(&mut self, bytes: &[u8]) -> u64 {
         const MARGIN: usize = 256;
-        self.bytes.resize(self.bytes.len().next_multiple_of(256) + MARGIN, 0xA5);
+        self.bytes.resize(self.bytes.len().next_multiple_of(256) + MARGIN, GUARD);
         let address = self.bytes.len();
         self.bytes.extend(bytes);
-        self.bytes.resize(self.bytes.len() + MARGIN, 0xA5);
+        self.bytes.resize(self.bytes.len() + MARGIN, GUARD);
         address as u64
     }
 
@@ -112,10 +119,9 @@ impl Memory {
         DevicePlanes { y, uv: y + (pitch * image.planes[0].height) as u64, pitch: pitch as u32 }
     }
 
-    /// Adds room for a picture, full of what no kernel writes everywhere.
-    pub fn add_room(&mut self, width: u32, height: u32, pitch: usize) -> DevicePlanes {
-        let y = self.add(&vec![0x5A; pitch * (height + height.div_ceil(2)) as usize]);
-        assert!(width as usize <= pitch);
+    /// Adds room for a picture.
+    pub fn add_room(&mut self, height: u32, pitch: usize) -> DevicePlanes {
+        let y = self.add(&vec![ROOM; pitch * (height + height.div_ceil(2)) as usize]);
         DevicePlanes { y, uv: y + (pitch * height as usize) as u64, pitch: pitch as u32 }
     }
 
