@@ -13,6 +13,7 @@ pub mod cuvid;
 pub mod encoder;
 mod encoder_coded;
 pub mod encoder_settings;
+pub mod ladder;
 pub mod ledger;
 pub mod library;
 pub mod nvenc;

@@ -8,6 +8,7 @@ use ffmpeg_sys_next as ffi;
 use super::picture::RawPlanes;
 use crate::base::Fault;
 use crate::codec::error::CodecError;
+use crate::codec::fit::Area;
 use crate::codec::frame::{Color, Matrix};
 use crate::codec::planar::Planar;
 
@@ -24,15 +25,6 @@ pub(super) struct Side {
 
 /// Plain 8-bit 4:2:0.
 pub(super) const PLAIN_420: i32 = ffi::AVPixelFormat::AV_PIX_FMT_YUV420P as i32;
-
-/// A place within a picture, all even.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Area {
-    pub(super) x: u32,
-    pub(super) y: u32,
-    pub(super) width: u32,
-    pub(super) height: u32,
-}
 
 /// An open conversion.
 #[derive(Debug)]
