@@ -32,7 +32,7 @@ pub struct ChannelDevice {
     stream: Arc<Stream>,
     kernels: Kernels,
     pools: Vec<Arc<DevicePool>>,
-    ledger: CopyLedger,
+    ledger: Arc<CopyLedger>,
     color: Color,
 }
 
@@ -53,7 +53,7 @@ impl ChannelDevice {
         let kernels = Kernels::load(device).map_err(|cause| cause.of("kernels"))?;
         let pool = |rung: &PoolSize| DevicePool::new(device, &rung.name, rung.format, rung.size, rung.count);
         let pools = rungs.iter().map(pool).collect::<Result<_, CodecError>>()?;
-        Ok(Arc::new(ChannelDevice { stream, kernels, pools, ledger: CopyLedger::default(), color }))
+        Ok(Arc::new(ChannelDevice { stream, kernels, pools, ledger: Arc::default(), color }))
     }
 
     /// The device.
@@ -72,7 +72,7 @@ impl ChannelDevice {
     }
 
     /// The ledger of copies.
-    pub fn ledger(&self) -> &CopyLedger {
+    pub fn ledger(&self) -> &Arc<CopyLedger> {
         &self.ledger
     }
 

@@ -5,22 +5,28 @@
 //! ```
 //!
 //! Everything of a channel is queued on its one [`cuda::Stream`]; no stage waits for another on the host. The driver's libraries are
-//! opened at run time ([`library`]); types come from `nvidia-video-codec-sdk`. Each library has one module that calls it: [`cuda`], [`cuvid`].
+//! opened at run time ([`library`]); types come from `nvidia-video-codec-sdk`. Each library has one module that calls it: [`cuda`],
+//! [`cuvid`] and [`nvenc`].
 
 pub mod channel;
 pub mod cuda;
 pub mod cuvid;
 pub mod decoder;
+pub mod encoder;
+mod encoder_coded;
+pub mod encoder_settings;
 mod kernels;
 pub mod ladder;
 pub mod ledger;
 pub mod library;
+pub mod nvenc;
 pub mod pool;
 pub mod scaler;
 pub mod surface;
 
 pub use channel::{ChannelDevice, PoolSize};
 pub use decoder::NvDecoder;
+pub use encoder::{NvEncoder, NvOptions};
 pub use kernels::Kernels;
 pub use ledger::CopyLedger;
 pub use pool::{DevicePicture, DevicePool, Format};
