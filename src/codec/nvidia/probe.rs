@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use super::cuda::{self, CudaError, Device, Module};
-use super::ladder;
+use super::cuda::{self, CudaError, Device};
+use super::kernels::Kernels;
 use super::library::LoadError;
 use super::nvenc::{Limits, NvencError, Session, negotiate};
 use super::nvml::Monitor;
@@ -87,7 +87,7 @@ fn gpu(ordinal: u32, outside: &Outside) -> GpuReport {
 fn examine(report: &mut GpuReport, outside: &Outside) -> Result<(), String> {
     let device = Device::open(report.ordinal).map_err(|cause| format!("CUDA: {cause}"))?;
     describe(report, &device, outside).map_err(|cause| format!("CUDA: {cause}"))?;
-    let kernels = load_kernels(&device).map_err(|cause| format!("kernels: {cause}"))?;
+    let kernels = Kernels::load(&device).map_err(|cause| format!("kernels: {cause}"))?;
     report.free_bytes = device.memory().map_err(|cause| format!("CUDA: {cause}"))?.0;
     report.context_bytes = outside.grown(&report.uuid);
     report.decodes = cuvid::abilities(&device).map_err(|cause| format!("NVDEC: {cause}"))?;
@@ -106,14 +106,6 @@ fn describe(report: &mut GpuReport, device: &Arc<Device>, outside: &Outside) -> 
     report.memory_bytes = device.memory()?.1;
     report.numa_node = outside.numa_node(&report.uuid).or_else(|| numa_node_of(&report.pci));
     Ok(())
-}
-
-/// Has the driver compile every kernel for the device.
-fn load_kernels(device: &Arc<Device>) -> Result<Arc<Module>, CudaError> {
-    let ptx = std::ffi::CStr::from_bytes_until_nul(ladder::PTX.as_bytes()).unwrap_or_default();
-    let module = Module::load(device, ptx)?;
-    module.kernel(c"ladder_nv12")?;
-    Ok(module)
 }
 
 fn judge_decoder(decodes: &[DecodeAbility]) -> Result<(), String> {
