@@ -36,7 +36,7 @@ pub use resampler::Resampler;
 pub use semi_planar::{SemiPlanar, SemiPlanarLayout};
 pub use sound_decoder::{Sound, SoundDecoder};
 pub use video_decoder::VideoDecoder;
-pub use x264::{X264Encoder, X264Options};
+pub use x264::{Nv12, X264Encoder, X264Options};
 
 pub(in crate::codec) use sei::{USER_DATA_T35, caption_payload};
 pub(in crate::codec) use x264_timecode::Timecodes;
