@@ -19,13 +19,14 @@ BUILD_PACKAGES := build-essential pkg-config clang libclang-dev libx264-dev libs
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev
 TEST_PACKAGES := binutils python3-venv ffmpeg chromium mpv vlc-bin vlc-plugin-base vlc-plugin-video-output \
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
-  gstreamer1.0-libav prometheus libxml2-utils obs-studio xvfb xauth python3 srt-tools
+  gstreamer1.0-libav prometheus libxml2-utils obs-studio xvfb xauth python3 srt-tools clang-14 libzimg-dev
 BENCH_PACKAGES := ffmpeg srt-tools nginx libnginx-mod-rtmp wrk python3 python3-venv
 # A node that did not come from Debian's packages is as good.
 NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)
 
 PLAYERS := .qa/node_modules/.package-lock.json
 VMAF := .qa/venv/.installed
+PTXAS_INSTALLED := .kernels/venv/.installed
 
 .PHONY: help deps test-deps bench-deps build run test lint fuzz-short bench soak
 
@@ -44,7 +45,7 @@ ui/node_modules/.package-lock.json: ui/package-lock.json
 	  || echo "npm could not fetch the page's player: the page will be built without it (make deps tries again)" >&2
 	@[ ! -e $@ ] || touch $@
 
-test-deps: deps $(PLAYERS) $(VMAF) ## install what the tests need
+test-deps: deps $(PLAYERS) $(VMAF) $(PTXAS_INSTALLED) ## install what the tests need
 	@.ci/apt-install "the tests" $(TEST_PACKAGES)
 
 $(PLAYERS): tests/players/package.json
@@ -94,3 +95,20 @@ bench: build bench-deps ## compare with the peers and print the tables (minutes)
 soak: build test-deps ## publish for SOAK_MINUTES with kills; SOAK_KILLS kills; SOAK_CYCLES publishers: playlists, memory, descriptors; SRT over bad lines
 	@HEADEND_SOAK_MINUTES=$(SOAK_MINUTES) HEADEND_SOAK_KILLS=$(SOAK_KILLS) HEADEND_SOAK_CYCLES=$(SOAK_CYCLES) cargo test --locked --release --test soak -- --nocapture
 	@cargo test --locked --release --test srt_loss -- --ignored --nocapture
+
+.PHONY: kernels kernels-check
+
+kernels: ## regenerate the kernels' PTX, which is checked in
+	@.ci/apt-install "the kernels" clang-14
+	@kernels/build-ptx.sh kernels/ladder.ptx
+
+kernels-check: $(PTXAS_INSTALLED) ## regenerate the PTX, compare it with what is checked in, assemble it for every card
+	@.ci/apt-install "the kernels" clang-14
+	@kernels/check-ptx.sh
+
+# NVIDIA's assembler without the rest of its toolkit; only the tests run it.
+$(PTXAS_INSTALLED):
+	@.ci/apt-install "the kernels' assembler" python3 python3-venv
+	@echo "installing ptxas into .kernels"
+	@mkdir -p .kernels && python3 -m venv .kernels/venv && .kernels/venv/bin/pip install -q --disable-pip-version-check nvidia-cuda-nvcc-cu12==12.9.86 </dev/null && touch $@ \
+	  || echo "ptxas could not be installed: the kernels are not assembled" >&2

@@ -16,7 +16,7 @@ mod parser;
 pub use caps::{abilities, check_ability};
 pub use format::StreamFormat;
 
-pub(super) use engine::{Engine, Surface};
+pub(super) use engine::Engine;
 pub(super) use parser::{Display, Events, Parser, Picture};
 
 /// Who says so in errors.
