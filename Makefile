@@ -83,7 +83,7 @@ lint: deps ## style, lints
 	@cargo clippy --all-targets --locked --quiet -- -D warnings
 
 # Tests of one file run one after another where they start the appliance; the files run one after another anyway.
-test: test-deps lint ## run everything that must hold before a change lands
+test: test-deps doubles lint ## run everything that must hold before a change lands
 	@mkdir -p target && rm -f target/test.log
 	@outcome=0; HEADEND_TEST_STRICT=1 QA_NODE_MODULES="$(CURDIR)/.qa/node_modules" \
 	  cargo test --locked --no-fail-fast </dev/null 2>&1 | tee target/test.log || outcome=$$?; \
@@ -120,6 +120,7 @@ $(PTXAS_INSTALLED):
 	@echo "installing ptxas into .kernels"
 	@mkdir -p .kernels && python3 -m venv .kernels/venv && .kernels/venv/bin/pip install -q --disable-pip-version-check nvidia-cuda-nvcc-cu12==12.9.86 </dev/null && touch $@ \
 	  || echo "ptxas could not be installed: the kernels are not assembled" >&2
+
 doubles: ## build the doubles of the NVIDIA driver for tests into target/doubles
 	@.ci/apt-install "the doubles of the NVIDIA driver" $(DOUBLES_PACKAGES)
 	@$(MAKE) --silent -C tests/doubles OUT=$(CURDIR)/target/doubles
