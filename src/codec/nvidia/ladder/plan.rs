@@ -260,7 +260,7 @@ fn check(source: &SourceGeometry, rungs: &[RungGeometry]) -> Result<(), LadderEr
             return Err(LadderError::Outside { area, width, height });
         }
     }
-    match rungs.iter().find(|rung| rung.picture.x % 2 != 0 || rung.picture.y % 2 != 0) {
+    match rungs.iter().find(|rung| !rung.picture.x.is_multiple_of(2) || !rung.picture.y.is_multiple_of(2)) {
         Some(odd) => Err(LadderError::OddPlace(odd.picture)),
         None if rungs.iter().any(|rung| rung.ten_bit != rungs[0].ten_bit) => Err(LadderError::MixedDepths),
         None => Ok(()),
@@ -269,7 +269,7 @@ fn check(source: &SourceGeometry, rungs: &[RungGeometry]) -> Result<(), LadderEr
 
 fn check_pitch(planes: &DevicePlanes, row_bytes: u32) -> Result<(), LadderError> {
     // Even rows keep samples of 16 bits aligned.
-    if planes.pitch < row_bytes || planes.pitch % 2 != 0 {
+    if planes.pitch < row_bytes || !planes.pitch.is_multiple_of(2) {
         return Err(LadderError::Pitch { pitch: planes.pitch, row_bytes });
     }
     Ok(())
@@ -342,6 +342,7 @@ mod tests {
     use crate::codec::frame::{Attached, Color, Frame, HostPicture, Matrix, Surface};
     use crate::codec::planar::PlanarPool;
     use crate::codec::software::LadderScaler;
+    use proptest::prelude::*;
     use std::sync::Arc;
 
     const SOURCE: SourceGeometry =
@@ -410,6 +411,29 @@ mod tests {
                     offs.iter().all(|(soft, ours)| soft.is_some_and(|soft| (soft as u32).abs_diff(*ours) <= 1)),
                     "{width}x{height} in {rung:?}: {offs:?}"
                 );
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        /// A publisher chooses the source's side of it.
+        #[test]
+        fn any_geometry_is_planned_within_bounds_or_refused(
+            sizes in prop::collection::vec((0u32..17000, 0u32..9000), 2..4),
+            shallow in 1u32..40,
+            crop in (0u32..9000, 0u32..9000, 0u32..9000, 0u32..9000),
+            cropped: bool,
+            ten_bit: bool,
+        ) {
+            let (width, height) = sizes[0];
+            let (x, y, crop_width, crop_height) = crop;
+            let crop = if cropped { Area { x, y, width: crop_width, height: crop_height } } else { Area::whole(width, height) };
+            let rungs: Vec<_> = sizes[1..].iter().map(|(width, height)| rung(width / shallow + 1, height / shallow + 1)).collect();
+            if let Ok(plan) = LadderPlan::new(&SourceGeometry { width, height, ten_bit, crop }, &rungs, Filter::Lanczos3) {
+                prop_assert!(plan.shared_bytes as usize <= SHARED_BYTES);
+                prop_assert!(plan.job.planes.iter().all(|plane| plane.targets[..rungs.len()].iter().all(|target| target.chunk_columns > 0)));
             }
         }
     }
