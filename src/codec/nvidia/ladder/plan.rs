@@ -6,7 +6,7 @@ use super::filter::{Axis, AxisTable, Filter, Siting};
 use super::job::{BLOCK, DevicePlanes, LadderAxis, LadderJob, LadderPlane, LadderTarget, Launch, MAX_RUNGS};
 use super::tiling::{Outputs, SHARED_BYTES, Tiling};
 use crate::base::Fault;
-use crate::codec::fit::Area;
+use crate::codec::fit::{Area, fit};
 
 /// Longest side of a picture.
 const LONGEST_SIDE: u32 = 16384;
@@ -37,6 +37,20 @@ pub struct RungGeometry {
     pub picture: Area,
     /// Black is 0 and not 16.
     pub full_range: bool,
+}
+
+impl RungGeometry {
+    /// Rungs of these sizes, the top one first: the picture is fitted into the top rung, and the others show what it shows, bars included.
+    /// That is what the software ladder makes.
+    pub fn ladder(shown: Area, pixel_aspect: f64, sizes: &[(u32, u32)], ten_bit: bool, full_range: bool) -> Vec<RungGeometry> {
+        let Some(&top) = sizes.first() else { return Vec::new() };
+        let picture = fit(shown.width, shown.height, pixel_aspect, top.0, top.1);
+        let rung = |&(width, height): &(u32, u32)| {
+            let picture = picture.rescaled(top, (width, height));
+            RungGeometry { width, height, ten_bit, picture, full_range }
+        };
+        sizes.iter().map(rung).collect()
+    }
 }
 
 /// Why a ladder cannot be scaled so.
@@ -246,7 +260,7 @@ fn check(source: &SourceGeometry, rungs: &[RungGeometry]) -> Result<(), LadderEr
             return Err(LadderError::Outside { area, width, height });
         }
     }
-    match rungs.iter().find(|rung| rung.picture.x % 2 != 0 || rung.picture.y % 2 != 0) {
+    match rungs.iter().find(|rung| !rung.picture.x.is_multiple_of(2) || !rung.picture.y.is_multiple_of(2)) {
         Some(odd) => Err(LadderError::OddPlace(odd.picture)),
         None if rungs.iter().any(|rung| rung.ten_bit != rungs[0].ten_bit) => Err(LadderError::MixedDepths),
         None => Ok(()),
@@ -255,7 +269,7 @@ fn check(source: &SourceGeometry, rungs: &[RungGeometry]) -> Result<(), LadderEr
 
 fn check_pitch(planes: &DevicePlanes, row_bytes: u32) -> Result<(), LadderError> {
     // Even rows keep samples of 16 bits aligned.
-    if planes.pitch < row_bytes || planes.pitch % 2 != 0 {
+    if planes.pitch < row_bytes || !planes.pitch.is_multiple_of(2) {
         return Err(LadderError::Pitch { pitch: planes.pitch, row_bytes });
     }
     Ok(())
@@ -323,6 +337,13 @@ fn plane_job(tiling: &Tiling, size: (usize, usize)) -> LadderPlane {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::{MediaTime, Ticks};
+    use crate::codec::engine::Scaler;
+    use crate::codec::frame::{Attached, Color, Frame, HostPicture, Matrix, Surface};
+    use crate::codec::planar::PlanarPool;
+    use crate::codec::software::LadderScaler;
+    use proptest::prelude::*;
+    use std::sync::Arc;
 
     const SOURCE: SourceGeometry =
         SourceGeometry { width: 1920, height: 1088, ten_bit: false, crop: Area { x: 0, y: 8, width: 1920, height: 1080 } };
@@ -366,5 +387,54 @@ mod tests {
         assert_eq!(refused(SOURCE, &[rung(64, 64), RungGeometry { ten_bit: true, ..rung(64, 64) }]), Some(LadderError::MixedDepths));
         let empty = Area { x: 0, y: u32::MAX, width: 1, height: u32::MAX };
         assert!(matches!(refused(SourceGeometry { crop: empty, ..SOURCE }, &[rung(64, 64)]), Some(LadderError::Outside { .. })));
+    }
+
+    #[test]
+    fn bars_lie_where_the_software_ladder_puts_them() {
+        let sizes = [(640, 360), (426, 240), (320, 180)];
+        for (width, height) in [(400, 300), (300, 400), (640, 270), (720, 576)] {
+            let mut picture = PlanarPool::new(width, height, 0).take();
+            picture.fill([235, 128, 128]);
+            let color = Color { matrix: Matrix::Bt709, full_range: false };
+            let surface = Surface::Host(HostPicture::Planar(Arc::new(picture)));
+            let frame = Frame { pts: MediaTime(0), duration: Ticks::ZERO, color, surface, attached: Attached::default() };
+            let mut out = Vec::new();
+            LadderScaler::new(&sizes, color).scale(&frame, &mut out).unwrap();
+            let rungs = RungGeometry::ladder(Area::whole(width, height), 1.0, &sizes, false, false);
+            for (rung, frame) in rungs.iter().zip(&out) {
+                let Surface::Host(HostPicture::Planar(made)) = &frame.surface else { panic!("not in main memory") };
+                let white = |x: u32, y: u32| made.plane(0)[y as usize * made.stride(0) + x as usize] > 125;
+                let left = (0..rung.width).position(|x| white(x, rung.height / 2));
+                let top = (0..rung.height).position(|y| white(rung.width / 2, y));
+                let offs = [(left, rung.picture.x), (top, rung.picture.y)];
+                assert!(
+                    offs.iter().all(|(soft, ours)| soft.is_some_and(|soft| (soft as u32).abs_diff(*ours) <= 1)),
+                    "{width}x{height} in {rung:?}: {offs:?}"
+                );
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        /// A publisher chooses the source's side of it.
+        #[test]
+        fn any_geometry_is_planned_within_bounds_or_refused(
+            sizes in prop::collection::vec((0u32..17000, 0u32..9000), 2..4),
+            shallow in 1u32..40,
+            crop in (0u32..9000, 0u32..9000, 0u32..9000, 0u32..9000),
+            cropped: bool,
+            ten_bit: bool,
+        ) {
+            let (width, height) = sizes[0];
+            let (x, y, crop_width, crop_height) = crop;
+            let crop = if cropped { Area { x, y, width: crop_width, height: crop_height } } else { Area::whole(width, height) };
+            let rungs: Vec<_> = sizes[1..].iter().map(|(width, height)| rung(width / shallow + 1, height / shallow + 1)).collect();
+            if let Ok(plan) = LadderPlan::new(&SourceGeometry { width, height, ten_bit, crop }, &rungs, Filter::Lanczos3) {
+                prop_assert!(plan.shared_bytes as usize <= SHARED_BYTES);
+                prop_assert!(plan.job.planes.iter().all(|plane| plane.targets[..rungs.len()].iter().all(|target| target.chunk_columns > 0)));
+            }
+        }
     }
 }
