@@ -52,6 +52,7 @@ fn plan() -> ChannelPlan {
         srt: None,
         slate: Default::default(),
         thumbnail_every: None,
+        device: Default::default(),
     }
 }
 

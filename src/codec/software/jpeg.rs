@@ -115,9 +115,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::codec::frame::Surface;
     use crate::base::{MediaTime, Ticks};
     use crate::codec::frame::Attached;
+    use crate::codec::frame::Surface;
 
     fn frame(width: u32, height: u32, paint: impl Fn(usize) -> u8) -> Frame {
         let mut picture = PlanarPool::new(width, height, 0).take();
