@@ -214,12 +214,12 @@ pub(super) struct House {
 
 impl House {
     pub(super) fn new() -> House {
-        House::seated(SeatDesk::default(), DeviceWish::default())
+        House::seated("demo", SeatDesk::default(), DeviceWish::default())
     }
 
     /// On a machine with devices.
-    pub(super) fn seated(seats: SeatDesk, device: DeviceWish) -> House {
-        let plan = ChannelPlan { segment: Ticks::from_millis(2_000), device, ..plan(Idle::Pattern) };
+    pub(super) fn seated(name: &str, seats: SeatDesk, device: DeviceWish) -> House {
+        let plan = ChannelPlan { name: name.into(), segment: Ticks::from_millis(2_000), device, ..plan(Idle::Pattern) };
         let clock = ProgrammeClock::starting(Mono(0), WallTime(1_790_000_001_234_567));
         let mut programme = Programme::new(plan, clock, 2, seats, None);
         programme.start(Mono(0));
