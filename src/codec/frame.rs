@@ -102,6 +102,18 @@ impl Color {
     pub fn assumed(height: u32) -> Color {
         Color { matrix: if height >= 720 { Matrix::Bt709 } else { Matrix::Bt601 }, full_range: false }
     }
+
+    /// By MatrixCoefficients of ITU-T H.273, or as assumed of a picture of this height where they say nothing that is known.
+    pub fn described(matrix: u8, full_range: bool, height: u32) -> Color {
+        // 1 is BT.709; 5, 6 and 7 are BT.601-like; 9 and 10 are BT.2020.
+        let matrix = match matrix {
+            1 => Matrix::Bt709,
+            5..=7 => Matrix::Bt601,
+            9 | 10 => Matrix::Bt2020,
+            _ => Color::assumed(height).matrix,
+        };
+        Color { matrix, full_range }
+    }
 }
 
 /// What travels with a picture besides its samples.

@@ -10,6 +10,7 @@
 pub mod decode_order;
 pub mod engine;
 pub mod error;
+pub mod fit;
 pub mod frame;
 pub mod nvidia;
 pub mod planar;
@@ -17,5 +18,6 @@ pub mod software;
 
 pub use engine::{Decoder, Encoder, EncoderInfo, Scaler};
 pub use error::CodecError;
+pub use fit::{Area, fit};
 pub use frame::{Attached, Color, Frame, HostPicture, Matrix, Place, Surface};
 pub use planar::{Planar, PlanarPool};

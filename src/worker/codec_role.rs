@@ -19,6 +19,7 @@ use super::error::{RoleError, Stop};
 use super::link_in::LinkReader;
 use super::link_out::{LinkWriter, Outbox};
 use super::meters::{Meter, StageMeters};
+use super::place::{EncoderSetup, Place};
 use super::rung::{RungThread, rung_queue};
 use super::slate::{SlateClock, SlatePictures, SlateSound};
 use super::video::{VideoMeters, VideoSetup, VideoThread, VideoWork};
@@ -246,6 +247,7 @@ impl Session {
     fn start_video(&mut self, opening: &mut Vec<(String, Opening)>, writer: &LinkWriter) -> Result<(), Left> {
         let open = Arc::clone(&self.open);
         let color = Color::assumed(open.rungs.first().map_or(0, |rung| rung.height));
+        let place = self.take_place(color, writer)?;
         let (mut rungs, mut meters, mut depths) = (Vec::new(), Vec::new(), Vec::new());
         for (number, rung) in open.rungs.iter().enumerate() {
             let (work, receiver) = queue("encode", rung_queue(open.live));
@@ -257,8 +259,9 @@ impl Session {
             self.retunes.push(Arc::clone(&retune));
             opening.push((rung.name.clone(), answer));
             let options = X264Options { grid: open.grid, color, threads: encoder_threads(&open, rung) };
-            let outbox = self.outbox.clone();
-            let thread = RungThread { number: number as u8, rung: rung.clone(), options, work: receiver, opened, retune, meter, outbox };
+            let setup = EncoderSetup { number: number as u8, rung: rung.clone(), options, live: open.live };
+            let (place, outbox) = (place.clone(), self.outbox.clone());
+            let thread = RungThread { place, setup, work: receiver, opened, retune, meter, outbox };
             self.spawn(&format!("rung-{}", rung.name), &rung.name, move || thread.run())?;
         }
         writer.watch(StageMeters::new(Stage::Encode, meters, depths));
@@ -271,8 +274,20 @@ impl Session {
         let start = |file: &File| SlatePictures::start(file, self.slate_clock.clone(), open.grid, top, color);
         let slate = self.slate.as_ref().map(start).transpose().map_err(RoleError::from)?;
         let (newest, sight, outbox) = (Arc::clone(&self.newest), writer.sight(), self.outbox.clone());
-        let setup = VideoSetup { work: receiver, rungs, newest, meters, sight, slate, outbox };
-        self.spawn("video", "video", move || VideoThread::new(&open, color, setup).run())
+        let setup = VideoSetup { place, work: receiver, rungs, newest, meters, sight, slate, outbox };
+        self.spawn("video", "video", move || VideoThread::new(&open, color, setup)?.run())
+    }
+
+    /// A seat that cannot be taken is for the front to replace.
+    fn take_place(&mut self, color: Color, writer: &LinkWriter) -> Result<Place, Left> {
+        let place = Place::take(&self.open, color).map_err(|cause| {
+            self.outbox.fail("device", &cause);
+            Left::Thread("device")
+        })?;
+        if let Some(ledger) = place.ledger() {
+            writer.watch_copies(ledger);
+        }
+        Ok(place)
     }
 
     fn start_audio(&mut self, rung: AudioRung, opening: &mut Vec<(String, Opening)>, writer: &LinkWriter) -> Result<(), Left> {

@@ -13,6 +13,7 @@
 
 pub mod codec_role;
 pub mod conform;
+pub mod devices;
 pub mod file_role;
 pub mod paint;
 pub mod probe;
@@ -32,13 +33,16 @@ mod link_out;
 mod meters;
 mod orphan;
 mod overload;
+mod place;
 mod rung;
 mod slate;
+mod source_decoder;
 mod thumbnails;
 mod video;
 mod watch;
 
 pub use codec_role::codec_role;
+pub use devices::devices;
 pub use error::RoleError;
 pub use file_role::file_role;
 pub use orphan::{die_with_parent, use_small_pages};

@@ -136,6 +136,11 @@ impl Device {
         Ok(Current { device: self, thread: std::marker::PhantomData })
     }
 
+    /// Turns a `CUresult` of another library of the driver into an error that names the call.
+    pub(super) fn check(&self, call: &'static str, status: c_int) -> Result<(), CudaError> {
+        self.cuda.check(call, status)
+    }
+
     fn attribute(&self, attribute: c_int) -> Result<u32, CudaError> {
         let mut value: c_int = 0;
         // SAFETY: writes one int.

@@ -30,10 +30,10 @@ impl CopyLedger {
         CopyReason::all().iter().filter_map(count).collect()
     }
 
-    /// Queues copying a picture that lies in `from` as [`DevicePicture::rows`] lays it out without padding between rows.
-    pub fn to_device(&self, reason: CopyReason, from: &Pinned, picture: &DevicePicture, stream: &Stream) -> Result<(), CudaError> {
+    /// Queues copying a picture whose rows lie in `from`, luma first, so many bytes apart.
+    pub fn to_device(&self, reason: CopyReason, from: (&Pinned, usize), picture: &DevicePicture, stream: &Stream) -> Result<(), CudaError> {
         let rows = picture.rows();
-        rows_to_device((from, 0, rows.width_bytes), (picture.pointer(), picture.pitch()), rows, stream)?;
+        rows_to_device((from.0, 0, from.1), (picture.pointer(), picture.pitch()), rows, stream)?;
         self.enter(reason, rows);
         Ok(())
     }

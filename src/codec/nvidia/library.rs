@@ -27,8 +27,13 @@ pub enum LoadError {
 /// Opens a library of the driver. It is never closed: drivers keep threads that outlive their last handle.
 pub(super) fn open(name: &'static str) -> Result<&'static Library, LoadError> {
     // SAFETY: a driver's library runs its initialisers when it is opened; it is the machine's own driver, by its fixed name.
-    let library = unsafe { Library::new(name) }.map_err(|cause| LoadError::Absent { name, cause: cause.to_string() })?;
+    let library = unsafe { Library::new(name) }.map_err(|cause| LoadError::Absent { name, cause: loader_words(&cause) })?;
     Ok(Box::leak(Box::new(library)))
+}
+
+/// What the loader says, which names the file that it misses: that may be one that the library needs.
+fn loader_words(cause: &libloading::Error) -> String {
+    std::error::Error::source(cause).map_or_else(|| cause.to_string(), |words| words.to_string())
 }
 
 /// A table of functions of one library: `table!{ Cuda from "libcuda.so.1" { init = "cuInit": fn(u32) -> i32; } }`.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use super::cuda::{Buffer, Device, DevicePointer, Rectangle};
+use super::ladder::DevicePlanes;
 use crate::base::Fault;
 use crate::codec::error::CodecError;
 
@@ -174,6 +175,11 @@ impl DevicePicture {
     /// Bytes from row to row.
     pub fn pitch(&self) -> usize {
         self.pool.pitch
+    }
+
+    /// Both planes, as kernels are told of them.
+    pub fn planes(&self) -> DevicePlanes {
+        DevicePlanes { y: self.pointer(), uv: self.chroma(), pitch: self.pitch() as u32 }
     }
 
     /// All rows, luma and chroma: the chroma of an odd width has one column more.

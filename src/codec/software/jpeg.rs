@@ -5,9 +5,10 @@ use bytes::Bytes;
 use ffmpeg_sys_next as ffi;
 
 use super::av::{AvFrame, AvPacket, CodecContext, av_error};
-use super::swscale::{Area, Converter, PLAIN_420, Side, planes_of};
+use super::swscale::{Converter, PLAIN_420, Side, planes_of};
 use crate::base::Fault;
 use crate::codec::error::CodecError;
+use crate::codec::fit::Area;
 use crate::codec::frame::{Color, Frame, HostPicture, Matrix};
 use crate::codec::planar::{Planar, PlanarPool};
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::swscale::{Area, Converter, PLAIN_420, Side, planes_of};
+use super::swscale::{Converter, PLAIN_420, Side, planes_of};
 use crate::codec::engine::Scaler;
 use crate::codec::error::CodecError;
+use crate::codec::fit::{Area, fit};
 use crate::codec::frame::{Color, Frame, HostPicture, Surface};
 use crate::codec::planar::PlanarPool;
 
@@ -114,24 +115,11 @@ impl Scaler for LadderScaler {
     }
 }
 
-/// Where a source goes in a frame of `width` x `height`: as large as fits with its aspect kept, centred, all even.
-fn fit(source_width: u32, source_height: u32, pixel_aspect: f64, width: u32, height: u32) -> Area {
-    let shown_width = f64::from(source_width.max(1)) * pixel_aspect;
-    let scale = (f64::from(width) / shown_width).min(f64::from(height) / f64::from(source_height.max(1)));
-    let even = |value: f64, limit: u32| (((value / 2.0).round() as u32) * 2).clamp(2, limit.max(2));
-    let (fit_width, fit_height) = (even(shown_width * scale, width), even(f64::from(source_height) * scale, height));
-    // A bar of a row or two is a rounding of the rung's own size, not a format to keep.
-    let snapped = |fit: u32, limit: u32| if limit - fit <= 2 { limit } else { fit };
-    let (fit_width, fit_height) = (snapped(fit_width, width), snapped(fit_height, height));
-    Area { x: (width - fit_width) / 4 * 2, y: (height - fit_height) / 4 * 2, width: fit_width, height: fit_height }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::{MediaTime, Ticks};
     use crate::codec::frame::{Attached, Matrix};
-    use proptest::prelude::*;
 
     const COLOR: Color = Color { matrix: Matrix::Bt709, full_range: false };
 
@@ -193,16 +181,6 @@ mod tests {
             let mut out = Vec::new();
             ladder.scale(&gray(width, height, 120), &mut out).unwrap();
             assert!(luma_at(&out[0], 160, 90).abs_diff(120) <= 1, "{width}x{height}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn any_source_fits_evenly_inside(width in 1u32..9000, height in 1u32..9000, aspect in 0.1f64..10.0, half_width in 8u32..2000, half_height in 8u32..2000) {
-            let area = fit(width, height, aspect, half_width * 2, half_height * 2);
-            prop_assert!(area.width >= 2 && area.height >= 2);
-            prop_assert!(area.x + area.width <= half_width * 2 && area.y + area.height <= half_height * 2);
-            prop_assert!([area.x, area.y, area.width, area.height].iter().all(|value| value % 2 == 0));
         }
     }
 }

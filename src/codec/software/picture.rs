@@ -5,7 +5,7 @@ use bytes::Bytes;
 use ffmpeg_sys_next as ffi;
 
 use super::av::AvFrame;
-use crate::codec::frame::{Attached, Color, Matrix};
+use crate::codec::frame::{Attached, Color};
 
 /// A decoded picture in whatever format its decoder makes.
 #[derive(Debug)]
@@ -66,16 +66,8 @@ impl Picture {
         // SAFETY: reads plain integers of a valid frame; not as Rust enums, since a bitstream may hold any number.
         let (space, range) =
             unsafe { (std::ptr::addr_of!(raw.colorspace).cast::<i32>().read(), std::ptr::addr_of!(raw.color_range).cast::<i32>().read()) };
-        let assumed = Color::assumed(self.height());
-        // ISO/IEC 23091-2 table 4: 1 is BT.709; 5, 6 and 7 are BT.601-like; 9 and 10 are BT.2020.
-        let matrix = match space {
-            1 => Matrix::Bt709,
-            5..=7 => Matrix::Bt601,
-            9 | 10 => Matrix::Bt2020,
-            _ => assumed.matrix,
-        };
         let full_range = range == ffi::AVColorRange::AVCOL_RANGE_JPEG as i32 || self.is_full_range_format();
-        Color { matrix, full_range }
+        Color::described(u8::try_from(space).unwrap_or(0), full_range, self.height())
     }
 
     fn is_full_range_format(&self) -> bool {

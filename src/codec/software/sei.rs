@@ -3,13 +3,13 @@
 use crate::codec::frame::Attached;
 
 /// Payload type of `user_data_registered_itu_t_t35`.
-pub(super) const USER_DATA_T35: i32 = 4;
+pub(in crate::codec) const USER_DATA_T35: i32 = 4;
 
 /// Captions that fit one picture: 31 triplets (ATSC A/53 part 4, 6.2.3).
 const MAX_CAPTION_TRIPLETS: usize = 31;
 
 /// The ATSC A/53 user data for the captions of a picture, if it has any.
-pub(super) fn caption_payload(attached: &Attached) -> Option<Vec<u8>> {
+pub(in crate::codec) fn caption_payload(attached: &Attached) -> Option<Vec<u8>> {
     let triplets = (attached.captions.len() / 3).min(MAX_CAPTION_TRIPLETS);
     let data = attached.captions.get(..triplets * 3).filter(|data| !data.is_empty())?;
     // Country USA, provider ATSC, "GA94", type 3 (cc_data), process_cc_data_flag with the count, em_data.

@@ -8,6 +8,7 @@ use ffmpeg_sys_next as ffi;
 use super::picture::RawPlanes;
 use crate::base::Fault;
 use crate::codec::error::CodecError;
+use crate::codec::fit::Area;
 use crate::codec::frame::{Color, Matrix};
 use crate::codec::planar::Planar;
 
@@ -24,15 +25,6 @@ pub(super) struct Side {
 
 /// Plain 8-bit 4:2:0.
 pub(super) const PLAIN_420: i32 = ffi::AVPixelFormat::AV_PIX_FMT_YUV420P as i32;
-
-/// A place within a picture, all even.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Area {
-    pub(super) x: u32,
-    pub(super) y: u32,
-    pub(super) width: u32,
-    pub(super) height: u32,
-}
 
 /// An open conversion.
 #[derive(Debug)]
@@ -89,8 +81,33 @@ impl Converter {
             planes[plane] = target.plane_mut(plane).get_mut(offset..).map_or(std::ptr::null_mut(), <[u8]>::as_mut_ptr);
             strides[plane] = stride as i32;
         }
-        // SAFETY: the source planes have the size and format the context was opened for and outlive the call; the area
-        // lies within the target, whose rows are padded beyond what vector code overshoots.
+        // SAFETY: the area lies within the target, whose rows are padded beyond what vector code overshoots.
+        unsafe { self.scale(source, &planes, &strides, area.height) }
+    }
+
+    /// Converts a whole picture into rows of luma and rows of interleaved chroma, `pitch` bytes apart, which leaves room behind each row.
+    pub(super) fn run_semi_planar(
+        &mut self,
+        source: &RawPlanes,
+        luma: &mut [u8],
+        chroma: &mut [u8],
+        pitch: usize,
+        height: u32,
+    ) -> Result<(), CodecError> {
+        let (rows, chroma_rows) = (height as usize, (height as usize).div_ceil(2));
+        if luma.len() < rows * pitch || chroma.len() < chroma_rows * pitch {
+            return Err(CodecError::new(Fault::Bug, COMPONENT, "too few rows for a picture"));
+        }
+        let none = std::ptr::null_mut();
+        // SAFETY: both planes have all rows of the pitch, as was checked.
+        unsafe { self.scale(source, &[luma.as_mut_ptr(), chroma.as_mut_ptr(), none, none], &[pitch as i32, pitch as i32, 0, 0], height) }
+    }
+
+    /// # Safety
+    /// The target's planes have the size and format that this was opened for, with room behind each row.
+    unsafe fn scale(&mut self, source: &RawPlanes, planes: &[*mut u8; 4], strides: &[i32; 4], height: u32) -> Result<(), CodecError> {
+        // SAFETY: the source planes have the size and format the context was opened for and outlive the call; the target's as the
+        // caller promises.
         let rows = unsafe {
             ffi::sws_scale(
                 self.raw.as_ptr(),
@@ -102,10 +119,10 @@ impl Converter {
                 strides.as_ptr(),
             )
         };
-        if rows == area.height as i32 {
+        if rows == height as i32 {
             Ok(())
         } else {
-            Err(CodecError::new(Fault::Corrupt, COMPONENT, format!("made {rows} of {} rows", area.height)))
+            Err(CodecError::new(Fault::Corrupt, COMPONENT, format!("made {rows} of {height} rows")))
         }
     }
 

@@ -36,6 +36,19 @@ pub struct X264Options {
     pub threads: u32,
 }
 
+/// A picture of 8 bits whose chroma is interleaved: rows of luma, then half as many of chroma, all of one stride.
+#[derive(Clone, Copy, Debug)]
+pub struct Nv12<'a> {
+    /// The rows.
+    pub bytes: &'a [u8],
+    /// Bytes from row to row.
+    pub stride: usize,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+}
+
 /// An x264 encoder of one rung. Its packets have four-byte NAL lengths, their parameter sets are in [`EncoderInfo`] only.
 pub struct X264Encoder {
     raw: NonNull<ffi::x264_t>,
@@ -88,6 +101,48 @@ impl X264Encoder {
             track.config = config;
         }
         Ok(encoder)
+    }
+
+    /// As [`Encoder::encode`], of a picture with interleaved chroma, which x264 wants in the end anyway.
+    pub fn encode_nv12(
+        &mut self,
+        picture: &Nv12<'_>,
+        pts: MediaTime,
+        attached: &Attached,
+        key: bool,
+        out: &mut Vec<Packet>,
+    ) -> Result<(), CodecError> {
+        let Nv12 { bytes, stride, width, height } = *picture;
+        let luma = stride.saturating_mul(height as usize);
+        let (Some(chroma), true) = (bytes.get(luma..), bytes.len() >= luma.saturating_add(luma / 2) && stride >= width as usize) else {
+            return Err(CodecError::new(Fault::Bug, COMPONENT, format!("too little memory for a {width}x{height} picture")));
+        };
+        let none = std::ptr::null();
+        let stride = i32::try_from(stride).unwrap_or(0);
+        let planes = RawPlanes { data: [bytes.as_ptr(), chroma.as_ptr(), none, none], strides: [stride, stride, 0, 0] };
+        self.encode_planes(&planes, (width, height), pts, attached, key, out)
+    }
+
+    /// Hands a picture of two planes (NV12) or three (4:2:0) to x264.
+    fn encode_planes(
+        &mut self,
+        planes: &RawPlanes,
+        (width, height): (u32, u32),
+        pts: MediaTime,
+        attached: &Attached,
+        key: bool,
+        out: &mut Vec<Packet>,
+    ) -> Result<(), CodecError> {
+        if (width, height) != (self.rung.width, self.rung.height) {
+            return Err(CodecError::new(Fault::Bug, COMPONENT, format!("a {width}x{height} picture for rung {}", self.rung.name)));
+        }
+        let first = *self.first.get_or_insert(pts);
+        self.order.submitted(pts, key);
+        self.release_if_known(out);
+        let slots = (pts - first).0 / self.period.0.max(1);
+        self.timecodes.submitted(slots, attached.timecode);
+        let mut picture = input_picture(planes, slots, key, attached);
+        self.submit(Some(&mut picture), out)
     }
 
     /// How many pictures may overtake another: one with B pictures, two where B pictures are references.
@@ -183,16 +238,7 @@ impl Encoder for X264Encoder {
             HostPicture::Decoded(decoded) if decoded.is_plain_420() => (decoded.planes(), decoded.width(), decoded.height()),
             HostPicture::Decoded(_) => return Err(CodecError::new(Fault::Bug, COMPONENT, "a picture came unscaled")),
         };
-        if (width, height) != (self.rung.width, self.rung.height) {
-            return Err(CodecError::new(Fault::Bug, COMPONENT, format!("a {width}x{height} picture for rung {}", self.rung.name)));
-        }
-        let first = *self.first.get_or_insert(frame.pts);
-        self.order.submitted(frame.pts, key);
-        self.release_if_known(out);
-        let slots = (frame.pts - first).0 / self.period.0.max(1);
-        self.timecodes.submitted(slots, frame.attached.timecode);
-        let mut picture = input_picture(&planes, slots, key, &frame.attached);
-        self.submit(Some(&mut picture), out)
+        self.encode_planes(&planes, (width, height), frame.pts, &frame.attached, key, out)
     }
 
     fn retune(&mut self, bitrate_bps: u32) -> Result<(), CodecError> {
@@ -230,8 +276,10 @@ fn input_picture(planes: &RawPlanes, slots: i64, key: bool, attached: &Attached)
         ffi::x264_picture_init(picture.as_mut_ptr());
         picture.assume_init()
     };
-    picture.img.i_csp = ffi::X264_CSP_I420 as i32;
-    picture.img.i_plane = 3;
+    // x264 turns every 4:2:0 layout into NV12, picture by picture, whatever its parameters named.
+    let interleaved = planes.data[2].is_null();
+    picture.img.i_csp = if interleaved { ffi::X264_CSP_NV12 } else { ffi::X264_CSP_I420 } as i32;
+    picture.img.i_plane = if interleaved { 2 } else { 3 };
     for plane in 0..3 {
         picture.img.plane[plane] = planes.data[plane].cast_mut();
         picture.img.i_stride[plane] = planes.strides[plane];

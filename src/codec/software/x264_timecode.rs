@@ -10,7 +10,7 @@ const MAX_WAITING: usize = 512;
 
 /// The time codes of one encoder.
 #[derive(Debug)]
-pub(super) struct Timecodes {
+pub(in crate::codec) struct Timecodes {
     rate: Rate,
     /// Slot and time code of pictures that have not come out.
     waiting: VecDeque<(i64, ClockTimestamp)>,
@@ -20,12 +20,12 @@ pub(super) struct Timecodes {
 
 impl Timecodes {
     /// For pictures of this rate.
-    pub(super) fn new(rate: Rate) -> Timecodes {
+    pub(in crate::codec) fn new(rate: Rate) -> Timecodes {
         Timecodes { rate, waiting: VecDeque::new(), newest: None }
     }
 
     /// The picture of `slot` goes in, with its time code as libavutil packs it. Pictures go in in the order they are shown.
-    pub(super) fn submitted(&mut self, slot: i64, packed: Option<u32>) {
+    pub(in crate::codec) fn submitted(&mut self, slot: i64, packed: Option<u32>) {
         let Some(mut clock) = packed.and_then(|packed| unpacked(packed, self.rate)) else { return };
         let at = self.time_of_day(&clock);
         clock.discontinuity = self.newest.is_some_and(|(before, earlier)| {
@@ -41,7 +41,7 @@ impl Timecodes {
     }
 
     /// The packet of `slot` comes out: its time code, if its picture had one.
-    pub(super) fn taken(&mut self, slot: i64) -> Option<ClockTimestamp> {
+    pub(in crate::codec) fn taken(&mut self, slot: i64) -> Option<ClockTimestamp> {
         let at = self.waiting.iter().position(|(waiting, _)| *waiting == slot)?;
         self.waiting.remove(at).map(|(_, clock)| clock)
     }

@@ -59,7 +59,8 @@ impl ClockTimestamp {
         bits.finish().into()
     }
 
-    fn counting_type(&self) -> u32 {
+    /// counting_type, which H.264 and HEVC number alike.
+    pub(in crate::media) fn counting_type(&self) -> u32 {
         match (self.drop_frame, self.high_rate) {
             (false, _) => NONE_DROPPED,
             (true, false) => TWO_LOWEST_DROPPED,

@@ -3,12 +3,14 @@
 mod config;
 mod profile;
 mod sps;
+mod time_code;
 
 use bytes::Bytes;
 
 pub use config::{HevcConfig, ParameterSets};
 pub use profile::ProfileTierLevel;
 pub use sps::{Sps, vps_rate};
+pub use time_code::{TIME_CODE, time_code_payload};
 
 use super::nal::{sei, units};
 

@@ -54,6 +54,8 @@ fn class(status: i32) -> Fault {
         2 => Fault::Overload,
         // INVALID_IMAGE, NO_BINARY_FOR_GPU, INVALID_PTX, UNSUPPORTED_PTX_VERSION, NOT_SUPPORTED.
         200 | 209 | 218 | 222 | 801 => Fault::Unsupported,
+        // MAP_FAILED, UNMAP_FAILED: a surface of the decoder.
+        205 | 206 => Fault::SessionLost,
         // NOT_READY is asked for where it is expected; elsewhere trying again helps.
         600 => Fault::Transient,
         // Everything else: not initialised, no device, ECC, illegal address, launch failure, timeouts, numbers of newer drivers.

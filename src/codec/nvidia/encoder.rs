@@ -1,0 +1,293 @@
+//! Encoding the pictures of one rung on the device that they lie on.
+//!
+//! Every buffer of the rung's pool is registered when the encoder opens. Per picture nothing is allocated on the device and nothing is
+//! copied: the buffer is mapped, handed over, and held until its own bitstream is out. The encoder waits on the device for what was queued
+//! on the channel's stream; the host waits in one place, for the bitstream.
+//!
+//! Closed captions travel as registered user data (ITU-T T.35) in all three codecs. Time codes travel in the picture timing of H.264
+//! and the time code message of HEVC; in AV1 they are left out, since NVENC does not say how it ends metadata that fills no whole bytes.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::cuda::Stream;
+use super::encoder_coded as coded;
+use super::encoder_settings::{Rates, Settings};
+use super::nvenc::{Accepted, Bitstream, Mapped, Message, NvencError, Parameters, Registered, Session, Video};
+use super::pool::{DevicePicture, DevicePool, Format};
+use super::surface::CudaSurface;
+use crate::base::{Fault, MediaTime, Ticks};
+use crate::codec::decode_order::DecodeOrder;
+use crate::codec::engine::{Encoder, EncoderInfo};
+use crate::codec::error::CodecError;
+use crate::codec::frame::{Color, Frame, Surface};
+use crate::codec::software::{Timecodes, USER_DATA_T35, caption_payload};
+use crate::media::h264::ClockTimestamp;
+use crate::media::{Grid, Packet, Rung, Track, VideoCodec, VideoTrack, hevc};
+
+const COMPONENT: &str = "nvenc";
+
+/// Pictures besides those of B pictures and look-ahead: the one that is handed over, and one that the driver may keep.
+const SPARE: usize = 2;
+
+/// What an encoder needs besides its rung.
+#[derive(Clone, Copy, Debug)]
+pub struct NvOptions {
+    /// The channel's grid: its rate.
+    pub grid: Grid,
+    /// The colour of every picture, which parameter sets declare.
+    pub color: Color,
+    /// Somebody waits for the pictures.
+    pub live: bool,
+}
+
+/// A picture in the encoder's hands.
+struct Held {
+    stamp: u64,
+    pts: MediaTime,
+    clock: Option<ClockTimestamp>,
+    /// Shared where a picture is shown twice: a buffer may be mapped once at a time.
+    mapped: Rc<Mapped>,
+    picture: Arc<DevicePicture>,
+}
+
+/// An encoder of one rung. Its packets have four-byte NAL lengths or are temporal units; parameter sets are in [`EncoderInfo`].
+///
+/// Its parts are dropped in the order of the fields: mappings before registrations, both before the session.
+pub struct NvEncoder {
+    held: VecDeque<Held>,
+    /// Bitstream buffers in the order in which they were handed over, which is the order of packets.
+    pending: VecDeque<Bitstream>,
+    /// How many of `pending`, from the first, have their picture or get it without more input.
+    ready: usize,
+    free: Vec<Bitstream>,
+    registered: Vec<Registered>,
+    session: Rc<Session>,
+    parameters: Parameters,
+    custom_vbv: bool,
+    /// Pictures that go in before the first comes out.
+    delay: usize,
+    /// A call failed for good: the driver is not asked to finish.
+    broken: bool,
+    pool: Arc<DevicePool>,
+    rung: Rung,
+    number: u8,
+    period: Ticks,
+    first: Option<MediaTime>,
+    next_stamp: u64,
+    order: DecodeOrder,
+    timecodes: Timecodes,
+    /// The newest packet while the time of its successor is not known.
+    last: Option<Packet>,
+    info: EncoderInfo,
+}
+
+impl NvEncoder {
+    /// How many buffers of the rung's pool the encoder may hold at once.
+    pub fn depth(rung: &Rung, options: NvOptions) -> usize {
+        let ten_bit = rung.profile == "main10";
+        Settings::of(rung, options.live, ten_bit).map_or(0, |settings| settings.delay()) + SPARE
+    }
+
+    /// Opens an encoder whose packets carry the rung number `number`. What is encoded lies in buffers of `pool`, written by what was queued
+    /// on `stream` before.
+    pub fn open(
+        number: u8,
+        rung: &Rung,
+        options: NvOptions,
+        stream: &Arc<Stream>,
+        pool: &Arc<DevicePool>,
+    ) -> Result<NvEncoder, CodecError> {
+        if pool.size() != (rung.width, rung.height) {
+            let (width, height) = pool.size();
+            return Err(CodecError::new(Fault::Bug, COMPONENT, format!("a pool of {width}x{height} for rung {}", rung.name)));
+        }
+        let asked = Settings::of(rung, options.live, pool.format() == Format::P010)?;
+        let failed = |cause: NvencError| cause.of(&rung.name);
+        let mut session = Session::open(stream.device()).map_err(failed)?;
+        let limits = session.limits(rung.codec).map_err(failed)?;
+        let settings = asked.within(&limits, rung)?;
+        let video = Video { codec: rung.codec, width: rung.width, height: rung.height, rate: options.grid.rate, color: options.color };
+        let parameters = session.start(&video, &settings, limits.vbv_size).map_err(failed)?;
+        session.order_by(stream).map_err(failed)?;
+        let header = session.sequence_header().map_err(failed)?;
+        let config = coded::config(rung.codec, &header).ok_or_else(|| {
+            CodecError::new(Fault::SessionLost, COMPONENT, format!("rung {}: the driver's parameter sets cannot be read", rung.name))
+        })?;
+        let session = Rc::new(session);
+        let register = |pointer| Registered::new(&session, pointer, pool.size(), pool.pitch(), pool.format());
+        let registered = pool.addresses().map(register).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let buffers = settings.delay() + SPARE;
+        let free = (0..buffers).map(|_| Bitstream::new(&session)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let period = options.grid.rate.period();
+        let order = DecodeOrder::new(period, settings.reorder_depth());
+        let track = VideoTrack {
+            codec: rung.codec,
+            other: String::new(),
+            config,
+            width: rung.width,
+            height: rung.height,
+            rate: Some(options.grid.rate),
+        };
+        let info = EncoderInfo { track: Track::Video(track), reorder: order.reorder() };
+        Ok(NvEncoder {
+            held: VecDeque::with_capacity(buffers),
+            pending: VecDeque::with_capacity(buffers),
+            ready: 0,
+            free,
+            registered,
+            session,
+            parameters,
+            custom_vbv: limits.vbv_size,
+            delay: settings.delay(),
+            broken: false,
+            pool: Arc::clone(pool),
+            rung: rung.clone(),
+            number,
+            period,
+            first: None,
+            next_stamp: 0,
+            order,
+            timecodes: Timecodes::new(options.grid.rate),
+            last: None,
+            info,
+        })
+    }
+
+    /// The picture in a frame, which must lie in a buffer of the own pool.
+    fn picture<'a>(&self, frame: &'a Frame) -> Result<&'a Arc<DevicePicture>, CodecError> {
+        match &frame.surface {
+            Surface::Cuda(CudaSurface::Rung(picture)) if Arc::ptr_eq(picture.pool(), &self.pool) => Ok(picture),
+            _ => Err(self.error(Fault::Bug, "a picture came that is not in the rung's pool")),
+        }
+    }
+
+    /// The picture's buffer, mapped: anew, or as it is already where the picture is shown twice.
+    fn map(&mut self, picture: &DevicePicture) -> Result<Rc<Mapped>, CodecError> {
+        if let Some(held) = self.held.iter().find(|held| held.picture.index() == picture.index()) {
+            return Ok(Rc::clone(&held.mapped));
+        }
+        let Some(registered) = self.registered.get(picture.index()) else {
+            return Err(self.error(Fault::Bug, "a picture has no registered buffer"));
+        };
+        let mapped = registered.map();
+        mapped.map(Rc::new).map_err(|cause| self.failed(cause))
+    }
+
+    /// What travels with a picture, and the time code that is put in when it comes out.
+    fn messages(&mut self, frame: &Frame, slot: i64) -> (Vec<Message>, Option<ClockTimestamp>) {
+        let mut messages = Vec::new();
+        messages.extend(caption_payload(&frame.attached).map(|payload| Message { kind: USER_DATA_T35 as u32, payload }));
+        self.timecodes.submitted(slot, frame.attached.timecode);
+        let mut clock = self.timecodes.taken(slot);
+        if self.rung.codec == VideoCodec::Hevc {
+            let payload = clock.take().map(|clock| hevc::time_code_payload(&clock).to_vec());
+            messages.extend(payload.map(|payload| Message { kind: hevc::TIME_CODE, payload }));
+        }
+        (messages, clock)
+    }
+
+    /// Takes out what is coded, at most as far as the encoder is known to be: to wait for more would be to wait for input.
+    fn collect(&mut self, keep: usize, out: &mut Vec<Packet>) -> Result<(), CodecError> {
+        while self.ready > 0 && self.pending.len() > keep {
+            let Some(bitstream) = self.pending.pop_front() else { break };
+            self.ready -= 1;
+            let codec = self.rung.codec;
+            let read = bitstream.read(|bytes, stamp| (coded::packet(codec, bytes), stamp));
+            let (coded, stamp) = read.map_err(|cause| self.failed(cause))?;
+            self.free.push(bitstream);
+            self.put_out(coded, stamp, out)?;
+        }
+        Ok(())
+    }
+
+    fn put_out(&mut self, coded: coded::Coded, stamp: u64, out: &mut Vec<Packet>) -> Result<(), CodecError> {
+        let position = self.held.iter().position(|held| held.stamp == stamp);
+        let Some(held) = position.and_then(|at| self.held.remove(at)) else {
+            return Err(self.error(Fault::SessionLost, "a bitstream came out of a picture that did not go in"));
+        };
+        let Some(dts) = self.order.taken() else {
+            return Err(self.error(Fault::Bug, "more bitstreams came out than pictures went in"));
+        };
+        let data = match held.clock {
+            Some(clock) => coded::with_clock(self.rung.codec, coded.data, &clock),
+            None => coded.data,
+        };
+        let packet = Packet { rung: self.number, pts: held.pts, dts, duration: self.period, key: coded.key, data };
+        out.extend(self.last.replace(packet));
+        self.release_if_known(out);
+        Ok(())
+    }
+
+    /// A packet lasts until the next one's decode time, which is known as soon as that picture has gone in.
+    fn release_if_known(&mut self, out: &mut Vec<Packet>) {
+        if let (Some(mut last), Some(next)) = (self.last.take_if(|_| self.order.next().is_some()), self.order.next()) {
+            last.duration = next - last.dts;
+            out.push(last);
+        }
+    }
+
+    fn error(&self, fault: Fault, what: &str) -> CodecError {
+        CodecError::new(fault, COMPONENT, format!("rung {}: {what}", self.rung.name))
+    }
+
+    fn failed(&mut self, cause: NvencError) -> CodecError {
+        self.broken = true;
+        cause.of(&self.rung.name)
+    }
+}
+
+impl Encoder for NvEncoder {
+    fn info(&self) -> &EncoderInfo {
+        &self.info
+    }
+
+    fn encode(&mut self, frame: &Frame, key: bool, out: &mut Vec<Packet>) -> Result<(), CodecError> {
+        let picture = Arc::clone(self.picture(frame)?);
+        let mapped = self.map(&picture)?;
+        let Some(bitstream) = self.free.pop() else {
+            self.broken = true;
+            return Err(self.error(Fault::SessionLost, "the driver keeps more pictures than it announced"));
+        };
+        let first = *self.first.get_or_insert(frame.pts);
+        self.order.submitted(frame.pts, key);
+        self.release_if_known(out);
+        let slot = (frame.pts - first).0 / self.period.0.max(1);
+        let (messages, clock) = self.messages(frame, slot);
+        let stamp = self.next_stamp;
+        self.next_stamp += 1;
+        let accepted = self.session.submit(self.rung.codec, &mapped, &bitstream, stamp, key, &messages);
+        self.held.push_back(Held { stamp, pts: frame.pts, clock, mapped, picture });
+        self.pending.push_back(bitstream);
+        if accepted.map_err(|cause| self.failed(cause))? == Accepted::Encoding {
+            self.ready = self.pending.len();
+        }
+        self.collect(self.delay, out)
+    }
+
+    fn retune(&mut self, bitrate_bps: u32) -> Result<(), CodecError> {
+        let rates = Rates::of(&self.rung, bitrate_bps);
+        let changed = self.session.change(&mut self.parameters, rates, self.custom_vbv);
+        changed.map_err(|cause| cause.of(&self.rung.name))
+    }
+
+    fn drain(&mut self, out: &mut Vec<Packet>) -> Result<(), CodecError> {
+        if !self.pending.is_empty() {
+            self.session.end().map_err(|cause| self.failed(cause))?;
+            self.ready = self.pending.len();
+            self.collect(0, out)?;
+        }
+        out.extend(self.last.take());
+        Ok(())
+    }
+}
+
+impl Drop for NvEncoder {
+    fn drop(&mut self) {
+        // A session that still works on pictures is ended before their buffers are taken from it.
+        if !self.broken && !self.pending.is_empty() {
+            let _ = self.session.end();
+        }
+    }
+}

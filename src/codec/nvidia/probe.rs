@@ -1,0 +1,221 @@
+//! What this machine's NVIDIA driver and GPUs are good for, found by trying.
+//!
+//! It is done in a process of its own: a driver that crashes or hangs costs nothing but that process.
+
+use std::sync::Arc;
+
+use super::cuda::{self, CudaError, Device};
+use super::kernels::Kernels;
+use super::library::LoadError;
+use super::nvenc::{Limits, NvencError, Session, negotiate};
+use super::nvml::Monitor;
+use super::{cuvid, nvenc};
+use crate::media::VideoCodec;
+use crate::media::device::{DecodeAbility, DeviceReport, EncodeAbility, GpuReport, Verdict};
+
+/// Sessions that are tried: two ladders of eight rungs. Consumer cards stop at 3 to 12, the others do not.
+const TRIED_SESSIONS: u32 = 16;
+
+/// The report. It never fails: what cannot be used is said in it.
+pub fn probe() -> DeviceReport {
+    let monitor = Monitor::open();
+    let mut report = DeviceReport {
+        driver: monitor.as_ref().ok().and_then(Monitor::driver_version),
+        cuda_version: cuda::driver_version().ok(),
+        nvenc_version: match negotiate() {
+            Ok(version) => Some(version),
+            Err(NvencError::TooOld { driver, .. }) => Some(driver),
+            Err(_) => None,
+        },
+        ..DeviceReport::default()
+    };
+    match cuda::device_count() {
+        Ok(0) => report.absent = Some("the NVIDIA driver is installed and lists no GPU".into()),
+        Ok(count) => {
+            let outside = Outside { memory_used: monitor.as_ref().map(Monitor::memory_used).unwrap_or_default(), monitor: monitor.ok() };
+            report.gpus = (0..count).map(|ordinal| gpu(ordinal, &outside)).collect();
+        }
+        Err(cause) => report.absent = Some(absence(&cause)),
+    }
+    report
+}
+
+/// What is known of GPUs without a context on them.
+struct Outside {
+    monitor: Option<Monitor>,
+    /// Device memory in use before this process touched a GPU, by UUID: what a context takes shows only from outside of it.
+    memory_used: Vec<(String, u64)>,
+}
+
+impl Outside {
+    fn numa_node(&self, uuid: &str) -> Option<u32> {
+        self.monitor.as_ref().and_then(|monitor| monitor.numa_node(uuid))
+    }
+
+    /// Device memory that is in use beyond what was at the beginning; zero where nobody says.
+    fn grown(&self, uuid: &str) -> u64 {
+        let before = self.memory_used.iter().find(|(known, _)| known == uuid).map(|(_, used)| *used);
+        let now = self.monitor.as_ref().and_then(|monitor| monitor.load(uuid)).and_then(|load| load.memory_used_bytes);
+        before.zip(now).map_or(0, |(before, now)| now.saturating_sub(before))
+    }
+}
+
+/// Why there is no GPU, and what to do about it.
+fn absence(cause: &CudaError) -> String {
+    /// `CUDA_ERROR_NO_DEVICE`.
+    const NO_DEVICE: i32 = 100;
+    match cause {
+        CudaError::Load(LoadError::Absent { name, cause }) => {
+            format!("no NVIDIA driver: {name} cannot be opened ({cause}); install NVIDIA's driver, 530 or later, to encode on a GPU")
+        }
+        CudaError::Load(other) => format!("{other}; install NVIDIA's driver, 530 or later"),
+        CudaError::Call { status: NO_DEVICE, .. } => "the NVIDIA driver is installed and finds no GPU".into(),
+        other => format!("the NVIDIA driver cannot be used: {other}; look for \"NVRM\" in the kernel's log"),
+    }
+}
+
+fn gpu(ordinal: u32, outside: &Outside) -> GpuReport {
+    let mut report = nothing(ordinal);
+    if let Err(why) = examine(&mut report, outside) {
+        report.verdict = Verdict::None;
+        report.reason = why;
+    }
+    report
+}
+
+/// Fills a report in as far as it goes; an error in words where the GPU cannot be used.
+fn examine(report: &mut GpuReport, outside: &Outside) -> Result<(), String> {
+    let device = Device::open(report.ordinal).map_err(|cause| format!("CUDA: {cause}"))?;
+    describe(report, &device, outside).map_err(|cause| format!("CUDA: {cause}"))?;
+    let kernels = Kernels::load(&device).map_err(|cause| format!("kernels: {cause}"))?;
+    report.free_bytes = device.memory().map_err(|cause| format!("CUDA: {cause}"))?.0;
+    report.context_bytes = outside.grown(&report.uuid);
+    report.decodes = cuvid::abilities(&device).map_err(|cause| format!("NVDEC: {cause}"))?;
+    let decodes = judge_decoder(&report.decodes);
+    let encodes = judge_encoder(report, &device);
+    drop(kernels);
+    (report.verdict, report.reason) = verdict(decodes, encodes);
+    Ok(())
+}
+
+fn describe(report: &mut GpuReport, device: &Arc<Device>, outside: &Outside) -> Result<(), CudaError> {
+    report.name = device.name()?;
+    report.uuid = device.uuid()?;
+    report.pci = device.pci().unwrap_or_default();
+    report.compute = device.compute()?;
+    report.memory_bytes = device.memory()?.1;
+    report.numa_node = outside.numa_node(&report.uuid).or_else(|| numa_node_of(&report.pci));
+    Ok(())
+}
+
+fn judge_decoder(decodes: &[DecodeAbility]) -> Result<(), String> {
+    match decodes.iter().any(|ability| ability.codec == VideoCodec::H264) {
+        true => Ok(()),
+        false => Err("NVDEC: this device does not decode H.264".into()),
+    }
+}
+
+/// Fills in what the device encodes; the error says why it does not.
+fn judge_encoder(report: &mut GpuReport, device: &Arc<Device>) -> Result<(), String> {
+    negotiate().map_err(|cause| format!("NVENC: {cause}"))?;
+    report.tried_sessions = 1;
+    let session = Session::open(device).map_err(|cause| {
+        report.most_sessions = matches!(cause, NvencError::SessionLimit { .. }).then_some(0);
+        refusal(&cause)
+    })?;
+    let codecs = session.codecs().map_err(|cause| format!("NVENC: {cause}"))?;
+    for codec in codecs {
+        let limits = session.limits(codec).map_err(|cause| format!("NVENC: {cause}"))?;
+        report.encodes.push(ability(codec, &limits));
+    }
+    if !report.encodes.iter().any(|ability| ability.codec == VideoCodec::H264) {
+        return Err("NVENC: this device does not encode H.264".into());
+    }
+    count_sessions(report, device, session)
+}
+
+fn refusal(cause: &NvencError) -> String {
+    match cause {
+        cause if cause.no_encoder() => "NVENC: this device has no encoder (A100, H100 and H200 have none)".into(),
+        cause => format!("NVENC: {cause}"),
+    }
+}
+
+/// Opens sessions until one is refused. Sessions of other processes count too: what is found is what is left now.
+fn count_sessions(report: &mut GpuReport, device: &Arc<Device>, first: Session) -> Result<(), String> {
+    let mut open = vec![first];
+    while report.tried_sessions < TRIED_SESSIONS {
+        report.tried_sessions += 1;
+        match Session::open(device) {
+            Ok(session) => open.push(session),
+            Err(NvencError::SessionLimit { .. }) => {
+                report.most_sessions = Some(open.len() as u32);
+                break;
+            }
+            Err(cause) => return Err(refusal(&cause)),
+        }
+    }
+    Ok(())
+}
+
+/// What the two findings make of a GPU.
+fn verdict(decodes: Result<(), String>, encodes: Result<(), String>) -> (Verdict, String) {
+    match (decodes, encodes) {
+        (Ok(()), Ok(())) => (Verdict::Full, String::new()),
+        (Ok(()), Err(why)) => (Verdict::Hybrid, why),
+        (Err(why), _) => (Verdict::None, why),
+    }
+}
+
+fn ability(codec: VideoCodec, limits: &nvenc::Limits) -> EncodeAbility {
+    let Limits { ten_bit, max_width, max_height, b_pictures, look_ahead, .. } = *limits;
+    EncodeAbility { codec, ten_bit, max_width, max_height, b_pictures, look_ahead }
+}
+
+/// The NUMA node by the kernel's word for a PCI device; it says -1 where there is one node.
+fn numa_node_of(pci: &str) -> Option<u32> {
+    let path = format!("/sys/bus/pci/devices/{}/numa_node", pci.to_ascii_lowercase());
+    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+fn nothing(ordinal: u32) -> GpuReport {
+    GpuReport {
+        ordinal,
+        uuid: String::new(),
+        name: String::new(),
+        pci: String::new(),
+        numa_node: None,
+        compute: (0, 0),
+        memory_bytes: 0,
+        free_bytes: 0,
+        context_bytes: 0,
+        verdict: Verdict::None,
+        reason: String::new(),
+        decodes: Vec::new(),
+        encodes: Vec::new(),
+        most_sessions: None,
+        tried_sessions: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_a_driver_is_told_what_to_install() {
+        let missing = CudaError::Load(LoadError::Absent { name: "libcuda.so.1", cause: "no such file".into() });
+        let text = absence(&missing);
+        assert!(text.contains("libcuda.so.1") && text.contains("install"), "{text}");
+    }
+
+    #[test]
+    fn a_device_without_encoder_is_hybrid_and_one_that_decodes_nothing_is_none() {
+        let no_encoder = NvencError::Call { call: "nvEncOpenEncodeSessionEx", status: 2, detail: String::new() };
+        let why = refusal(&no_encoder);
+        assert!(why.contains("H100"), "{why}");
+        assert_eq!(verdict(Ok(()), Err(why.clone())), (Verdict::Hybrid, why));
+        assert_eq!(verdict(Ok(()), Ok(())).0, Verdict::Full);
+        assert_eq!(verdict(judge_decoder(&[]), Ok(())).0, Verdict::None);
+    }
+}

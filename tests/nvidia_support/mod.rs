@@ -1,0 +1,156 @@
+//! What tests on the doubles of the NVIDIA driver share.
+//!
+//! The loader reads its path when a process starts, so a test starts itself again with the doubles on it, and its body runs there.
+
+#![allow(dead_code, reason = "every test file uses a part of it")]
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use headend::base::{Rate, Ticks};
+use headend::codec::nvidia::cuda::{Device, Pinned, Stream};
+use headend::codec::nvidia::{CopyLedger, CudaSurface, DevicePicture, DevicePool, Format};
+use headend::codec::software::VideoDecoder;
+use headend::codec::{Attached, Color, Decoder, Frame, HostPicture, Surface};
+use headend::media::device::CopyReason;
+use headend::media::{AccessUnit, Grid, Packet, Rung, Slot, Track};
+
+#[path = "../support/tools.rs"]
+mod tools;
+
+const CHILD: &str = "HEADEND_TEST_ON_DOUBLES";
+
+/// The folder of the doubles; says that the test is left out where they are not built.
+#[track_caller]
+pub fn doubles() -> Option<PathBuf> {
+    let folder = tools::repository().join("target/doubles");
+    if folder.join("libcuda.so.1").is_file() {
+        return Some(folder);
+    }
+    tools::left_out("target/doubles is missing (make doubles builds it)");
+    None
+}
+
+/// Runs `body` in a child of this test, of the name `test`, that finds the doubles and has these `faults`.
+#[track_caller]
+pub fn on_doubles(test: &str, faults: &str, body: impl FnOnce()) {
+    if std::env::var_os(CHILD).is_some() {
+        return body();
+    }
+    let Some(folder) = doubles() else { return };
+    let report = tempfile::NamedTempFile::new().unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .env(CHILD, "1")
+        .env("LD_LIBRARY_PATH", folder)
+        .env("HEADEND_DOUBLE_FAULT", faults)
+        .env("HEADEND_DOUBLE_REPORT", report.path())
+        .output()
+        .unwrap();
+    let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{test}: {}\n{told}", output.status);
+    let report = std::fs::read_to_string(report.path()).unwrap();
+    assert!(told.contains("1 passed"), "{test} did not run in its child:\n{told}");
+    assert!(!report.contains("violation"), "{report}");
+    for fault in faults.split(',').filter_map(|entry| entry.split(['=', '@']).next()).filter(|name| !name.is_empty() && !is_setting(name)) {
+        assert!(report.contains(&format!("fired {fault}")), "{fault} did not fire:\n{report}");
+    }
+}
+
+/// Entries that are no faults.
+fn is_setting(name: &str) -> bool {
+    matches!(name, "nvenc.session_code")
+}
+
+pub fn grid() -> Grid {
+    Grid { rate: Rate::new(25, 1), gop_slots: 25, segment_slots: 50 }
+}
+
+pub fn color() -> Color {
+    Color::assumed(720)
+}
+
+/// A rung's place on the device, its pictures and what uploads them.
+pub struct Place {
+    pub stream: Arc<Stream>,
+    pub pool: Arc<DevicePool>,
+    pub ledger: Arc<CopyLedger>,
+}
+
+impl Place {
+    pub fn new(rung: &Rung, format: Format, buffers: usize) -> Place {
+        let device = Device::open(0).unwrap();
+        let stream = Stream::new(&device).unwrap();
+        let pool = DevicePool::new(&device, &rung.name, format, (rung.width, rung.height), buffers).unwrap();
+        Place { stream, pool, ledger: Arc::default() }
+    }
+
+    /// The picture of `slot` on the device: a bright bar on a slope, further right with every slot.
+    pub fn frame(&self, slot: i64) -> Frame {
+        let picture = self.pool.take().unwrap();
+        let rows = picture.rows();
+        let mut host = Pinned::new(self.stream.device(), rows.width_bytes * rows.height).unwrap();
+        self.paint(slot, host.bytes_mut(), rows.width_bytes);
+        self.ledger.to_device(CopyReason::Slate, (&host, rows.width_bytes), &picture, &self.stream).unwrap();
+        self.stream.synchronize().unwrap();
+        shown(slot, Arc::new(picture))
+    }
+
+    fn paint(&self, slot: i64, bytes: &mut [u8], pitch: usize) {
+        let (width, height) = self.pool.size();
+        let ten_bit = self.pool.format() == Format::P010;
+        for (y, row) in bytes.chunks_exact_mut(pitch).enumerate() {
+            for x in 0..width as usize {
+                let value = if y < height as usize { luma(slot, x, y) } else { 128 };
+                match ten_bit {
+                    true => row[x * 2..x * 2 + 2].copy_from_slice(&(u16::from(value) << 8).to_le_bytes()),
+                    false => row[x] = value,
+                }
+            }
+        }
+    }
+}
+
+/// A frame of `slot` with captions that tell the slot.
+pub fn shown(slot: i64, picture: Arc<DevicePicture>) -> Frame {
+    Frame {
+        pts: grid().start(Slot(slot)),
+        duration: Ticks::ZERO,
+        color: color(),
+        surface: Surface::Cuda(CudaSurface::Rung(picture)),
+        attached: Attached { captions: Bytes::copy_from_slice(&[0xFC, 0x80, slot as u8]), timecode: None },
+    }
+}
+
+/// The luma of the picture of `slot`.
+pub fn luma(slot: i64, x: usize, y: usize) -> u8 {
+    let bar = (slot as usize * 4) % 200;
+    if (bar..bar + 40).contains(&x) { 200 } else { 50 + (x / 8 + y / 4) as u8 % 64 }
+}
+
+/// What libavcodec makes of packets.
+pub fn decoded(track: &Track, packets: &[Packet]) -> Vec<Frame> {
+    let mut decoder = VideoDecoder::open(track.video().unwrap()).unwrap();
+    let mut frames = Vec::new();
+    for packet in packets {
+        let unit = AccessUnit { track: 0, pts: packet.pts, dts: packet.dts, entry: packet.key, data: packet.data.clone() };
+        decoder.decode(&unit, &mut frames).unwrap();
+    }
+    decoder.drain(&mut frames).unwrap();
+    frames
+}
+
+/// The picture's luma as 8 bits, row after row, by the software ladder.
+pub fn host_luma(frame: &Frame, rung: &Rung) -> Vec<u8> {
+    use headend::codec::Scaler;
+    use headend::codec::software::LadderScaler;
+    let rung = Rung { codec: headend::media::VideoCodec::H264, ..rung.clone() };
+    let mut scaler = LadderScaler::new(&[rung], frame.color);
+    let mut out = Vec::new();
+    scaler.scale(frame, &mut out).unwrap();
+    let Surface::Host(HostPicture::Planar(planar)) = &out[0].surface else { panic!("not planar") };
+    let width = planar.width() as usize;
+    planar.plane(0).chunks_exact(planar.stride(0)).flat_map(|row| row[..width].to_vec()).collect()
+}
