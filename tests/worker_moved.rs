@@ -10,9 +10,10 @@ use headend::base::Ticks;
 use headend::channel::directory::Directory;
 use headend::channel::feed::Door;
 use headend::channel::plan::{ChannelPlan, FeedPlan, Formats, Idle, LadderPlan, SecondPublisher, StreamKey};
-use headend::channel::programme::Immovable;
+use headend::channel::programme::{Immovable, MoveTo};
 use headend::channel::recorder::FlightStore;
 use headend::channel::run::House;
+use headend::channel::seats::SeatDesk;
 use headend::channel::sequence::SequenceStore;
 use headend::channel::status::Board;
 use headend::channel::worker_process::WorkerProgram;
@@ -52,6 +53,7 @@ fn plan() -> ChannelPlan {
         srt: None,
         slate: Default::default(),
         thumbnail_every: None,
+        device: Default::default(),
     }
 }
 
@@ -75,7 +77,7 @@ impl Running {
         let worker = WorkerProgram::at(PathBuf::from(env!("CARGO_BIN_EXE_headend-worker")), "text", "info");
         let sequences = SequenceStore::open(folder.path()).expect("a state directory");
         let flights = FlightStore::open(folder.path()).expect("a state directory");
-        let house = House { worker, board: board.clone(), sequences, flights, cores: 2, names_peers: true };
+        let house = House { worker, board: board.clone(), sequences, flights, cores: 2, seats: SeatDesk::default(), names_peers: true };
         let directory = Arc::new(Directory::new(house, shelves.clone(), runtime.handle().clone(), Vec::new()));
         directory.start(plan());
         let bind = || runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).expect("a free port");
@@ -90,7 +92,7 @@ impl Running {
     }
 
     fn move_worker(&self) -> Result<(), Immovable> {
-        self.runtime.block_on(self.directory.move_worker("demo")).expect("the channel is there")
+        self.runtime.block_on(self.directory.move_worker("demo", MoveTo::Same)).expect("the channel is there")
     }
 
     fn workers(&self) -> Vec<u32> {

@@ -6,6 +6,7 @@ import { Player } from '/assets/player.js';
 const POLL_MS = 2000;
 const byId = id => document.getElementById(id);
 const cards = new Map();
+const gpuNames = new Map();
 const publishing = { rtmp_port: 1935, default_keys: false };
 let chosen = false;
 
@@ -83,6 +84,7 @@ function facts(channel) {
   if (channel.peer) rows.push(['From', channel.peer]);
   if (channel.rate) rows.push(['Frame rate', `${channel.rate} pictures/s`]);
   if (channel.newest_segment != null) rows.push(['Newest segment', String(channel.newest_segment)]);
+  if (channel.seat) rows.push(['Works in', gpuNames.get(channel.seat) ?? channel.seat]);
   if (channel.worker_restarts) rows.push(['Workers lost', String(channel.worker_restarts)]);
   return rows;
 }
@@ -180,7 +182,8 @@ function show(made, channel) {
   text(fields.story, story(channel));
   fill(fields.facts, facts(channel), () => rowOf('div', 'dt', 'dd'));
   const feeds = channel.feeds ?? [];
-  const warnings = feeds.flatMap(feed => feed.warnings.map(words => [feeds.length > 1 ? `${feed.name}: ${words}` : words]));
+  const seat = channel.fallback ? [[channel.seat ? `Not on a GPU: ${channel.fallback}` : `Waits for a GPU: ${channel.fallback}`]] : [];
+  const warnings = feeds.flatMap(feed => feed.warnings.map(words => [feeds.length > 1 ? `${feed.name}: ${words}` : words])).concat(seat);
   fill(fields.warnings, warnings, () => rowOf('li', 'span'));
   fields.warnings.hidden = !warnings.length;
   picture(fields.thumbnail, channel);
@@ -244,8 +247,23 @@ function update(channels) {
     : 'No channel is configured. Publish to a key of a wildcard channel, or add a channel to the configuration.');
 }
 
+// A GPU in one line: nvidia 0 NVIDIA L4 full, healthy, 8 sessions: news, sports.
+function showDevices({ gpus }) {
+  const list = byId('devices');
+  for (const gpu of gpus) gpuNames.set(gpu.uuid, `${gpu.name} (${gpu.ordinal})`);
+  fill(list, gpus.map(gpu => {
+    const channels = gpu.channels.length ? `: ${gpu.channels.join(', ')}` : '';
+    const why = gpu.state_reason || gpu.reason;
+    return [`nvidia ${gpu.ordinal} ${gpu.name} ${gpu.verdict}, ${gpu.state}${why ? ` (${why})` : ''}, ${gpu.sessions} sessions${channels}`];
+  }), () => rowOf('li', 'span'));
+  gpus.forEach((gpu, at) => { list.children[at].className = gpu.state; });
+  list.hidden = !gpus.length;
+}
+
 async function poll() {
   try {
+    const devices = await fetch('/api/v1/devices', { signal: AbortSignal.timeout(5000) });
+    if (devices.ok) showDevices(await devices.json());
     const answer = await fetch('/api/v1/channels', { signal: AbortSignal.timeout(5000) });
     if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
     update(await answer.json());

@@ -6,6 +6,7 @@
 //! | `GET /api/v1/channels/NAME` | one of them, or 404 |
 //! | `GET /api/v1/channels/NAME/thumbnail.jpg` | a small picture of its input, or 404; `thumbnail` in its status is the number of the newest |
 //! | `GET /api/v1/channels/NAME/flight` | what the flight recorder holds, as JSON lines; on loopback listeners only |
+//! | `GET /api/v1/devices` | the machine's GPUs: [`DeviceList`](crate::channel::seats::DeviceList) |
 //! | `GET /api/v1/publishing` | where to publish: [`Publishing`] |
 //!
 //! What changes anything is in [`operate`].
@@ -23,6 +24,7 @@ use axum::routing::get;
 use serde::Serialize;
 
 use crate::base::clock;
+use crate::channel::seats::SeatDesk;
 use crate::channel::status::{Board, ChannelStatus};
 
 /// What a person needs to know to publish, beside the host, which the page knows, and the key, which it must not.
@@ -35,12 +37,13 @@ pub struct Publishing {
 }
 
 /// The routes under `/api/`.
-pub fn router(board: Board, publishing: Publishing) -> Router {
+pub fn router(board: Board, seats: SeatDesk, publishing: Publishing) -> Router {
     Router::new()
         .route("/api/v1/channels", get(channels))
         .route("/api/v1/channels/{name}", get(channel))
         .route("/api/v1/channels/{name}/thumbnail.jpg", get(thumbnail))
         .route("/api/v1/channels/{name}/flight", get(flight))
+        .route("/api/v1/devices", get(async move || json(&seats.list(clock::mono()))))
         .route("/api/v1/publishing", get(async move || json(&publishing)))
         .route("/api/{*rest}", get(unknown))
         .method_not_allowed_fallback(not_allowed)
@@ -140,10 +143,12 @@ mod tests {
     use crate::channel::monitor::FeedReport;
     use crate::channel::recorder::{Note, Recorder};
     use crate::channel::status::{RungStatus, State as ChannelState};
+    use crate::media::device::DeviceReport;
     use axum::body::{Body, to_bytes};
     use axum::http::{HeaderMap, Request};
     use bytes::Bytes;
     use serde_json::{Value, json};
+    use std::time::Duration;
     use tower::ServiceExt;
 
     fn board() -> Board {
@@ -167,6 +172,8 @@ mod tests {
                 formats: vec!["hls".into()],
                 newest_segment: Some(7),
                 worker_restarts: 0,
+                seat: None,
+                fallback: None,
                 quarantined: Vec::new(),
                 look: Vec::new(),
                 feeds: vec![FeedReport { name: "publisher".into(), bitrate_bps: 4_100_000, ..FeedReport::default() }],
@@ -177,7 +184,8 @@ mod tests {
 
     async fn fetch(board: Board, method: &str, path: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
         let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
-        let router = router(board, Publishing { rtmp_port: Some(1935), default_keys: true });
+        let seats = SeatDesk::new(DeviceReport { absent: Some("no NVIDIA driver".into()), ..DeviceReport::default() }, Duration::ZERO);
+        let router = router(board, seats, Publishing { rtmp_port: Some(1935), default_keys: true });
         let response = router.oneshot(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         (status, headers, to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec())
@@ -251,6 +259,12 @@ mod tests {
             );
         }
         assert_eq!(ask("POST", "/api/v1/channels").await.0, StatusCode::METHOD_NOT_ALLOWED);
+    }
+
+    #[tokio::test]
+    async fn a_machine_without_a_device_says_why() {
+        let (status, _, body) = ask("GET", "/api/v1/devices").await;
+        assert_eq!((status, &body["absent"], &body["gpus"]), (StatusCode::OK, &json!("no NVIDIA driver"), &json!([])));
     }
 
     #[tokio::test]

@@ -3,7 +3,8 @@
 //! | request | effect |
 //! |---|---|
 //! | `POST /api/v1/channels/NAME/feed` with `{"feed": "backup"}` | this feed is on the air as long as it delivers; `"auto"` leaves the choice to the policy |
-//! | `POST /api/v1/channels/NAME/move` with `{}` | the worker is changed for another one, without a trace |
+//! | `POST /api/v1/channels/NAME/move` with `{}` | the worker is changed for another one in the same seat, without a trace |
+//! | the same with `{"seat": "software"}` or `{"seat": "GPU-..."}` | in that seat, and the channel stays there as long as it works; `"auto"` leaves the choice to the policy |
 //!
 //! Bodies are `application/json`, which a page from elsewhere cannot send without asking first, and it is not allowed to.
 
@@ -19,6 +20,8 @@ use serde::Deserialize;
 
 use super::{no_channel, problem};
 use crate::channel::directory::{Directory, NotAsked};
+use crate::channel::programme::MoveTo;
+use crate::channel::seats::SOFTWARE;
 
 /// Who can be asked, and whether anybody may ask.
 #[derive(Clone, Debug)]
@@ -45,7 +48,21 @@ struct Wish {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nothing {}
+struct Seat {
+    seat: Option<String>,
+}
+
+impl Seat {
+    fn meant(self) -> Result<MoveTo, String> {
+        match self.seat.as_deref() {
+            None => Ok(MoveTo::Same),
+            Some("auto") => Ok(MoveTo::Auto),
+            Some(SOFTWARE) => Ok(MoveTo::Software),
+            Some(uuid) if uuid.len() > 4 && uuid.starts_with("GPU-") => Ok(MoveTo::Gpu(uuid.to_owned())),
+            Some(other) => Err(format!("no seat is called {other:?}: use auto, {SOFTWARE}, or a uuid of GET /api/v1/devices")),
+        }
+    }
+}
 
 async fn feed(State(operated): State<Operated>, Path(name): Path<String>, wish: Result<Json<Wish>, JsonRejection>) -> Response {
     let wish = match allowed(&operated, wish) {
@@ -63,11 +80,13 @@ async fn feed(State(operated): State<Operated>, Path(name): Path<String>, wish: 
     }
 }
 
-async fn move_worker(State(operated): State<Operated>, Path(name): Path<String>, body: Result<Json<Nothing>, JsonRejection>) -> Response {
-    if let Err(answer) = allowed(&operated, body) {
-        return *answer;
-    }
-    match operated.directory.move_worker(&name).await {
+async fn move_worker(State(operated): State<Operated>, Path(name): Path<String>, body: Result<Json<Seat>, JsonRejection>) -> Response {
+    let to = match allowed(&operated, body).map(Seat::meant) {
+        Ok(Ok(to)) => to,
+        Ok(Err(detail)) => return problem(StatusCode::UNPROCESSABLE_ENTITY, detail),
+        Err(answer) => return *answer,
+    };
+    match operated.directory.move_worker(&name, to).await {
         Some(Ok(())) => StatusCode::ACCEPTED.into_response(),
         Some(Err(cause)) => problem(StatusCode::CONFLICT, cause.to_string()),
         None => no_channel(&name),

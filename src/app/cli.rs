@@ -24,7 +24,7 @@ pub enum Command {
     Check(CheckArguments),
     /// Make an adaptive ladder of a file, in a directory that any web server can serve.
     Transcode(TranscodeArguments),
-    /// Say what this machine can encode with.
+    /// Say what this machine can encode with: its cores, its codecs, its GPUs.
     Probe(ProbeArguments),
 }
 
@@ -105,9 +105,23 @@ pub struct TranscodeArguments {
     /// Length of a segment.
     #[arg(long, value_name = "DURATION", default_value = "6s")]
     pub segment: String,
+    /// Where to work: on a GPU where one has room (`prefer`), on a GPU or not at all (`require`), or in software.
+    #[arg(long, value_enum, default_value = "prefer")]
+    pub device: DeviceChoice,
     /// How log lines look.
     #[arg(long, value_enum, default_value = "text")]
     pub log: LogFormat,
+}
+
+/// Where `transcode` works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DeviceChoice {
+    /// On a GPU where one has room, else in software.
+    Prefer,
+    /// On a GPU or not at all.
+    Require,
+    /// In software.
+    Software,
 }
 
 /// Options of `probe`.

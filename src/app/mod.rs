@@ -3,6 +3,7 @@
 pub mod banner;
 pub mod check;
 pub mod cli;
+pub mod devices;
 pub mod feeds;
 pub mod keys;
 pub mod logging;

@@ -7,10 +7,13 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::app::cli::ProbeArguments;
-use crate::app::logging;
+use crate::app::{devices, logging};
 use crate::base::Rate;
+use crate::channel::device_watch::ProbeFailure;
 use crate::channel::worker_process::WorkerProgram;
+use crate::media::device::{DeviceReport, GpuReport, Verdict};
 use crate::placement;
+use crate::placement::devices::{codec_name, gpu_name};
 
 /// Why the machine could not be probed.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +42,8 @@ pub fn probe(arguments: &ProbeArguments) -> Result<(), ProbeError> {
     let (ladder, left_out) = placement::auto(1920, 1080, Rate::new(30, 1), inventory.cores_allowed);
     let ladder: Vec<&str> = ladder.iter().map(|rung| rung.name.as_str()).collect();
     let left_out: Vec<String> = left_out.iter().map(|left_out| left_out.to_string()).collect();
-    let report = json!({
+    let gpus = devices::probed(&program);
+    let mut report = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "cores": inventory.cores_allowed,
         "memory_bytes": inventory.memory_bytes,
@@ -47,11 +51,58 @@ pub fn probe(arguments: &ProbeArguments) -> Result<(), ProbeError> {
         "auto_ladder_1080p30": { "rungs": ladder, "left_out": left_out },
     });
     if arguments.json {
+        report["nvidia"] = match &gpus {
+            Ok(gpus) => serde_json::to_value(gpus)?,
+            Err(cause) => json!({ "absent": cause.to_string(), "gpus": [] }),
+        };
         println!("{report:#}");
     } else {
-        print!("{}", table(&report));
+        print!("{}{}", table(&report), gpu_lines(&gpus));
     }
     Ok(())
+}
+
+/// One line for each GPU, or one that says why there is none.
+fn gpu_lines(gpus: &Result<DeviceReport, ProbeFailure>) -> String {
+    let gpus = match gpus {
+        Ok(gpus) => gpus,
+        Err(cause) => return format!("nvidia: {cause}\n"),
+    };
+    if gpus.gpus.is_empty() {
+        return format!("nvidia: {}\n", gpus.absent.as_deref().unwrap_or("the driver lists no GPU"));
+    }
+    let version = |name: &str, version: Option<String>| version.map_or(String::new(), |version| format!(" {name} {version}"));
+    let cuda = gpus.cuda_version.map(|cuda| format!("{}.{}", cuda / 1000, cuda % 1000 / 10));
+    let nvenc = gpus.nvenc_version.map(|(major, minor)| format!("{major}.{minor}"));
+    let versions = [version("driver", gpus.driver.clone()), version("CUDA", cuda), version("NVENC", nvenc)].concat();
+    let lines = gpus.gpus.iter().map(|gpu| gpu_line(gpu) + "\n").collect::<String>();
+    if versions.is_empty() { lines } else { format!("nvidia{versions}\n{lines}") }
+}
+
+fn gpu_line(gpu: &GpuReport) -> String {
+    let sessions = match (gpu.most_sessions, gpu.verdict) {
+        (Some(most), _) => format!("{most} sessions"),
+        (None, Verdict::Full) => format!("{} sessions or more", gpu.tried_sessions),
+        (None, _) => "no sessions".to_owned(),
+    };
+    let deep = |bits: u8| if bits > 8 { format!("/{bits}") } else { String::new() };
+    let decodes: Vec<String> = gpu.decodes.iter().map(|able| codec_name(able.codec).to_owned() + &deep(able.bits)).collect();
+    let encodes: Vec<String> =
+        gpu.encodes.iter().map(|able| codec_name(able.codec).to_owned() + &deep(if able.ten_bit { 10 } else { 8 })).collect();
+    let words =
+        |what: &str, items: Vec<String>| if items.is_empty() { format!("{what} nothing") } else { format!("{what} {}", items.join(" ")) };
+    let mut columns = vec![
+        format!("{} {}", gpu_name(gpu), gpu.verdict.label()),
+        gpu.uuid.clone(),
+        format!("{} of {} MiB free", gpu.free_bytes >> 20, gpu.memory_bytes >> 20),
+        sessions,
+        words("decodes", decodes),
+        words("encodes", encodes),
+    ];
+    columns.extend(Some(gpu.pci.clone()).filter(|pci| !pci.is_empty()).map(|pci| format!("pci {pci}")));
+    columns.extend(gpu.numa_node.map(|node| format!("numa {node}")));
+    columns.extend(Some(gpu.reason.clone()).filter(|reason| !reason.is_empty()));
+    columns.join(", ")
 }
 
 /// A list of more items than this is abridged in the table; `--json` has all.
@@ -87,5 +138,50 @@ fn rows(text: &mut String, prefix: &str, value: &Value) {
         }
         Value::String(value) => text.push_str(&format!("{prefix:<36} {value}\n")),
         value => text.push_str(&format!("{prefix:<36} {value}\n")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::VideoCodec;
+    use crate::media::device::{DecodeAbility, EncodeAbility};
+
+    #[test]
+    fn a_gpu_is_one_line_with_all_that_decides_where_channels_run() {
+        let (max_width, max_height) = (8192, 8192);
+        let decode = |codec, bits| DecodeAbility { codec, bits, max_width, max_height };
+        let encode = |codec, ten_bit| EncodeAbility { codec, ten_bit, max_width, max_height, b_pictures: 4, look_ahead: true };
+        let gpu = GpuReport {
+            ordinal: 0,
+            uuid: "GPU-5d2c1a90".into(),
+            name: "NVIDIA L4".into(),
+            pci: "0000:65:00.0".into(),
+            numa_node: Some(1),
+            compute: (8, 9),
+            memory_bytes: 24 << 30,
+            free_bytes: 23 << 30,
+            context_bytes: 1,
+            verdict: Verdict::Full,
+            reason: String::new(),
+            decodes: vec![decode(VideoCodec::H264, 8), decode(VideoCodec::Hevc, 10)],
+            encodes: vec![encode(VideoCodec::H264, false), encode(VideoCodec::Av1, true)],
+            most_sessions: None,
+            tried_sessions: 16,
+        };
+        let hybrid =
+            GpuReport { verdict: Verdict::Hybrid, encodes: Vec::new(), reason: "NVENC: no encoder".into(), numa_node: None, ..gpu.clone() };
+        let report = DeviceReport {
+            driver: Some("535.183.01".into()),
+            cuda_version: Some(12_020),
+            gpus: vec![gpu, hybrid],
+            ..DeviceReport::default()
+        };
+        let expected = "nvidia driver 535.183.01 CUDA 12.2\n\
+            nvidia 0 NVIDIA L4 full, GPU-5d2c1a90, 23552 of 24576 MiB free, 16 sessions or more, decodes h264 hevc/10, encodes h264 av1/10, pci 0000:65:00.0, numa 1\n\
+            nvidia 0 NVIDIA L4 hybrid, GPU-5d2c1a90, 23552 of 24576 MiB free, no sessions, decodes h264 hevc/10, encodes nothing, pci 0000:65:00.0, NVENC: no encoder\n";
+        assert_eq!(gpu_lines(&Ok(report)), expected);
+        let absent = DeviceReport { absent: Some("no NVIDIA driver".into()), ..DeviceReport::default() };
+        assert_eq!(gpu_lines(&Ok(absent)), "nvidia: no NVIDIA driver\n");
     }
 }

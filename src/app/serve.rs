@@ -12,8 +12,9 @@ use tokio::sync::watch;
 use crate::api::operate::Operated;
 use crate::api::{self, Publishing};
 use crate::app::cli::ServeArguments;
-use crate::app::{banner, feeds, keys, logging};
+use crate::app::{banner, devices, feeds, keys, logging};
 use crate::base::{Ticks, clock};
+use crate::channel::device_watch::watch_devices;
 use crate::channel::directory::{Directory, Wildcard};
 use crate::channel::feed::Door;
 use crate::channel::plan::Idle;
@@ -77,11 +78,13 @@ pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
     let state_error = |cause| ServeError::State { path: plan.state_dir.display().to_string(), cause };
     let sequences = SequenceStore::open(&plan.state_dir).map_err(state_error)?;
     let flights = FlightStore::open(&plan.state_dir).map_err(state_error)?;
+    let cores = placement::linux::inventory().cores_allowed;
+    let (ingest, edge) = (runtime("ingest", cores)?, runtime("edge", cores)?);
+    let seats = ingest.block_on(devices::desk(plan.devices, &worker));
     let http = listen("HTTP", "--http", plan.http)?;
     let rtmp = plan.rtmp.map(|address| listen("RTMP", "--rtmp", address)).transpose()?;
-    let cores = placement::linux::inventory().cores_allowed;
-    let house = House { worker, board: Board::default(), sequences, flights, cores, names_peers: plan.http.ip().is_loopback() };
-    let (ingest, edge) = (runtime("ingest", cores)?, runtime("edge", cores)?);
+    let names_peers = plan.http.ip().is_loopback();
+    let house = House { worker, board: Board::default(), sequences, flights, cores, seats, names_peers };
     let gateway = gateway_program(&plan, arguments.log.as_str());
     print!("{}", banner::banner(&plan));
     ingest.block_on(run(&plan, house, Doors { http, rtmp, gateway }, &edge))?;
@@ -141,14 +144,15 @@ async fn run(plan: &Plan, house: House, doors: Doors, edge: &Runtime) -> Result<
         most: wildcard.max_channels,
     });
     let here = tokio::runtime::Handle::current();
-    let board = house.board.clone();
+    let (board, seats) = (house.board.clone(), house.seats.clone());
+    tokio::spawn(watch_devices(seats.clone(), house.worker.clone(), stopped.clone()));
     let directory = Arc::new(Directory::new(house, shelves.clone(), here, wildcards.collect()));
     plan.channels.iter().for_each(|channel| directory.start(channel.clone()));
 
     let publishing = Publishing { rtmp_port: plan.rtmp.map(|address| address.port()), default_keys: plan.publishes_locally() };
     let operated = Operated { directory: Arc::clone(&directory), local: plan.http.ip().is_loopback() };
     let router = origin::routes(readiness(plan, board.clone()))
-        .merge(api::router(board, publishing))
+        .merge(api::router(board, seats, publishing))
         .merge(api::operate::router(operated))
         .merge(ui::router());
     let viewers = {

@@ -14,17 +14,18 @@ use std::thread::JoinHandle;
 use bytes::{Bytes, BytesMut};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::app::cli::{FileFormat, TranscodeArguments};
-use crate::app::logging;
+use crate::app::cli::{DeviceChoice, FileFormat, TranscodeArguments};
+use crate::app::{devices, logging};
 use crate::base::{Fault, MediaTime, Rate, Ticks};
 use crate::channel::commit::Commit;
 use crate::channel::source;
 use crate::channel::worker_process::WorkerProgram;
 use crate::config;
-use crate::media::device::Seat;
+use crate::media::device::{DeviceReport, Seat};
 use crate::media::{AudioRung, Grid, Packet, Rung, Slot, Track};
 use crate::pack::{Change, OutputTrack, PackError, Packager, Presentation, Window};
-use crate::placement;
+use crate::placement::devices::{SourceShape, listed};
+use crate::placement::{self, DevicePolicy, DeviceWish, Devices, Need};
 use crate::wire::link::{Deframer, FileTrack, Fill, FrameError, FromWorker, Open, RungConfig, ToWorker, VERSION, Watch, framed};
 
 /// Distance of IDRs: the field's usual two seconds.
@@ -115,7 +116,7 @@ pub fn transcode(arguments: &TranscodeArguments) -> Result<(), TranscodeError> {
     let source = describe(&mut demuxer, &arguments.input)?;
     let rungs = fitted(&ladder, &source);
     let mut codec = Link::start(&program, "codec", Stdio::null())?;
-    let open = open_message(&source, &rungs, segment);
+    let open = open_message(&source, &rungs, segment, seat(arguments.device, &program, &source, &rungs)?);
     codec.send(&ToWorker::Open(Box::new(open.clone())), &[])?;
     codec.send(&ToWorker::Tracks(source.tracks.clone()), &[])?;
 
@@ -126,7 +127,10 @@ pub fn transcode(arguments: &TranscodeArguments) -> Result<(), TranscodeError> {
         match message {
             FromWorker::Opened { configs } => output.opened(&configs)?,
             FromWorker::Fault { fault: Fault::Corrupt, place, detail } => tracing::warn!(place, detail, "damaged media is skipped"),
-            FromWorker::Fault { fault, place, detail } => return Err(worker_error("codec", format!("{fault} at {place}: {detail}"))),
+            FromWorker::Fault { fault, place, detail } => {
+                let remedy = if output.open.seat == Seat::Software { "" } else { "; --device software does without a GPU" };
+                return Err(worker_error("codec", format!("{fault} at {place}: {detail}{remedy}")));
+            }
             FromWorker::Drained => break,
             message => {
                 if let Some(packet) = message.into_packet(payload) {
@@ -174,11 +178,39 @@ fn describe(demuxer: &mut Link, path: &Path) -> Result<Source, TranscodeError> {
     Ok(Source { tracks, duration, rate })
 }
 
-fn open_message(source: &Source, rungs: &[Rung], segment: Ticks) -> Open {
+/// The seat for the file, by the same choice as a channel's.
+fn seat(device: DeviceChoice, program: &WorkerProgram, source: &Source, rungs: &[Rung]) -> Result<Seat, TranscodeError> {
+    let policy = match device {
+        DeviceChoice::Prefer => DevicePolicy::Prefer,
+        DeviceChoice::Require => DevicePolicy::Require,
+        DeviceChoice::Software => DevicePolicy::Software,
+    };
+    if rungs.is_empty() {
+        return Ok(Seat::Software);
+    }
+    let report = match policy {
+        DevicePolicy::Software => DeviceReport::default(),
+        _ => devices::probed(program).unwrap_or_else(|cause| {
+            tracing::warn!(%cause, "NVIDIA GPUs cannot be used");
+            DeviceReport::default()
+        }),
+    };
+    let video = source.tracks.iter().find_map(Track::video);
+    let shape = video.map(|video| SourceShape { codec: video.codec, width: video.width, height: video.height });
+    let wish = DeviceWish { policy, ..DeviceWish::default() };
+    let granted = Devices::new(report).seat("transcode", &Need { wish: &wish, source: shape, rungs, avoid: &[] }, &[]);
+    let granted = granted.map_err(|refusal| TranscodeError::Option { option: "--device", cause: refusal.to_string() })?;
+    if granted.seat == Seat::Software && !granted.passed.is_empty() {
+        tracing::warn!(devices = listed(&granted.passed), "no device has room; the file is transcoded in software");
+    }
+    Ok(granted.seat)
+}
+
+fn open_message(source: &Source, rungs: &[Rung], segment: Ticks, seat: Seat) -> Open {
     Open {
         version: VERSION,
         channel: "transcode".to_owned(),
-        seat: Seat::Software,
+        seat,
         grid: Grid::fitted(source.rate, GOP, segment),
         start: Slot(0),
         rungs: rungs.to_vec(),

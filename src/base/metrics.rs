@@ -2,12 +2,14 @@
 //!
 //! Names are `headend_<noun>_<unit>[_total]`; labels are bounded (channel, rung, stage, fault ...), never a peer's text.
 
+mod devices;
 mod srt;
 
 use std::sync::OnceLock;
 
 use prometheus::{Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
+pub use devices::DeviceMetrics;
 pub use srt::SrtMetrics;
 
 /// Every metric family of the front.
@@ -80,6 +82,8 @@ pub struct Metrics {
     pub listing_seconds: HistogramVec,
     /// SRT connections.
     pub srt: SrtMetrics,
+    /// GPUs, seats and copies.
+    pub devices: DeviceMetrics,
 }
 
 /// The registry of this process.
@@ -157,6 +161,7 @@ impl Metrics {
             flight_dumps: counter("headend_flight_dumps_total", "Flight recordings that were written or lost.", &["channel", "reason"]),
             listing_seconds: registered(&registry, HistogramVec::new(listing, &["channel"])),
             srt: SrtMetrics::new(&registry),
+            devices: DeviceMetrics::new(&registry),
             registry,
         }
     }

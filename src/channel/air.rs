@@ -79,6 +79,8 @@ pub struct OnAir {
     commit: Commit,
     packager: Option<Packager>,
     configs: Vec<RungConfig>,
+    /// Where the present worker is to work.
+    seat: Seat,
     /// The worker must be told `Open` first.
     open_due: bool,
     /// The first slot of the present worker.
@@ -121,6 +123,7 @@ impl OnAir {
             commit,
             packager: None,
             configs: Vec::new(),
+            seat: Seat::Software,
             open_due: true,
             begin: start,
             was_fed: false,
@@ -349,7 +352,7 @@ impl OnAir {
         Open {
             version: VERSION,
             channel: self.channel.clone(),
-            seat: Seat::Software,
+            seat: self.seat.clone(),
             grid: self.grid,
             start: self.begin,
             rungs: self.rungs.clone(),
@@ -416,7 +419,7 @@ impl OnAir {
         configs.iter().enumerate().map(track).collect()
     }
 
-    fn list(&mut self) -> Result<Outcome, PackError> {
+    pub(super) fn list(&mut self) -> Result<Outcome, PackError> {
         let Some((packager, committed)) = self.packager.as_mut().and_then(|packager| Some((packager, self.commit.take(self.now)?))) else {
             return Ok(Outcome::Nothing);
         };

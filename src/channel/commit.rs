@@ -43,6 +43,8 @@ pub struct Commit {
     discontinuity: bool,
     /// When the first rung had the whole open segment.
     first_had_it: Option<MediaTime>,
+    /// Of what lies before this instant no more comes.
+    final_to: MediaTime,
 }
 
 impl Commit {
@@ -60,6 +62,7 @@ impl Commit {
             audio_floor: grid.start(first) - half_frame,
             discontinuity: false,
             first_had_it: None,
+            final_to: MediaTime(i64::MIN),
         }
     }
 
@@ -91,7 +94,13 @@ impl Commit {
     /// Forgets what is not published; a replacement worker makes it again.
     pub fn restart(&mut self) {
         self.lines.iter_mut().for_each(|line| line.packets.clear());
+        self.final_to = MediaTime(i64::MIN);
         self.first_had_it = None;
+    }
+
+    /// Nobody makes any more of what lies before `to`: its segments wait for no rung.
+    pub fn expect_no_more(&mut self, to: MediaTime) {
+        self.final_to = to;
     }
 
     /// The next segment follows a change of configuration.
@@ -124,7 +133,7 @@ impl Commit {
             return None;
         }
         let first_had_it = *self.first_had_it.get_or_insert(now);
-        if !missing.is_empty() && now - first_had_it <= self.grid.segment_duration() {
+        if !missing.is_empty() && end > self.final_to && now - first_had_it <= self.grid.segment_duration() {
             return None;
         }
         Some(self.close(end, missing))
@@ -244,6 +253,16 @@ mod tests {
         (1000..1100).for_each(|slot| commit.push(video(0, slot)));
         (1875..2063).for_each(|frame| commit.push(audio(frame)));
         assert!(commit.take(MediaTime(0)).expect("every rung has it").missing.is_empty());
+    }
+
+    #[test]
+    fn what_nobody_makes_any_more_is_not_waited_for() {
+        let mut commit = two_rungs();
+        (1875..2063).for_each(|frame| commit.push(audio(frame)));
+        (1000..1100).for_each(|slot| commit.push(video(0, slot)));
+        assert!(commit.take(MediaTime(0)).is_none());
+        commit.expect_no_more(grid().start(Slot(1100)));
+        assert_eq!(commit.take(MediaTime(0)).expect("closed").missing, [1]);
     }
 
     #[test]

@@ -149,6 +149,8 @@ impl CopyProgramme {
             formats,
             newest_segment: self.newest.filter(|_| self.listed).map(|newest| newest.number),
             worker_restarts: 0,
+            seat: None,
+            fallback: None,
             quarantined: Vec::new(),
             look: Vec::new(),
             feeds: self.feed.as_ref().map(|feed| feed.monitor.report(now)).into_iter().collect(),

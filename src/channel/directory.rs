@@ -13,7 +13,7 @@ use crate::base::Ticks;
 use crate::channel::feed::{Admission, Door, DoorKey, DoorPrefix, DoorTable, Ending, FEED_QUEUE_EVENTS, FeedEvent, Offer, Refusal};
 use crate::channel::feeds::FeedInfo;
 use crate::channel::plan::{ChannelPlan, FeedPlan, LadderPlan, SecondPublisher, StreamKey};
-use crate::channel::programme::Immovable;
+use crate::channel::programme::{Immovable, MoveTo};
 use crate::channel::run::{ARRIVAL_QUEUE, Arrival, House, Life, ORDER_QUEUE, Order, run_channel};
 use crate::shelf::{Shelf, Shelves};
 
@@ -97,13 +97,13 @@ impl Directory {
         self.start_in(&mut entries, plan, None);
     }
 
-    /// Changes the worker of `channel` for another one; `None` if there is no such channel. See [`Programme::move_worker`].
+    /// Changes the worker of `channel` for another one in the seat that is asked for; `None` if there is no such channel. See [`Programme::move_worker`].
     ///
     /// [`Programme::move_worker`]: crate::channel::programme::Programme::move_worker
-    pub async fn move_worker(&self, channel: &str) -> Option<Result<(), Immovable>> {
+    pub async fn move_worker(&self, channel: &str, to: MoveTo) -> Option<Result<(), Immovable>> {
         let orders = self.entries().get(channel)?.orders.clone();
         let (answer, answered) = oneshot::channel();
-        orders.send(Order::MoveWorker(answer)).await.ok()?;
+        orders.send(Order::MoveWorker(to, answer)).await.ok()?;
         answered.await.ok()
     }
 

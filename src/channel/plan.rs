@@ -7,6 +7,7 @@ use crate::base::{Rate, Ticks};
 use crate::channel::failover::FailoverPlan;
 use crate::channel::pull::PullAddress;
 use crate::media::{AudioRung, Rung};
+use crate::placement::DeviceWish;
 pub use crate::wire::link::gateway::{Secret, Security as SrtSecurity};
 
 /// A stream key: compared in constant time, never printed.
@@ -170,6 +171,8 @@ pub struct ChannelPlan {
     pub slate: SlatePlan,
     /// How often a picture of the input is made for the page.
     pub thumbnail_every: Option<Ticks>,
+    /// What is wanted of devices.
+    pub device: DeviceWish,
 }
 
 impl ChannelPlan {

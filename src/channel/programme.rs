@@ -1,12 +1,13 @@
 //! One encoded channel as a state machine without IO: feed events, worker messages and time go in; messages for the
 //! worker, files for the shelf and requests to start or end a worker come out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::base::metrics::metrics;
-use crate::base::{Fault, MediaTime, Mono, Rate, Ticks};
+use crate::base::{MediaTime, Mono, Rate, Ticks};
 use crate::channel::air::{Look, OnAir};
 use crate::channel::clock::ProgrammeClock;
 use crate::channel::feed::{FeedEvent, SourceUnit};
@@ -15,6 +16,7 @@ use crate::channel::monitor::Monitor;
 use crate::channel::plan::{ChannelPlan, Idle, LadderPlan};
 use crate::channel::quarantine::Quarantine;
 use crate::channel::recorder::{Note, Recorder, text};
+use crate::channel::seats::{Lease, SeatDesk};
 use crate::channel::sequence::Sequence;
 use crate::channel::source;
 use crate::channel::status::{ChannelStatus, State};
@@ -22,10 +24,15 @@ use crate::channel::supervisor::{Due, Supervisor};
 use crate::media::{Grid, Rung, Slot, Track};
 use crate::pack::Change;
 use crate::placement;
+use crate::placement::devices::SourceShape;
 use crate::wire::link::Fill;
 
+use seating::{Loss, Seating};
+
+pub use seating::MoveTo;
 pub use workers::Immovable;
 
+mod seating;
 mod workers;
 
 /// How far the made programme trails the clock: the jitter that a feed may have before its last picture is held.
@@ -40,8 +47,8 @@ const UNSENT_UNITS: usize = 512;
 /// What the programme asks of its driver.
 #[derive(Debug)]
 pub enum Action {
-    /// Start a worker under this number; it is asked for messages by [`Programme::next_message`].
-    StartWorker(u64),
+    /// Start a worker under this number in this seat; it is asked for messages by [`Programme::next_message`].
+    StartWorker(u64, Arc<Lease>),
     /// End this worker.
     EndWorker(u64),
     /// This worker drains: it is told no more, but still heard, until [`Action::EndWorker`]. The next one is started after it.
@@ -65,6 +72,7 @@ pub struct Programme {
     feeds: Feeds,
     was_live: bool,
     supervisor: Supervisor,
+    seating: Seating,
     quarantine: Quarantine,
     /// Name of the feed whose media was spliced in last: it answers for workers that die of their input.
     spliced: String,
@@ -73,9 +81,11 @@ pub struct Programme {
 }
 
 impl Programme {
-    /// A channel that is about to start, on a machine with `cores` cores. `sequence` is what its last life remembered.
-    pub fn new(plan: ChannelPlan, clock: ProgrammeClock, cores: usize, sequence: Option<Sequence>) -> Programme {
+    /// A channel that is about to start, on a machine with `cores` cores and the devices of `seats`. `sequence` is what its last life
+    /// remembered.
+    pub fn new(plan: ChannelPlan, clock: ProgrammeClock, cores: usize, seats: SeatDesk, sequence: Option<Sequence>) -> Programme {
         Programme {
+            seating: Seating::new(seats, &plan.name, plan.device.clone()),
             feeds: Feeds::new(plan.feeds.len(), plan.failover),
             plan,
             clock,
@@ -149,6 +159,7 @@ impl Programme {
     pub fn tick(&mut self, now: Mono) {
         let media_now = self.clock.at(now);
         self.release_feeds(now);
+        let is_condemned = self.seating.tick(now);
         let Some(air) = &mut self.air else { return };
         air.advance(media_now - SLACK, media_now);
         if air.has_backlog() {
@@ -161,16 +172,20 @@ impl Programme {
         self.switch(now);
         match self.supervisor.look(now) {
             Due::Nothing => {}
-            Due::Start => self.start_worker(),
-            Due::Replace(why) => {
+            Due::Start => self.start_worker(now),
+            Due::Replace(whose, why) => {
                 tracing::warn!(
                     channel = self.plan.name,
                     worker = self.supervisor.id(),
                     cause = why,
                     "worker is stuck; it is ended and replaced"
                 );
-                self.replace_worker(Fault::SessionLost, now);
+                self.replace_worker(whose, &Loss::Stuck(why), now);
             }
+        }
+        match is_condemned {
+            true => self.leave_condemned(now),
+            false => self.return_to_device(now),
         }
     }
 
@@ -212,6 +227,8 @@ impl Programme {
             formats,
             newest_segment: self.air.as_ref().and_then(OnAir::newest_segment),
             worker_restarts: self.supervisor.restarts(),
+            seat: self.seating.name().map(str::to_owned),
+            fallback: self.seating.fallback().map(str::to_owned),
             quarantined: self.quarantine.barred(),
             look: self.look().words(),
             feeds: self.feeds.all().map(|feed| feed.monitor.report(now)).collect(),
@@ -330,6 +347,13 @@ impl Programme {
         self.switch(now);
     }
 
+    /// The pictures that come in, as far as they are described.
+    fn source_shape(&self) -> Option<SourceShape> {
+        let feed = self.feeds.active().or_else(|| self.feeds.present())?;
+        let video = feed.tracks.iter().find_map(Track::video)?;
+        Some(SourceShape { codec: video.codec, width: video.width, height: video.height })
+    }
+
     fn grid(&self, rate: Rate) -> Grid {
         Grid::fitted(rate, self.plan.gop, self.plan.segment)
     }
@@ -340,7 +364,11 @@ impl Programme {
             LadderPlan::Copy => Vec::new(),
             LadderPlan::Auto => {
                 let (width, height) = source.filter(|(width, height)| *width > 0 && *height > 0).unwrap_or((1280, 720));
-                let (rungs, left_out) = placement::auto(width, height, rate, self.cores);
+                let standard = placement::ladder("standard").unwrap_or_default();
+                let whole = placement::fitted(&standard, width, height);
+                // What a device encodes costs no cores.
+                let on_device = self.seating.would_encode(&whole.0, self.source_shape());
+                let (rungs, left_out) = if on_device { whole } else { placement::auto(width, height, rate, self.cores) };
                 for left_out in &left_out {
                     tracing::warn!(channel = self.plan.name, rung = left_out.rung.name, "{left_out}");
                 }

@@ -1,10 +1,11 @@
 //! Drives a channel's state machine: feeds, the worker's process, the shelf and time.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use crate::base::metrics::metrics;
@@ -14,9 +15,10 @@ use crate::channel::copy::CopyProgramme;
 use crate::channel::feed::{Ending, FeedEvent};
 use crate::channel::feeds::FeedInfo;
 use crate::channel::plan::{ChannelPlan, LadderPlan};
-use crate::channel::programme::{Action, Immovable, Programme};
+use crate::channel::programme::{Action, Immovable, MoveTo, Programme};
 use crate::channel::receivers::Receivers;
 use crate::channel::recorder::{FlightStore, Note, Recorder, text};
+use crate::channel::seats::{Lease, SeatDesk};
 use crate::channel::sequence::SequenceStore;
 use crate::channel::status::{Board, ChannelStatus, State};
 use crate::channel::worker_process::{WorkerEvent, WorkerProcess, WorkerProgram, end_beside, next_event, room};
@@ -30,6 +32,8 @@ pub const ARRIVAL_QUEUE: usize = 4;
 pub const ORDER_QUEUE: usize = 4;
 const TICK: Duration = Duration::from_millis(40);
 const STATUS_EVERY: Duration = Duration::from_millis(200);
+/// A replacement on the same device begins after this, whether its predecessor has ended or not.
+const ENDING_LIMIT: Duration = Duration::from_secs(1);
 
 /// An admitted publisher on its way to the channel.
 #[derive(Debug)]
@@ -55,6 +59,8 @@ pub struct House {
     pub flights: FlightStore,
     /// Cores that this machine lends.
     pub cores: usize,
+    /// The devices of this machine.
+    pub seats: SeatDesk,
     /// Whether statuses name publishers' addresses, and flight recorders can be read: only where nobody but this machine can read them.
     pub names_peers: bool,
 }
@@ -71,8 +77,8 @@ enum Machine {
 pub enum Order {
     /// Put this feed on the air, by its place in the plan; `None`: leave it to the policy.
     Feed(Option<usize>),
-    /// Change the worker for another one, without a trace in what viewers see; the answer says whether that is under way.
-    MoveWorker(oneshot::Sender<Result<(), Immovable>>),
+    /// Change the worker for another one in this seat, without a trace in what viewers see; the answer says whether that is under way.
+    MoveWorker(MoveTo, oneshot::Sender<Result<(), Immovable>>),
 }
 
 /// How a channel's life begins and ends.
@@ -166,6 +172,26 @@ struct Workers {
     present: Option<WorkerProcess>,
     /// It drains: it is told nothing more.
     leaving: Option<WorkerProcess>,
+    /// The ends of those that were replaced.
+    ending: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    /// Ends a worker beside the caller.
+    fn end(&mut self, worker: WorkerProcess, channel: &str) {
+        self.ending.retain(|end| !end.is_finished());
+        self.ending.push(end_beside(worker, channel));
+    }
+
+    /// Waits until those that were replaced have given their places on a device back, for a while: a driver may keep one for ever.
+    async fn have_ended(&mut self) {
+        let ends = async {
+            for end in self.ending.drain(..) {
+                let _ = end.await;
+            }
+        };
+        let _ = tokio::time::timeout(ENDING_LIMIT, ends).await;
+    }
 }
 
 struct Driver {
@@ -189,7 +215,7 @@ impl Driver {
         let (name, slate) = (plan.name.clone(), plan.slate.file.clone());
         let machine = match plan.ladder {
             LadderPlan::Copy => Machine::Copied(Box::new(CopyProgramme::new(plan, clock_now, sequence))),
-            _ => Machine::Encoded(Box::new(Programme::new(plan, clock_now, house.cores, sequence))),
+            _ => Machine::Encoded(Box::new(Programme::new(plan, clock_now, house.cores, house.seats.clone(), sequence))),
         };
         let recorder = machine.recorder().clone();
         if house.names_peers {
@@ -212,23 +238,13 @@ impl Driver {
     async fn act(&mut self, workers: &mut Workers) {
         for action in self.machine.take_actions() {
             match action {
-                Action::StartWorker(id) => match self.house.worker.codec_worker(&self.name, id, self.slate.as_deref()).await {
-                    Ok(started) => {
-                        tracing::info!(channel = self.name, worker = id, process = started.process_id(), "worker started");
-                        self.recorder.note(Note::WorkerStarted(id), clock::mono());
-                        workers.present = Some(started);
-                    }
-                    Err(cause) => {
-                        tracing::error!(channel = self.name, %cause, program = %self.house.worker.path.display(), "worker cannot be started");
-                        self.machine.worker_gone(id, "cannot be started", clock::mono());
-                    }
-                },
+                Action::StartWorker(id, lease) => self.start_worker(id, lease, workers).await,
                 Action::SetAside(id) => workers.leaving = workers.present.take_if(|worker| worker.id == id),
                 Action::EndWorker(id) => {
                     self.recorder.note(Note::Decision("worker_ended", text(&format!("worker {id}"))), clock::mono());
                     let is_it = |worker: &mut WorkerProcess| worker.id == id;
                     if let Some(ended) = workers.present.take_if(is_it).or_else(|| workers.leaving.take_if(is_it)) {
-                        end_beside(ended, Path::new(&self.name));
+                        workers.end(ended, &self.name);
                     }
                 }
                 Action::Apply(changes) => self.apply(changes),
@@ -237,6 +253,23 @@ impl Driver {
                     self.recorder.note(Note::Listed { number: sequence.number, end: sequence.end }, clock::mono());
                     self.house.sequences.keep(&self.name, sequence);
                 }
+            }
+        }
+    }
+
+    async fn start_worker(&mut self, id: u64, lease: Arc<Lease>, workers: &mut Workers) {
+        if lease.follows {
+            workers.have_ended().await;
+        }
+        match self.house.worker.codec_worker(&self.name, id, self.slate.as_deref()).await {
+            Ok(started) => {
+                tracing::info!(channel = self.name, worker = id, process = started.process_id(), seat = lease.name(), "worker started");
+                self.recorder.note(Note::WorkerStarted(id), clock::mono());
+                workers.present = Some(started.seated(lease));
+            }
+            Err(cause) => {
+                tracing::error!(channel = self.name, %cause, program = %self.house.worker.path.display(), "worker cannot be started");
+                self.machine.worker_gone(id, "cannot be started", clock::mono());
             }
         }
     }
@@ -275,9 +308,9 @@ impl Driver {
     fn obey(&mut self, order: Order) {
         match order {
             Order::Feed(index) => self.machine.ask_feed(index, clock::mono()),
-            Order::MoveWorker(answer) => {
+            Order::MoveWorker(to, answer) => {
                 // Whoever asked may be gone.
-                let _ = answer.send(self.machine.move_worker());
+                let _ = answer.send(self.machine.move_worker(&to));
             }
         }
     }
@@ -385,9 +418,9 @@ impl Machine {
         }
     }
 
-    fn move_worker(&mut self) -> Result<(), Immovable> {
+    fn move_worker(&mut self, to: &MoveTo) -> Result<(), Immovable> {
         match self {
-            Machine::Encoded(programme) => programme.move_worker(),
+            Machine::Encoded(programme) => programme.move_worker(to),
             Machine::Copied(_) => Err(Immovable::NoWorker),
         }
     }

@@ -79,6 +79,10 @@ pub struct ChannelStatus {
     pub newest_segment: Option<u64>,
     /// Workers lost since the start.
     pub worker_restarts: u64,
+    /// Where the worker has its seat: `software` or the UUID of a GPU; none without a worker.
+    pub seat: Option<String>,
+    /// Why that is not where the policy likes it best, or why there is none.
+    pub fallback: Option<String>,
     /// What is wrong with the picture and sound on the air: `frozen`, `black`, `silent`.
     pub look: Vec<&'static str>,
     /// Feeds that are left out for a while since they killed workers.

@@ -7,6 +7,8 @@ use crate::base::backoff::Backoff;
 
 /// A worker that has not opened its encoders by then is replaced.
 const OPENING_LIMIT: Duration = Duration::from_secs(5);
+/// On a device: the driver starts, and compiles the kernels when it meets a device for the first time.
+const DEVICE_OPENING_LIMIT: Duration = Duration::from_secs(10);
 /// A worker that was told something to do, and of which no stage but the sound gets on for this long, is replaced. Beside eight busy loops on two cores the longest silence of a worker was 0.8 s with a ladder
 /// that the machine carries, 1.8 s with one far beyond it.
 const STALL_LIMIT: Duration = Duration::from_secs(2);
@@ -55,8 +57,8 @@ pub enum Due {
     Nothing,
     /// A worker is to be started.
     Start,
-    /// The present worker is stuck, in these words.
-    Replace(&'static str),
+    /// This worker is stuck, in these words.
+    Replace(Whose, &'static str),
 }
 
 /// The state of a channel's workers.
@@ -64,6 +66,7 @@ pub enum Due {
 pub struct Supervisor {
     id: u64,
     phase: Phase,
+    opening_limit: Duration,
     leaving: Option<Leaving>,
     /// How long the present worker has not got on although it had work, as far as anybody was looking.
     quiet: Duration,
@@ -80,6 +83,7 @@ impl Default for Supervisor {
         Supervisor {
             id: 0,
             phase: Phase::None { not_before: Mono::default() },
+            opening_limit: OPENING_LIMIT,
             leaving: None,
             quiet: Duration::ZERO,
             has_work: false,
@@ -131,20 +135,26 @@ impl Supervisor {
         if let Some(leaving) = &mut self.leaving {
             leaving.quiet += passed;
             if leaving.quiet > DRAIN_LIMIT {
-                return Due::Replace("its predecessor does not drain");
+                return Due::Replace(Whose::Leaving, "does not drain");
             }
         }
         match self.phase {
             Phase::None { not_before } if now >= not_before => Due::Start,
-            Phase::Opening if self.quiet > self.patience(OPENING_LIMIT) => Due::Replace("does not open its encoders"),
-            Phase::Up if self.quiet > self.patience(STALL_LIMIT) => Due::Replace("gets no picture done"),
+            Phase::Opening if self.quiet > self.patience(self.opening_limit) => Due::Replace(Whose::Present, "does not open its encoders"),
+            Phase::Up if self.quiet > self.patience(STALL_LIMIT) => Due::Replace(Whose::Present, "gets no picture done"),
             _ => Due::Nothing,
         }
     }
 
-    /// A worker is started now; its number.
-    pub fn started(&mut self) -> u64 {
+    /// There is no seat for a worker; the next look for one is at `not_before`.
+    pub fn has_no_seat(&mut self, not_before: Mono) {
+        self.phase = Phase::None { not_before };
+    }
+
+    /// A worker is started now, on a device or not; its number.
+    pub fn started(&mut self, on_device: bool) -> u64 {
         self.id += 1;
+        self.opening_limit = if on_device { DEVICE_OPENING_LIMIT } else { OPENING_LIMIT };
         self.phase = Phase::Opening;
         self.quiet = Duration::ZERO;
         self.has_work = true;
@@ -152,9 +162,9 @@ impl Supervisor {
     }
 
     /// The present worker drains and leaves while the next one is started; the number of the next one.
-    pub fn hands_over(&mut self) -> u64 {
+    pub fn hands_over(&mut self, on_device: bool) -> u64 {
         self.leaving = Some(Leaving { id: self.id, quiet: Duration::ZERO });
-        self.started()
+        self.started(on_device)
     }
 
     /// The worker that drained is done.
@@ -230,7 +240,7 @@ mod tests {
     fn up(now: Mono) -> Supervisor {
         let mut supervisor = Supervisor::default();
         assert_eq!(supervisor.look(now), Due::Start);
-        supervisor.started();
+        supervisor.started(false);
         supervisor.opened();
         supervisor.has_work();
         supervisor
@@ -248,7 +258,7 @@ mod tests {
             supervisor.has_work();
         }
         let (after, due) = first_due(&mut supervisor, now, Duration::from_secs(10)).expect("it is noticed");
-        assert_eq!(due, Due::Replace("gets no picture done"));
+        assert_eq!(due, Due::Replace(Whose::Present, "gets no picture done"));
         assert!(after > STALL_LIMIT && after <= STALL_LIMIT + LOOK * 2, "{after:?}");
     }
 
@@ -277,7 +287,7 @@ mod tests {
         let mut supervisor = up(start);
         supervisor.lost(false, start);
         assert_eq!(supervisor.look(start), Due::Start, "the first replacement starts at once");
-        supervisor.started();
+        supervisor.started(false);
         supervisor.opened();
         supervisor.has_work();
         let (after, _) = first_due(&mut supervisor, start, Duration::from_secs(60)).expect("it is noticed");
@@ -286,7 +296,7 @@ mod tests {
         assert_eq!(supervisor.look(start), Due::Nothing, "the second one waits");
         let (wait, _) = first_due(&mut supervisor, start, Duration::from_secs(60)).expect("it starts");
         assert!(wait >= FIRST_WAIT * 2 && wait < Duration::from_secs(1), "{wait:?}");
-        supervisor.started();
+        supervisor.started(false);
         supervisor.opened();
         supervisor.has_work();
         supervisor.succeeded();
@@ -298,7 +308,7 @@ mod tests {
     fn a_worker_that_never_drains_is_not_waited_for() {
         let start = Mono(1_000_000_000);
         let mut supervisor = up(start);
-        let (old, new) = (supervisor.id(), supervisor.hands_over());
+        let (old, new) = (supervisor.id(), supervisor.hands_over(false));
         supervisor.opened();
         assert_eq!((supervisor.whose(old), supervisor.whose(new)), (Whose::Leaving, Whose::Present));
         let mut now = start;
@@ -310,7 +320,7 @@ mod tests {
                 due => break due,
             }
         };
-        assert_eq!(due, Due::Replace("its predecessor does not drain"));
+        assert_eq!(due, Due::Replace(Whose::Leaving, "does not drain"));
         supervisor.lost(false, now);
         assert_eq!((supervisor.whose(old), supervisor.whose(new)), (Whose::Nobodys, Whose::Nobodys));
     }

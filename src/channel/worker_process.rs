@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,8 +15,10 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::base::{Mono, clock};
+use crate::channel::seats::Lease;
 use crate::channel::spare::Spares;
 use crate::wire::link::{Deframer, FromWorker, ToWorker, framed};
 
@@ -125,6 +128,8 @@ pub struct WorkerProcess {
     pub events: mpsc::Receiver<WorkerEvent>,
     frames: mpsc::Sender<Bytes>,
     child: Child,
+    /// Its seat, which is free when the process has ended.
+    lease: Option<Arc<Lease>>,
 }
 
 impl WorkerProcess {
@@ -148,7 +153,12 @@ impl WorkerProcess {
             tokio::spawn(watch_memory(process, program.memory_limit_bytes, events_sender.clone()));
         }
         tokio::spawn(read_link(read, events_sender));
-        Ok(WorkerProcess { id, events, frames, child })
+        Ok(WorkerProcess { id, events, frames, child, lease: None })
+    }
+
+    /// This worker in its seat.
+    pub fn seated(self, lease: Arc<Lease>) -> WorkerProcess {
+        WorkerProcess { lease: Some(lease), ..self }
     }
 
     /// The way into the link's queue, for waiting until it has room.
@@ -185,6 +195,8 @@ impl WorkerProcess {
 
     /// How the process ended, for the log; kills it if it does not end by itself when its link closes.
     pub async fn end(mut self) -> String {
+        // Until the process has ended, whatever becomes of this call.
+        let _lease = self.lease.take();
         drop(self.frames);
         self.events.close();
         if let Ok(Ok(status)) = tokio::time::timeout(LEAVING_LIMIT, self.child.wait()).await {
@@ -273,13 +285,13 @@ async fn read_link(mut socket: OwnedReadHalf, events: mpsc::Sender<WorkerEvent>)
 }
 
 /// Ends a worker beside the caller, who need not wait.
-pub fn end_beside(worker: WorkerProcess, channel: &Path) {
-    let channel = channel.display().to_string();
+pub fn end_beside(worker: WorkerProcess, channel: &str) -> JoinHandle<()> {
+    let channel = channel.to_owned();
     tokio::spawn(async move {
         let id = worker.id;
         let status = worker.end().await;
         tracing::info!(channel, worker = id, status, "worker ended");
-    });
+    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::base::Rate;
 use crate::channel::plan::{ChannelPlan, Formats, Idle, LadderPlan, SecondPublisher, StreamKey};
 use crate::media::AudioRung;
 
+use super::devices::{Devices, wish};
 use super::failover::{failover, thumbnails, watch};
 use super::feeds::{feeds, security};
 use super::ladders::Ladders;
@@ -58,6 +59,8 @@ pub struct Surroundings<'a> {
     pub ladders: &'a Ladders,
     /// The listeners for publishers.
     pub door: Door,
+    /// What channels want of devices where they are silent.
+    pub devices: &'a Devices<'a>,
     /// Where the files that it names are looked up; nowhere, where there is none.
     pub folder: Option<&'a Path>,
 }
@@ -83,6 +86,7 @@ pub fn checked(written: &WrittenChannel, around: &Surroundings, sink: &mut Sink)
     if copied {
         refuse_with_copy(written, sink);
     }
+    let device = wish(written, &ladder, around.devices, sink);
     check_wildcard_keys(written, wildcard, door, sink);
     let Timing { gop, segment, window, hold } = timing(written, copied, sink);
     let plan = Box::new(ChannelPlan {
@@ -104,6 +108,7 @@ pub fn checked(written: &WrittenChannel, around: &Surroundings, sink: &mut Sink)
         srt: security(written, door, sink),
         slate: slate(&written.slate, idle, around.folder, sink),
         thumbnail_every: thumbnails(&written.thumbnails, copied, sink),
+        device,
     });
     match written.name.value()?.clone() {
         ChannelName::One(name) => Some(Checked::One(Box::new(ChannelPlan { name, ..*plan }))),
@@ -171,6 +176,8 @@ fn refuse_with_copy(written: &WrittenChannel, sink: &mut Sink) {
         place(&written.slate.file),
         place(&written.slate.text),
         place(&written.thumbnails),
+        place(&written.device),
+        place(&written.gpu),
     ];
     for place in places.into_iter().flatten() {
         sink.add(place, "has no meaning with ladder = \"copy\", which passes on what the publisher sends", "remove it");

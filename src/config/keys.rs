@@ -49,6 +49,7 @@ pub static ROOT: Section = Section {
         Key { name: "http", holds: Holds::Table(&HTTP), also: &["web", "server", "listen"] },
         Key { name: "rtmp", holds: Holds::Table(&RTMP), also: &["ingest"] },
         Key { name: "srt", holds: Holds::Table(&SRT), also: &[] },
+        Key { name: "devices", holds: Holds::Table(&DEVICES), also: &["gpu", "gpus", "nvidia", "hardware"] },
         Key { name: "channel", holds: Holds::Tables(&CHANNEL), also: &["stream", "streams", "input"] },
         Key { name: "ladder", holds: Holds::Named(&RUNG), also: &["rungs", "renditions", "profiles"] },
     ],
@@ -64,6 +65,17 @@ pub static RTMP: Section = Section { header: "[rtmp]", keys: &[LISTEN] };
 
 /// Where SRT callers come.
 pub static SRT: Section = Section { header: "[srt]", keys: &[LISTEN, value("latency", &["delay", "rcvlatency", "buffer"])] };
+
+/// The devices of the machine, and what channels want of them where they are silent.
+pub static DEVICES: Section = Section {
+    header: "[devices]",
+    keys: &[
+        value("nvidia", &["cuda", "nvenc"]),
+        value("device", &["policy", "hardware", "hwaccel"]),
+        value("gpu", &["card", "uuid", "ordinal"]),
+        value("return_after", &["return", "failback", "back_after"]),
+    ],
+};
 
 /// A channel.
 pub static CHANNEL: Section = Section {
@@ -86,6 +98,8 @@ pub static CHANNEL: Section = Section {
         Key { name: "failover", holds: Holds::Table(&FAILOVER), also: &["backup", "switch", "switchover"] },
         Key { name: "srt", holds: Holds::Table(&CHANNEL_SRT), also: &["encryption"] },
         Key { name: "slate", holds: Holds::Table(&SLATE), also: &["fallback", "holding_picture"] },
+        value("device", &["hardware", "hwaccel", "acceleration"]),
+        value("gpu", &["card"]),
         value("thumbnails", &["preview", "previews", "snapshots"]),
         value("trusted_network", &["trusted", "insecure"]),
         value("max_channels", &["max", "limit"]),
@@ -141,6 +155,7 @@ pub static RUNG: Section = Section {
         value("width", &["size", "resolution"]),
         value("height", &["lines"]),
         value("bitrate", &["bandwidth", "rate", "video_bitrate"]),
+        value("codec", &["encoder", "vcodec"]),
         value("preset", &["speed"]),
         value("tune", &["tuning"]),
         value("profile", &[]),
@@ -219,7 +234,7 @@ mod tests {
 
     #[test]
     fn no_synonym_is_another_key_of_its_section() {
-        for section in [&ROOT, &HTTP, &RTMP, &SRT, &CHANNEL, &FEED, &FAILOVER, &CHANNEL_SRT, &SLATE, &AUDIO, &RUNG] {
+        for section in [&ROOT, &HTTP, &RTMP, &SRT, &DEVICES, &CHANNEL, &FEED, &FAILOVER, &CHANNEL_SRT, &SLATE, &AUDIO, &RUNG] {
             let all: Vec<&str> = section.keys.iter().flat_map(|key| key.also.iter().chain([&key.name])).copied().collect();
             let mut unique = all.clone();
             unique.sort_unstable();

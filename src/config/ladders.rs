@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::media::Rung;
+use crate::media::{Rung, VideoCodec};
 use crate::placement::ladders::{NAMES, ladder, wide_width};
 
 use super::keys::nearest;
@@ -97,7 +97,10 @@ fn rung(written: &WrittenRung, sink: &mut Sink) -> Option<Rung> {
     let bitrate = written.bitrate.clone().checked(sink, |bitrate| sane(*bitrate, bare, width, height));
     let name = written.name.or(format!("{height}p"));
     let rung = Rung::new(&name, width, height, *bitrate.value()?, &written.preset.or("veryfast".into()));
-    let rung = Rung { tune: written.tune.or(String::new()), profile: written.profile.or("high".into()), ..rung };
+    let codec = written.codec.or(VideoCodec::H264);
+    let usual = if codec == VideoCodec::H264 { "high" } else { "main" };
+    let rung = Rung { codec, tune: written.tune.or(String::new()), profile: written.profile.or(usual.into()), ..rung };
+    let spoilt = spoilt || written.codec.is_invalid();
     (!spoilt && !written.tune.is_invalid() && !written.profile.is_invalid()).then_some(rung)
 }
 

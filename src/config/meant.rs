@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::channel::plan::{ChannelPlan, FeedPlan, FeedSource, StreamKey};
 
 use super::channels::{Checked, Door, Surroundings, check_names, checked};
+use super::devices::Devices;
 use super::feeds::check_receivers;
 use super::ladders::Ladders;
 use super::machine::{Listeners, listeners};
@@ -27,7 +28,8 @@ pub fn plan(written: &Written, folder: Option<&Path>, overrides: &Overrides, sin
     check_count(written.channels.len(), sink);
     check_names(&written.channels, sink);
     check_receivers(&written.channels, srt, sink);
-    let around = Surroundings { ladders: &ladders, door, folder };
+    let machine = Devices::of(&written.devices, sink);
+    let around = Surroundings { ladders: &ladders, door, devices: &machine, folder };
     let channels: Vec<Checked> = written.channels.iter().filter_map(|channel| checked(channel, &around, sink)).collect();
     let keys = settled(&written.channels, door, overrides, sink);
     let mut plan = Plan {
@@ -36,6 +38,7 @@ pub fn plan(written: &Written, folder: Option<&Path>, overrides: &Overrides, sin
         srt,
         srt_latency: srt_latency(&written.srt_latency, sink),
         state_dir: written.state_dir.value().cloned().unwrap_or_else(|| default_state_dir(|name| std::env::var_os(name))),
+        devices: machine.plan(),
         channels: Vec::new(),
         wildcards: Vec::new(),
         generated_keys: keys.generated.clone(),

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::base::Ticks;
 
 mod channels;
+mod devices;
 mod document;
 mod failover;
 mod feeds;
@@ -39,6 +40,7 @@ mod values;
 mod written;
 mod written_channel;
 
+pub use devices::DevicesPlan;
 pub use ladder_file::ladder;
 pub use machine::default_state_dir;
 pub use plan::{Plan, WildcardPlan};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::base::Ticks;
 use crate::channel::plan::{ChannelPlan, FeedPlan, StreamKey};
 
+use super::devices::DevicesPlan;
 use super::values::is_name;
 
 /// What one run of the appliance is to do.
@@ -19,6 +20,8 @@ pub struct Plan {
     pub srt: Option<SocketAddr>,
     /// How long the SRT listener waits for what a network has lost; the larger of both ends' wishes holds.
     pub srt_latency: Ticks,
+    /// The devices of the machine.
+    pub devices: DevicesPlan,
     /// Where the few bytes live that survive a restart.
     pub state_dir: PathBuf,
     /// The channels, in the order of the file; names and keys differ.

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 
 use crate::base::{Rate, Ticks};
 use crate::channel::plan::{ChannelPlan, FeedPlan, FeedSource, Idle, LadderPlan, SrtSecurity};
-use crate::media::Rung;
-use crate::placement::cores_needed;
+use crate::media::{Rung, VideoCodec};
+use crate::placement::devices::codec_name;
+use crate::placement::{DevicePolicy, DeviceWish, GpuChoice, cores_needed};
 
 use super::units::{decimal_rate, written_bitrate, written_duration};
 use super::{Plan, RTMP_PORT, WildcardPlan};
@@ -91,6 +92,7 @@ fn write_channel(text: &mut String, channel: &ChannelPlan) -> fmt::Result {
     if listed {
         write_feeds(text, channel)?;
     }
+    write_device(text, channel)?;
     write_holes(text, channel, copied)?;
     match &channel.ladder {
         LadderPlan::Rungs(rungs) => write_rungs(text, channel, rungs),
@@ -120,6 +122,16 @@ fn write_feeds(text: &mut String, channel: &ChannelPlan) -> fmt::Result {
     writeln!(text, "  failover after {after}, {back}")
 }
 
+/// What is wanted of devices, where it is not the usual.
+fn write_device(text: &mut String, channel: &ChannelPlan) -> fmt::Result {
+    let DeviceWish { policy, gpu } = &channel.device;
+    match (policy, gpu) {
+        (DevicePolicy::Prefer, GpuChoice::Any) => Ok(()),
+        (policy, GpuChoice::Any) => writeln!(text, "  device   {}", policy.label()),
+        (policy, gpu) => writeln!(text, "  device   {}, gpu {gpu}", policy.label()),
+    }
+}
+
 /// What shows in holes of the feed, and what counts as one that still delivers.
 fn write_holes(text: &mut String, channel: &ChannelPlan, copied: bool) -> fmt::Result {
     let watch = &channel.watch;
@@ -139,10 +151,11 @@ fn write_holes(text: &mut String, channel: &ChannelPlan, copied: bool) -> fmt::R
 fn write_rungs(text: &mut String, channel: &ChannelPlan, rungs: &[Rung]) -> fmt::Result {
     for rung in rungs {
         let size = format!("{}x{}", rung.width, rung.height);
+        let codec = if rung.codec == VideoCodec::H264 { String::new() } else { format!("{} ", codec_name(rung.codec)) };
         let tune = if rung.tune.is_empty() { String::new() } else { format!(" {}", rung.tune) };
         writeln!(
             text,
-            "  rung     {:<8} {size:<9} {:>6}bit/s  {} {}{tune}",
+            "  rung     {:<8} {size:<9} {:>6}bit/s  {codec}{} {}{tune}",
             rung.name,
             written_bitrate(rung.bitrate_bps),
             rung.preset,
@@ -152,7 +165,8 @@ fn write_rungs(text: &mut String, channel: &ChannelPlan, rungs: &[Rung]) -> fmt:
     writeln!(text, "  audio    {:<8} AAC       {:>6}bit/s", channel.audio.name, written_bitrate(channel.audio.bitrate_bps))?;
     let source = rungs.first().map(|largest| (largest.width, largest.height)).filter(|_| channel.idle == Idle::Wait);
     let cores = cores_needed(source, channel.rate.unwrap_or(USUAL_RATE), rungs);
-    writeln!(text, "  needs    roughly {cores:.1} cores, {} MB for the window", window_megabytes(channel, rungs))
+    let needs = if channel.device.policy == DevicePolicy::Require { "a GPU".into() } else { format!("roughly {cores:.1} cores") };
+    writeln!(text, "  needs    {needs}, {} MB for the window", window_megabytes(channel, rungs))
 }
 
 /// Memory for the segments of a window in every format.

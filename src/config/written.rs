@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use toml_edit::TableLike;
 
 use crate::base::Ticks;
+use crate::media::VideoCodec;
 use crate::placement::cost::presets;
 
+use super::devices::{WrittenDevices, written as written_devices};
 use super::keys::ROOT;
 use super::node::Node;
 use super::scalar::{Complaint, Scalar, complain};
@@ -26,6 +28,7 @@ pub struct Written {
     pub rtmp: Field<Option<SocketAddr>>,
     pub srt: Field<Option<SocketAddr>>,
     pub srt_latency: Field<Ticks>,
+    pub devices: WrittenDevices,
     pub channels: Vec<WrittenChannel>,
     pub ladders: Vec<WrittenLadder>,
 }
@@ -45,6 +48,7 @@ pub struct WrittenRung {
     pub width: Field<u32>,
     pub height: Field<u32>,
     pub bitrate: Field<u32>,
+    pub codec: Field<VideoCodec>,
     pub preset: Field<String>,
     pub tune: Field<String>,
     pub profile: Field<String>,
@@ -56,6 +60,7 @@ pub fn read(table: &dyn TableLike, sink: &mut Sink) -> Written {
     let http = root.table("http", sink);
     let rtmp = root.table("rtmp", sink);
     let srt = root.table("srt", sink);
+    let devices = root.table("devices", sink);
     let absent = || Field::Absent;
     Written {
         state_dir: root.field("state_dir", sink, state_dir),
@@ -63,6 +68,7 @@ pub fn read(table: &dyn TableLike, sink: &mut Sink) -> Written {
         rtmp: rtmp.map_or(Field::Absent, |rtmp| rtmp.field("listen", sink, |scalar| values::address_or_off(scalar, RTMP_PORT))),
         srt: srt.as_ref().map_or(Field::Absent, |srt| srt.field("listen", sink, |scalar| values::address_or_off(scalar, SRT_PORT))),
         srt_latency: srt.map_or(Field::Absent, |srt| srt.field("latency", sink, units::duration)),
+        devices: written_devices(devices, sink),
         channels: root.tables("channel", sink).iter().map(|node| channel(node, sink)).collect(),
         ladders: ladders(&root, sink),
     }
@@ -116,7 +122,12 @@ fn rung(node: &Node, sink: &mut Sink) -> WrittenRung {
     let same = |words: &[&'static str]| words.iter().map(|word| (*word, *word)).collect::<Vec<_>>();
     let presets = same(&presets().collect::<Vec<_>>());
     let tunes = same(&["film", "animation", "grain", "stillimage", "psnr", "ssim", "fastdecode", "zerolatency"]);
-    let profiles = same(&["high", "main", "baseline"]);
+    let codecs = [("h264", VideoCodec::H264), ("hevc", VideoCodec::Hevc), ("av1", VideoCodec::Av1)];
+    let codec = node.field("codec", sink, |scalar| values::one_of(scalar, &codecs));
+    let profiles = match codec.or(VideoCodec::H264) {
+        VideoCodec::H264 | VideoCodec::Other => same(&["high", "main", "baseline"]),
+        VideoCodec::Hevc | VideoCodec::Av1 => same(&["main", "main10"]),
+    };
     let word = |scalar: &Scalar, words: &[(&'static str, &'static str)]| values::one_of(scalar, words).map(str::to_owned);
     WrittenRung {
         place: node.place().clone(),
@@ -124,6 +135,7 @@ fn rung(node: &Node, sink: &mut Sink) -> WrittenRung {
         width: node.field("width", sink, side),
         height: node.field("height", sink, side),
         bitrate: node.field("bitrate", sink, units::bitrate),
+        codec,
         preset: node.field("preset", sink, |scalar| word(scalar, &presets)),
         tune: node.field("tune", sink, |scalar| word(scalar, &tunes)),
         profile: node.field("profile", sink, |scalar| word(scalar, &profiles)),

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use crate::base::{Rate, Ticks};
 use crate::channel::plan::{Idle, SecondPublisher, Secret};
 use crate::channel::pull::PullAddress;
+use crate::placement::{DevicePolicy, GpuChoice};
 
 use super::keys::nearest;
 use super::node::Node;
 use super::scalar::{Complaint, Scalar, complain};
 use super::sink::{Entry, Field, Place, Sink};
-use super::{units, values};
+use super::{devices, units, values};
 
 /// Most channels that a wildcard may open.
 const WILDCARD_CHANNELS: std::ops::RangeInclusive<u32> = 1..=256;
@@ -56,6 +57,8 @@ pub struct WrittenChannel {
     pub failover: WrittenFailover,
     pub srt: WrittenSecurity,
     pub slate: WrittenSlate,
+    pub device: Field<DevicePolicy>,
+    pub gpu: Field<GpuChoice>,
     pub thumbnails: Field<Option<Ticks>>,
     pub trusted_network: Field<bool>,
     pub max_channels: Field<u32>,
@@ -146,6 +149,8 @@ pub fn channel(node: &Node, sink: &mut Sink) -> WrittenChannel {
         failover: failover(node.table("failover", sink), sink),
         srt: security(node.table("srt", sink), sink),
         slate: slate(node.table("slate", sink), sink),
+        device: node.field("device", sink, devices::policy),
+        gpu: node.field("gpu", sink, devices::gpu),
         thumbnails: node.field("thumbnails", sink, or_off),
         trusted_network: node.field("trusted_network", sink, values::flag),
         max_channels: node.field("max_channels", sink, |scalar| values::integer(scalar, WILDCARD_CHANNELS)),

@@ -1,10 +1,11 @@
 //! What this machine is and which ladder it can carry: pure functions over an [`Inventory`].
 //!
 //! [`ladders`] holds the ladders that have a name, [`fit`] limits one to a source, [`cost`] says what one costs and
-//! [`auto()`] chooses one for a live source on this many cores. Only [`linux`] looks at the machine.
+//! [`auto()`] chooses one for a live source on this many cores; [`devices`] gives seats on GPUs. Only [`linux`] looks at the machine.
 
 pub mod auto;
 pub mod cost;
+pub mod devices;
 pub mod fit;
 pub mod inventory;
 pub mod ladders;
@@ -12,6 +13,7 @@ pub mod linux;
 
 pub use auto::auto;
 pub use cost::cores_needed;
+pub use devices::{DevicePolicy, DeviceWish, Devices, GpuChoice, Need, Refusal};
 pub use fit::{LeftOut, Reason, fitted};
 pub use inventory::Inventory;
 pub use ladders::ladder;

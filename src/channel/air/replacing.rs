@@ -6,7 +6,8 @@ use super::{OnAir, Outcome};
 use crate::base::metrics::metrics;
 use crate::base::{MediaTime, Ticks};
 use crate::channel::handover::Handover;
-use crate::media::Slot;
+use crate::media::device::Seat;
+use crate::media::{Rung, Slot};
 use crate::pack::PackError;
 use crate::wire::link::{FromWorker, Stage, ToWorker};
 
@@ -43,8 +44,14 @@ impl OnAir {
         to > self.made + self.grid.rate.period()
     }
 
-    /// A new worker begins at the commit point, with the input from the entry before it.
-    pub fn restart(&mut self) {
+    /// The rungs, largest first.
+    pub fn rungs(&self) -> &[Rung] {
+        &self.rungs
+    }
+
+    /// A new worker begins in this seat at the commit point, with the input from the entry before it.
+    pub fn restart(&mut self, seat: &Seat) {
+        self.seat = seat.clone();
         if self.handover.take().is_some() {
             tracing::info!(channel = self.channel, "the planned change of workers is off: a replacement is due anyway");
         }
@@ -80,6 +87,11 @@ impl OnAir {
         units
     }
 
+    /// Whether a planned change of workers is under way.
+    pub fn is_handing_over(&self) -> bool {
+        self.handover.is_some()
+    }
+
     /// Another worker is to take over at the next segment boundary; false if that is under way.
     pub fn plan_handover(&mut self) -> bool {
         if self.handover.is_some() {
@@ -97,8 +109,9 @@ impl OnAir {
         self.handover.as_ref().is_some_and(Handover::has_parted)
     }
 
-    /// From here on messages are for the new worker of a planned change.
-    pub fn begin_handover(&mut self) {
+    /// From here on messages are for the new worker of a planned change, in this seat.
+    pub fn begin_handover(&mut self, seat: &Seat) {
+        self.seat = seat.clone();
         if let Some(at) = self.handover.as_ref().map(Handover::at) {
             self.begin_at(self.grid.first_from(at));
         }
@@ -115,6 +128,15 @@ impl OnAir {
     /// Keeps what the new worker of a planned change says until the old one is done; false when it is too much.
     pub fn keep_early(&mut self, message: FromWorker, payload: Bytes) -> bool {
         self.handover.as_mut().is_none_or(|handover| handover.keep(message, payload))
+    }
+
+    /// The old worker of a planned change has said all: what it left open is listed with the rungs that there are, before what the new
+    /// one makes, which may have other parameter sets.
+    pub fn list_rest(&mut self) -> Result<Outcome, PackError> {
+        if let Some(handover) = &self.handover {
+            self.commit.expect_no_more(handover.at());
+        }
+        self.list()
     }
 
     /// The old worker of a planned change is done: what the new one has said so far.

@@ -35,6 +35,7 @@ pub(super) fn plan(idle: Idle) -> ChannelPlan {
         watch: Default::default(),
         slate: Default::default(),
         thumbnail_every: None,
+        device: Default::default(),
         second_publisher: SecondPublisher::Refuse,
         srt: None,
     }
@@ -82,7 +83,7 @@ struct Simulation {
 impl Simulation {
     fn new(idle: Idle, last: Option<Sequence>) -> Simulation {
         let clock = ProgrammeClock::starting(Mono(0), WallTime(1_790_000_001_234_567));
-        let mut programme = Programme::new(plan(idle), clock, 2, last);
+        let mut programme = Programme::new(plan(idle), clock, 2, SeatDesk::default(), last);
         programme.start(Mono(0));
         Simulation { programme, now: Mono(0), worker: None, files: BTreeMap::new(), sequences: Vec::new(), ended: Vec::new() }
     }
@@ -102,7 +103,7 @@ impl Simulation {
             for action in self.programme.take_actions() {
                 moved = true;
                 match action {
-                    Action::StartWorker(id) => self.worker = Some(SimulatedWorker { id, ..SimulatedWorker::default() }),
+                    Action::StartWorker(id, _) => self.worker = Some(SimulatedWorker { id, ..SimulatedWorker::default() }),
                     Action::EndWorker(id) => self.ended.push(id),
                     Action::SetAside(_) => panic!("nobody asked for a change of workers"),
                     Action::Apply(changes) => self.apply(changes),
@@ -347,7 +348,7 @@ fn with_two_feeds() -> Simulation {
     let mut plan = plan(Idle::Pattern);
     let feed = |name: &str| FeedPlan { name: name.into(), source: crate::channel::plan::FeedSource::Publish(StreamKey::new(name)) };
     plan.feeds = vec![feed("main"), feed("backup")];
-    let mut programme = Programme::new(plan, clock, 2, None);
+    let mut programme = Programme::new(plan, clock, 2, SeatDesk::default(), None);
     programme.start(Mono(0));
     let mut simulation =
         Simulation { programme, now: Mono(0), worker: None, files: BTreeMap::new(), sequences: Vec::new(), ended: Vec::new() };

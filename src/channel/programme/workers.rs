@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::seating::{Blame, Loss, MoveTo};
 use super::{Action, Programme};
 use crate::base::metrics::metrics;
 use crate::base::{Fault, MediaTime, Mono};
@@ -12,7 +13,7 @@ use crate::pack::PackError;
 use crate::wire::link::{FromWorker, ToWorker};
 
 /// Why a channel's worker cannot be changed for another one now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Immovable {
     /// No worker is at work.
     #[error("no worker is at work yet: the channel is not on the air or a replacement is starting; try again in a moment")]
@@ -23,6 +24,9 @@ pub enum Immovable {
     /// Copy channels have none.
     #[error("a copy channel has no worker")]
     NoWorker,
+    /// There is no seat for it.
+    #[error("there is no seat: {0}")]
+    NoSeat(String),
 }
 
 impl Immovable {
@@ -31,6 +35,7 @@ impl Immovable {
         match self {
             Immovable::NotRunning | Immovable::Moving => Fault::Transient,
             Immovable::NoWorker => Fault::Unsupported,
+            Immovable::NoSeat(_) => Fault::Overload,
         }
     }
 }
@@ -39,7 +44,16 @@ impl Programme {
     /// A message from worker `id`. Messages of workers that were replaced are dropped.
     pub fn worker_message(&mut self, id: u64, message: FromWorker, payload: Bytes, now: Mono) {
         let Some(air) = &mut self.air else { return };
-        match self.supervisor.whose(id) {
+        let whose = self.supervisor.whose(id);
+        let fault = match &message {
+            FromWorker::Fault { fault, place, detail } if whose != Whose::Nobodys => Some((*fault, format!("{place}: {detail}"))),
+            FromWorker::Copies { counts } if whose != Whose::Nobodys => {
+                self.seating.copies(id, counts);
+                return;
+            }
+            _ => None,
+        };
+        match whose {
             Whose::Present => {
                 self.note_progress(&message, now);
                 self.present_message(message, payload, now);
@@ -51,32 +65,57 @@ impl Programme {
             }
             Whose::Nobodys => {}
         }
+        if let Some((fault, detail)) = fault {
+            self.worker_fault(whose, fault, detail, now);
+        }
+    }
+
+    /// A worker says what is wrong with it. One whose device is gone is not waited for.
+    fn worker_fault(&mut self, whose: Whose, fault: Fault, detail: String, now: Mono) {
+        if fault == Fault::DeviceLost && self.seating.is_on_device(whose) {
+            tracing::error!(
+                channel = self.plan.name,
+                worker = self.supervisor.id(),
+                detail,
+                "worker has lost its device; another seat is taken at once"
+            );
+            self.replace_worker(whose, &Loss::DeviceLost(detail), now);
+        } else if whose == Whose::Present {
+            self.seating.report(fault, &detail, now);
+        }
     }
 
     /// Worker `id` ended by itself.
     pub fn worker_gone(&mut self, id: u64, cause: &str, now: Mono) {
-        if self.supervisor.whose(id) == Whose::Nobodys {
+        let whose = self.supervisor.whose(id);
+        if whose == Whose::Nobodys {
             return;
         }
         tracing::warn!(channel = self.plan.name, worker = id, cause, "worker gone; a replacement resumes at the commit point");
-        self.replace_worker(Fault::SessionLost, now);
+        self.replace_worker(whose, &Loss::Gone, now);
     }
 
     /// Worker `id` is resident with more than it may.
     pub fn worker_too_large(&mut self, id: u64, resident_bytes: u64, now: Mono) {
-        if self.supervisor.whose(id) != Whose::Nobodys {
+        let whose = self.supervisor.whose(id);
+        if whose != Whose::Nobodys {
             tracing::error!(
                 channel = self.plan.name,
                 worker = id,
                 resident_mib = resident_bytes >> 20,
                 "worker takes too much memory; it is replaced"
             );
-            self.replace_worker(Fault::Overload, now);
+            self.replace_worker(whose, &Loss::TooLarge, now);
         }
     }
 
-    /// Changes the worker for another one at the next segment boundary. Nothing is lost by it, and playlists do not show it.
-    pub fn move_worker(&mut self) -> Result<(), Immovable> {
+    /// Changes the worker for another one at the next segment boundary, in the seat that is asked for. Nothing is lost by it, and playlists
+    /// do not show it where the parameter sets are the same.
+    ///
+    /// # Errors
+    /// Where none is at work, one is being changed, or there is no seat beside the present one.
+    pub fn move_worker(&mut self, to: &MoveTo) -> Result<(), Immovable> {
+        let source = self.source_shape();
         let air = self.air.as_mut().ok_or(Immovable::NotRunning)?;
         if self.supervisor.leaving().is_some() {
             return Err(Immovable::Moving);
@@ -84,16 +123,18 @@ impl Programme {
         if !self.supervisor.is_settled() {
             return Err(Immovable::NotRunning);
         }
-        if !air.plan_handover() {
+        if air.is_handing_over() {
             return Err(Immovable::Moving);
         }
+        self.seating.plan_move(to, air.rungs(), source).map_err(Immovable::NoSeat)?;
+        air.plan_handover();
         tracing::info!(channel = self.plan.name, worker = self.supervisor.id(), "worker is changed for another one at the next segment");
         Ok(())
     }
 
     /// The next message for the present worker, when its link has room.
     pub fn next_message(&mut self) -> Option<(ToWorker, Bytes)> {
-        if self.actions.iter().any(|action| matches!(action, Action::StartWorker(_))) {
+        if self.actions.iter().any(|action| matches!(action, Action::StartWorker(..))) {
             // The present worker is not there yet: what comes next is not for the one before.
             return None;
         }
@@ -103,17 +144,47 @@ impl Programme {
             self.supervisor.has_work();
         }
         if message.0 == ToWorker::Drain && air.has_parted() {
+            let Some(lease) = self.seating.part() else { return Some(message) };
             self.actions.push(Action::SetAside(self.supervisor.id()));
-            self.actions.push(Action::StartWorker(self.supervisor.hands_over()));
-            air.begin_handover();
+            air.begin_handover(&lease.seat);
+            let id = self.supervisor.hands_over(lease.ticket().is_some());
+            self.actions.push(Action::StartWorker(id, lease));
         }
         Some(message)
     }
 
-    pub(super) fn start_worker(&mut self) {
+    pub(super) fn start_worker(&mut self, now: Mono) {
+        let source = self.source_shape();
         let Some(air) = &mut self.air else { return };
-        air.restart();
-        self.actions.push(Action::StartWorker(self.supervisor.started()));
+        match self.seating.seat(air.rungs(), source, now) {
+            Ok(lease) => {
+                air.restart(&lease.seat);
+                let id = self.supervisor.started(lease.ticket().is_some());
+                self.actions.push(Action::StartWorker(id, lease));
+            }
+            Err(wait) => self.supervisor.has_no_seat(now.after(wait)),
+        }
+    }
+
+    /// The present worker's device is condemned: the worker is replaced elsewhere, whether it still works or not.
+    pub(super) fn leave_condemned(&mut self, now: Mono) {
+        if self.supervisor.whose(self.supervisor.id()) == Whose::Present {
+            tracing::warn!(
+                channel = self.plan.name,
+                worker = self.supervisor.id(),
+                "worker's device is condemned; another seat is taken at once"
+            );
+            self.replace_worker(Whose::Present, &Loss::Condemned, now);
+        }
+    }
+
+    /// A channel that is in software for want of a device moves to one that is well again.
+    pub(super) fn return_to_device(&mut self, now: Mono) {
+        let source = self.source_shape();
+        let Some(air) = self.air.as_mut().filter(|air| self.supervisor.is_settled() && !air.is_handing_over()) else { return };
+        if self.seating.plan_return(air.rungs(), source, now) && !air.plan_handover() {
+            self.seating.stay();
+        }
     }
 
     pub(super) fn note_progress(&mut self, message: &FromWorker, now: Mono) {
@@ -145,7 +216,7 @@ impl Programme {
                 channel = self.plan.name,
                 "the new worker is far ahead of the old one, which does not drain; both are replaced"
             );
-            self.replace_worker(Fault::Bug, now);
+            self.replace_worker(Whose::Present, &Loss::Useless, now);
         }
     }
 
@@ -153,12 +224,26 @@ impl Programme {
     pub(super) fn drained(&mut self, id: u64, now: Mono) {
         tracing::info!(channel = self.plan.name, worker = id, successor = self.supervisor.id(), "worker has drained");
         self.supervisor.has_left();
+        self.seating.has_left();
         self.actions.push(Action::EndWorker(id));
+        self.list_rest(now);
         let early = self.air.as_mut().map(OnAir::end_handover).unwrap_or_default();
         let successor = self.supervisor.id();
         for (message, payload) in early {
             if self.supervisor.whose(successor) == Whose::Present {
                 self.present_message(message, payload, now);
+            }
+        }
+    }
+
+    /// Lists what the old worker of a planned change has left open, before the new one is heard.
+    fn list_rest(&mut self, now: Mono) {
+        while let Some(air) = &mut self.air {
+            let outcome = air.list_rest();
+            let is_last = !matches!(outcome, Ok(Outcome::Listed { .. }));
+            self.take_in(outcome, now);
+            if is_last {
+                return;
             }
         }
     }
@@ -175,19 +260,21 @@ impl Programme {
             Err(cause) => {
                 let worker = self.supervisor.id();
                 tracing::error!(channel = self.plan.name, worker, %cause, "worker's output cannot be used; the worker is replaced");
-                self.replace_worker(Fault::Bug, now);
+                self.replace_worker(Whose::Present, &Loss::Useless, now);
             }
         }
     }
 
-    pub(super) fn replace_worker(&mut self, fault: Fault, now: Mono) {
+    pub(super) fn replace_worker(&mut self, whose: Whose, loss: &Loss, now: Mono) {
+        let (fault, blame) = self.seating.lost(whose, loss, now);
         metrics().worker_restarts.with_label_values(&[&*self.plan.name, fault.label()]).inc();
         self.actions.extend(self.supervisor.leaving().map(Action::EndWorker));
         self.actions.push(Action::EndWorker(self.supervisor.id()));
-        let verdict = self.judge_feed(now);
-        self.supervisor.lost(verdict != Verdict::Resume, now);
+        let verdict = if blame == Blame::Device { Verdict::Resume } else { self.judge_feed(now) };
+        // Another seat deserves a try at once, however many workers were lost in the one before.
+        self.supervisor.lost(verdict != Verdict::Resume || blame == Blame::Device, now);
         if self.supervisor.look(now) == Due::Start {
-            self.start_worker();
+            self.start_worker(now);
         }
     }
 

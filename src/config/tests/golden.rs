@@ -130,3 +130,10 @@ fn the_failover_example_is_valid_and_its_secrets_are_not_for_the_network() {
 fn feeds_are_checked_one_by_one() {
     reported("feeds", &fixed());
 }
+
+#[test]
+fn the_nvidia_example_is_valid_and_says_who_wants_what() {
+    let path = root().join("configs/nvidia.toml");
+    let plan = load(&path, &fixed()).map_err(|report| report.to_string()).unwrap();
+    compare("nvidia.txt", &plan.summary());
+}

@@ -4,6 +4,8 @@ use super::super::{Overrides, Plan, random_key};
 use super::{plan, plan_with, problems};
 use crate::base::Rate;
 use crate::channel::plan::{Idle, LadderPlan, SecondPublisher};
+use crate::media::VideoCodec;
+use crate::placement::{DevicePolicy, DeviceWish, GpuChoice};
 
 /// A channel with these lines.
 fn channel(lines: &str) -> String {
@@ -317,4 +319,58 @@ fn rungs_are_listed_largest_first_under_different_names() {
     let as_ladder = |rungs: Vec<String>| ladder(&rungs.iter().map(String::as_str).collect::<Vec<_>>());
     taken(&as_ladder(many(8)));
     refused(&as_ladder(many(9)), "has 9 rungs, and must have 1 to 8");
+}
+
+#[test]
+fn devices_are_wished_for_in_general_and_by_channel() {
+    let text = "[devices]\ndevice = \"require\"\ngpu = 1\nreturn_after = \"1m\"\n".to_owned()
+        + &channel("device = \"prefer\"\ngpu = \"GPU-5d2c1a90\"")
+        + "[[channel]]\nname = \"other\"\n";
+    let plan = taken(&text);
+    assert!(plan.devices.nvidia && plan.devices.return_after.as_secs() == 60);
+    let (news, other) = (&plan.channels[0].device, &plan.channels[1].device);
+    assert_eq!((news.policy, &news.gpu), (DevicePolicy::Prefer, &GpuChoice::Uuid("GPU-5d2c1a90".into())));
+    assert_eq!((other.policy, &other.gpu), (DevicePolicy::Require, &GpuChoice::Ordinal(1)));
+    let plan = taken(&channel(""));
+    assert!(plan.devices.nvidia && plan.devices.return_after.as_secs() == 30 && plan.channels[0].device == DeviceWish::default());
+}
+
+#[test]
+fn what_no_device_can_give_is_refused_with_the_remedy() {
+    refused(&channel("device = \"gpu\""), "must be \"prefer\" or \"require\" or \"software\"");
+    refused(
+        &channel("device = \"software\"\ngpu = 0"),
+        "a.toml:4:7: channel[0].gpu = 0: has no meaning with device = \"software\"; remove it",
+    );
+    let off = "[devices]\nnvidia = \"off\"\n".to_owned();
+    refused(&(off.clone() + &channel("device = \"require\"")), "a.toml:5:10: channel[0].device = \"require\": needs a device, and");
+    refused(
+        &("devices = { nvidia = \"off\", device = \"require\" }\n".to_owned() + &channel("")),
+        "use device = \"software\", or nvidia = \"auto\"",
+    );
+    refused(&channel("ladder = \"copy\"\ndevice = \"prefer\""), "has no meaning with ladder = \"copy\"");
+    refused(&("[devices]\nreturn_after = \"0s\"\n".to_owned() + &channel("")), "must be from 1s to 3600s");
+    let hevc = "height = 720\nbitrate = \"2M\"\ncodec = \"hevc\"";
+    refused(
+        &(off + &ladder(&[hevc])),
+        "channel[0].ladder = \"x\": has rung 720p coded as hevc, which software does not make, and devices.nvidia is \"off\"",
+    );
+    refused(
+        &ladder(&[hevc]).replace("ladder = \"x\"", "ladder = \"x\"\ndevice = \"software\""),
+        "use codec = \"h264\" for it, or let a device in",
+    );
+}
+
+#[test]
+fn the_codec_of_a_rung_decides_its_profiles() {
+    let rung = |lines: &str| {
+        let plan = taken(&ladder(&[&format!("height = 720\nbitrate = \"2M\"\n{lines}")]));
+        let LadderPlan::Rungs(rungs) = &plan.channels[0].ladder else { panic!("rungs") };
+        (rungs[0].codec, rungs[0].profile.clone())
+    };
+    assert_eq!(rung(""), (VideoCodec::H264, "high".into()));
+    assert_eq!(rung("codec = \"hevc\""), (VideoCodec::Hevc, "main".into()));
+    assert_eq!(rung("codec = \"av1\"\nprofile = \"main10\""), (VideoCodec::Av1, "main10".into()));
+    refused(&ladder(&["height = 720\nbitrate = \"2M\"\ncodec = \"hevc\"\nprofile = \"high\""]), "must be \"main\" or \"main10\"");
+    refused(&ladder(&["height = 720\nbitrate = \"2M\"\ncodec = \"h265\""]), "must be \"h264\" or \"hevc\" or \"av1\"; use \"h264\"");
 }

@@ -1,10 +1,11 @@
 //! Workers die, stand still and are changed, in simulated time: what is listed shows every picture of the source once, in order.
 
+mod devices;
 mod house;
 
 use proptest::prelude::*;
 
-use super::Immovable;
+use super::{Immovable, MoveTo};
 use crate::channel::status::State;
 use house::{GOP, House};
 
@@ -33,7 +34,7 @@ proptest! {
                     house.run(soon);
                     house.kill();
                 }
-                _ => drop(house.programme.move_worker()),
+                _ => drop(house.programme.move_worker(&MoveTo::Same)),
             }
         }
         house.run(150);
@@ -72,8 +73,8 @@ fn a_worker_whose_feed_ran_ahead_and_fell_silent_has_nothing_to_do() {
 fn a_planned_change_restarts_nothing_and_delays_nothing() {
     let mut house = House::live();
     let (before, usual) = (house.programme.supervisor.id(), house.latest());
-    assert_eq!(house.programme.move_worker(), Ok(()));
-    assert_eq!(house.programme.move_worker(), Err(Immovable::Moving));
+    assert_eq!(house.programme.move_worker(&MoveTo::Same), Ok(()));
+    assert_eq!(house.programme.move_worker(&MoveTo::Same), Err(Immovable::Moving));
     house.run(150);
     assert_eq!(house.programme.supervisor.id(), before + 1);
     assert_eq!(house.programme.status(house.now).worker_restarts, 0);
@@ -88,7 +89,7 @@ fn a_change_while_the_slate_shows_needs_no_input() {
     house.programme.feed_closed(0, house.now);
     (0..100).for_each(|_| house.step());
     let before = house.programme.supervisor.id();
-    assert_eq!(house.programme.move_worker(), Ok(()));
+    assert_eq!(house.programme.move_worker(&MoveTo::Same), Ok(()));
     (0..150).for_each(|_| house.step());
     assert_eq!(house.programme.supervisor.id(), before + 1);
     assert!(house.leaving.is_none());
@@ -100,7 +101,7 @@ fn a_change_while_the_slate_shows_needs_no_input() {
 #[test]
 fn a_worker_that_dies_while_it_drains_is_replaced_as_any_other() {
     let mut house = House::live();
-    house.programme.move_worker().expect("a worker is up");
+    house.programme.move_worker(&MoveTo::Same).expect("a worker is up");
     house.dies_draining = true;
     house.run(250);
     assert_eq!(house.programme.status(house.now).worker_restarts, 1);
@@ -110,7 +111,7 @@ fn a_worker_that_dies_while_it_drains_is_replaced_as_any_other() {
 #[test]
 fn a_worker_that_never_drains_is_given_up_with_its_successor() {
     let mut house = House::live();
-    house.programme.move_worker().expect("a worker is up");
+    house.programme.move_worker(&MoveTo::Same).expect("a worker is up");
     house.hangs_draining = true;
     house.run(100);
     assert!(house.leaving.is_some());

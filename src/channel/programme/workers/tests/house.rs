@@ -2,20 +2,25 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::base::{MediaTime, Mono, Ticks, WallTime};
+use crate::base::{Fault, MediaTime, Mono, Ticks, WallTime};
 use crate::channel::clock::ProgrammeClock;
 use crate::channel::feed::{FeedEvent, SourceUnit};
 use crate::channel::plan::{ChannelPlan, Idle};
 use crate::channel::programme::tests::{audio_track, plan, video_track};
 use crate::channel::programme::{Action, FeedInfo, Programme};
+use crate::channel::seats::{Lease, SeatDesk};
 use crate::channel::sequence::Sequence;
 use crate::channel::status::State;
 use crate::media::Slot;
+use crate::media::Track;
+use crate::media::device::Seat;
 use crate::pack::Change;
+use crate::placement::DeviceWish;
 use crate::wire::link::{FromWorker, Open, RungConfig, Stage, ToWorker};
 use crate::worker::conform::{Conform, Show};
 
@@ -44,6 +49,8 @@ pub(super) struct Worker {
     pub(super) has_stopped: bool,
     pub(super) has_left: bool,
     pub(super) says: VecDeque<(FromWorker, Bytes)>,
+    /// Given back when it ends.
+    pub(super) lease: Option<Arc<Lease>>,
 }
 
 impl Worker {
@@ -60,6 +67,7 @@ impl Worker {
             has_stopped: false,
             has_left: false,
             says: VecDeque::new(),
+            lease: None,
         }
     }
 
@@ -68,8 +76,12 @@ impl Worker {
             ToWorker::Open(open) => {
                 self.conform = Some(Conform::new(open.grid, open.start, open.hold, true));
                 self.next_frame = (open.grid.start(open.start).in_scale(48_000) - 512 + 1023).div_euclid(1024);
+                let video = match open.seat {
+                    Seat::Software => video_track(None),
+                    Seat::Cuda(_) => device_track(),
+                };
                 self.open = Some(*open);
-                let configs = [video_track(None), audio_track()].map(|track| RungConfig { track, reorder: Ticks::ZERO });
+                let configs = [video, audio_track()].map(|track| RungConfig { track, reorder: Ticks::ZERO });
                 self.says.push_back((FromWorker::Opened { configs: configs.to_vec() }, Bytes::new()));
             }
             ToWorker::Tracks(_) => {
@@ -143,6 +155,16 @@ impl Worker {
     }
 }
 
+/// What an encoder on a device makes: the same pictures under other parameter sets.
+fn device_track() -> Track {
+    let Track::Video(mut track) = video_track(None) else { panic!("a video track") };
+    let mut config = track.config.to_vec();
+    let at = config.len() - 5;
+    config[at] ^= 0x01;
+    track.config = config.into();
+    Track::Video(track)
+}
+
 pub(super) fn shown(show: Show<i64>) -> i64 {
     match show {
         Show::Picture(number) | Show::Hold(number) => number,
@@ -192,9 +214,14 @@ pub(super) struct House {
 
 impl House {
     pub(super) fn new() -> House {
-        let plan = ChannelPlan { segment: Ticks::from_millis(2_000), ..plan(Idle::Pattern) };
+        House::seated("demo", SeatDesk::default(), DeviceWish::default())
+    }
+
+    /// On a machine with devices.
+    pub(super) fn seated(name: &str, seats: SeatDesk, device: DeviceWish) -> House {
+        let plan = ChannelPlan { name: name.into(), segment: Ticks::from_millis(2_000), device, ..plan(Idle::Pattern) };
         let clock = ProgrammeClock::starting(Mono(0), WallTime(1_790_000_001_234_567));
-        let mut programme = Programme::new(plan, clock, 2, None);
+        let mut programme = Programme::new(plan, clock, 2, seats, None);
         programme.start(Mono(0));
         House {
             programme,
@@ -216,7 +243,11 @@ impl House {
 
     /// On the air for six seconds with the source.
     pub(super) fn live() -> House {
-        let mut house = House::new();
+        House::new().on_air()
+    }
+
+    pub(super) fn on_air(self) -> House {
+        let mut house = self;
         house.publish();
         house.run(150);
         assert_eq!(house.programme.status(house.now).state, State::Live);
@@ -259,7 +290,7 @@ impl House {
     pub(super) fn act(&mut self) {
         for action in self.programme.take_actions() {
             match action {
-                Action::StartWorker(id) => self.present = Some(Worker::new(id)),
+                Action::StartWorker(id, lease) => self.present = Some(Worker { lease: Some(lease), ..Worker::new(id) }),
                 Action::SetAside(id) => self.leaving = self.present.take_if(|worker| worker.id == id),
                 Action::EndWorker(id) => {
                     self.present.take_if(|worker| worker.id == id);
@@ -321,6 +352,26 @@ impl House {
         }
     }
 
+    /// The present worker says what is wrong with it.
+    pub(super) fn complain(&mut self, fault: Fault) {
+        let id = self.present.as_ref().expect("a worker").id;
+        let message = FromWorker::Fault { fault, place: "encode".into(), detail: "the driver said no".into() };
+        self.programme.worker_message(id, message, Bytes::new(), self.now);
+        self.act();
+    }
+
+    /// It says so and ends.
+    pub(super) fn fail(&mut self, fault: Fault) {
+        self.complain(fault);
+        self.kill();
+        self.act();
+    }
+
+    /// Where the present worker sits.
+    pub(super) fn seat(&self) -> Option<&str> {
+        self.present.as_ref().and_then(|worker| worker.lease.as_ref()).map(|lease| lease.name())
+    }
+
     /// SIGKILL: what the worker has not said is lost.
     pub(super) fn kill(&mut self) {
         if let Some(worker) = self.present.take() {
@@ -330,8 +381,14 @@ impl House {
 
     /// Every slot once, every picture of the source once and in order, every frame of sound once; no number missing.
     pub(super) fn assert_unbroken(&self) {
+        self.assert_unbroken_but_for(0);
+    }
+
+    /// The same with so many changes of parameter sets.
+    pub(super) fn assert_unbroken_but_for(&self, discontinuities: usize) {
         assert!(self.sequences.windows(2).all(|pair| pair[1].number == pair[0].number + 1), "{:?}", self.sequences);
-        assert!(!self.playlist.contains("EXT-X-DISCONTINUITY\n"), "{}", self.playlist);
+        assert_eq!(self.playlist.matches("EXT-X-DISCONTINUITY\n").count(), discontinuities, "{}", self.playlist);
+        assert_eq!(self.playlist.matches("EXT-X-MAP").count(), discontinuities + 1, "{}", self.playlist);
         let first = self.pictures.iter().position(|number| *number == 0).expect("the first picture is listed");
         assert!(self.pictures[..first].iter().all(|number| *number == FILL));
         let odd = self.pictures[first..].iter().enumerate().find(|(index, number)| **number != *index as i64);

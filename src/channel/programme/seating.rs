@@ -1,0 +1,410 @@
+//! A channel's seat: asked for before each worker, left when its device fails, returned to when the device is well. No IO; time is an argument.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::backoff::Backoff;
+use crate::base::metrics::metrics;
+use crate::base::{Fault, Mono};
+use crate::channel::seats::{Lease, SeatDesk};
+use crate::channel::supervisor::Whose;
+use crate::media::Rung;
+use crate::media::device::{CopyCount, CopyReason, Seat};
+use crate::placement::devices::{PassedOver, SourceShape, Ticket, Why, listed};
+use crate::placement::{DevicePolicy, DeviceWish, GpuChoice, Need};
+
+/// A second session that is lost on a device within this span is one too many.
+const SESSIONS_WITHIN: Duration = Duration::from_secs(60);
+/// A device that kept a channel for this long is as good as new to it.
+const FORGIVEN_AFTER: Duration = Duration::from_secs(600);
+/// However often a channel was lost on a device, it tries again after this.
+const LONGEST_AWAY: Duration = Duration::from_secs(600);
+/// A channel that requires a device keeps away from one on which it was lost for this long only: it has nowhere else to go.
+const REQUIRED_AWAY: Duration = Duration::from_secs(1);
+/// Waits of a channel that has no seat.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+/// How often a channel in software looks for a device.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What a worker said of itself explains its end if that comes within this span.
+const EXPLAINS: Duration = Duration::from_secs(5);
+
+/// Where an operator wants a channel's worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MoveTo {
+    /// Where it is.
+    Same,
+    /// Where the policy wants it.
+    Auto,
+    /// In software.
+    Software,
+    /// On the GPU with this UUID, or beginning of one.
+    Gpu(String),
+}
+
+/// How a worker was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// It gets nothing done, in these words.
+    Stuck(&'static str),
+    /// It ended by itself.
+    Gone,
+    /// It takes too much memory.
+    TooLarge,
+    /// What it puts out cannot be used.
+    Useless,
+    /// It says that its device is gone.
+    DeviceLost(String),
+    /// Its device is condemned.
+    Condemned,
+}
+
+/// Whose fault a loss is, as far as the feed is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// A device's.
+    Device,
+    /// Perhaps that of the feed, perhaps nobody's.
+    Open,
+}
+
+/// The seats of a channel's workers.
+#[derive(Debug)]
+pub(super) struct Seating {
+    desk: SeatDesk,
+    channel: String,
+    wish: DeviceWish,
+    /// What an operator asked for.
+    asked: Option<MoveTo>,
+    present: Option<Arc<Lease>>,
+    leaving: Option<Arc<Lease>>,
+    /// Of the worker that a planned change will start.
+    next: Option<Arc<Lease>>,
+    seated_at: Mono,
+    now: Mono,
+    /// What the present worker said of itself, and when.
+    reported: Option<(Fault, String, Mono)>,
+    /// Devices on which a session was lost, and when.
+    sessions_lost: Vec<(String, Mono)>,
+    /// Devices that are kept away from, and until when.
+    avoided: Vec<(String, Mono)>,
+    away: Backoff,
+    /// Why the last worker on a device was lost: label and words.
+    cause: Option<(&'static str, String)>,
+    /// Why the channel is not where its policy likes it best.
+    fallback: Option<String>,
+    wait: Backoff,
+    look_at: Mono,
+    /// Copies that workers have told of, by worker.
+    told: Vec<(u64, CopyReason, u64)>,
+}
+
+impl Seating {
+    pub(super) fn new(desk: SeatDesk, channel: &str, wish: DeviceWish) -> Seating {
+        Seating {
+            away: Backoff::new(desk.return_after(), LONGEST_AWAY),
+            desk,
+            channel: channel.to_owned(),
+            wish,
+            asked: None,
+            present: None,
+            leaving: None,
+            next: None,
+            seated_at: Mono::default(),
+            now: Mono::default(),
+            reported: None,
+            sessions_lost: Vec::new(),
+            avoided: Vec::new(),
+            cause: None,
+            fallback: None,
+            wait: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
+            look_at: Mono::default(),
+            told: Vec::new(),
+        }
+    }
+
+    /// The present seat as the API names it.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.present.as_ref().map(|lease| lease.name())
+    }
+
+    /// Why the channel is not where its policy likes it best.
+    pub(super) fn fallback(&self) -> Option<&str> {
+        self.fallback.as_deref()
+    }
+
+    /// Whether a device would encode these rungs.
+    pub(super) fn would_encode(&self, rungs: &[Rung], source: Option<SourceShape>) -> bool {
+        self.desk.would_encode(&Need { wish: &self.wish(), source, rungs, avoid: &[] })
+    }
+
+    /// Time passes; whether the present worker's device is condemned.
+    pub(super) fn tick(&mut self, now: Mono) -> bool {
+        self.now = now;
+        self.present.as_ref().is_some_and(|lease| self.desk.is_condemned(lease))
+    }
+
+    /// A seat for a worker that begins anew; the workers before it have ended or are being ended. Without one, how long to wait.
+    pub(super) fn seat(&mut self, rungs: &[Rung], source: Option<SourceShape>, now: Mono) -> Result<Arc<Lease>, Duration> {
+        self.now = now;
+        self.next = None;
+        let before: Vec<Ticket> = [&self.present, &self.leaving].into_iter().flatten().filter_map(|lease| lease.ticket()).collect();
+        let avoid = self.avoided(now);
+        let wish = self.wish();
+        match self.desk.seat(&self.channel, &Need { wish: &wish, source, rungs, avoid: &avoid }, &before) {
+            Ok((lease, passed)) => {
+                self.wait.succeeded();
+                self.leaving = None;
+                Ok(self.sit(Arc::new(lease), &passed))
+            }
+            Err(refusal) => {
+                let text = refusal.to_string();
+                if self.fallback.as_deref() != Some(&text) {
+                    tracing::error!(channel = self.channel, cause = text, "channel has no seat and waits for one");
+                    let reason = self.cause.take().map_or_else(|| label(refusal.passed()), |(label, _)| label);
+                    self.count_fallback("none", reason);
+                }
+                self.show_seat(None);
+                (self.present, self.leaving, self.fallback) = (None, None, Some(text));
+                Err(self.wait.failed())
+            }
+        }
+    }
+
+    /// A seat for a planned change of workers.
+    pub(super) fn plan_move(&mut self, to: &MoveTo, rungs: &[Rung], source: Option<SourceShape>) -> Result<(), String> {
+        let wish = match to {
+            MoveTo::Same => match self.present.as_ref().map(|lease| &lease.seat) {
+                Some(Seat::Cuda(seat)) => on_gpu(&seat.uuid),
+                _ => DeviceWish { policy: DevicePolicy::Software, gpu: GpuChoice::Any },
+            },
+            MoveTo::Auto => self.wish.clone(),
+            MoveTo::Software if self.wish.policy == DevicePolicy::Require => {
+                return Err("the channel's device is \"require\", which allows no seat in software".to_owned());
+            }
+            MoveTo::Software => DeviceWish { policy: DevicePolicy::Software, gpu: GpuChoice::Any },
+            MoveTo::Gpu(uuid) => on_gpu(uuid),
+        };
+        let need = Need { wish: &wish, source, rungs, avoid: &[] };
+        let (lease, _) = self.desk.seat(&self.channel, &need, &[]).map_err(|refusal| refusal.to_string())?;
+        self.next = Some(Arc::new(lease));
+        match to {
+            MoveTo::Same => {}
+            MoveTo::Auto => self.asked = None,
+            to => self.asked = Some(to.clone()),
+        }
+        Ok(())
+    }
+
+    /// Takes a seat on a device for a planned change, where the channel is in software for want of one and a device is well again.
+    pub(super) fn plan_return(&mut self, rungs: &[Rung], source: Option<SourceShape>, now: Mono) -> bool {
+        if now < self.look_at || self.fallback.is_none() || self.wish().policy != DevicePolicy::Prefer {
+            return false;
+        }
+        self.look_at = now.after(LOOK_EVERY);
+        if self.present.as_ref().is_none_or(|lease| lease.seat != Seat::Software) {
+            return false;
+        }
+        let (wish, avoid) = (self.wish(), self.avoided(now));
+        let lease = self.desk.returning(&self.channel, &Need { wish: &wish, source, rungs, avoid: &avoid }, now);
+        self.next = lease.map(Arc::new);
+        if let Some(next) = &self.next {
+            tracing::info!(channel = self.channel, device = next.name(), "channel returns to a device at the next segment");
+        }
+        self.next.is_some()
+    }
+
+    /// The planned change is off before it has begun.
+    pub(super) fn stay(&mut self) {
+        self.next = None;
+    }
+
+    /// A planned change: the seat of the new worker.
+    pub(super) fn part(&mut self) -> Option<Arc<Lease>> {
+        let next = self.next.take()?;
+        self.leaving = self.present.clone();
+        self.cause = None;
+        Some(self.sit(next, &[]))
+    }
+
+    /// The worker that drained has ended.
+    pub(super) fn has_left(&mut self) {
+        self.leaving = None;
+    }
+
+    /// The present worker says what is wrong with it.
+    pub(super) fn report(&mut self, fault: Fault, detail: &str, now: Mono) {
+        if matches!(fault, Fault::SessionLost | Fault::Overload | Fault::Unsupported | Fault::Config | Fault::Transient) {
+            self.reported = Some((fault, detail.to_owned(), now));
+        }
+    }
+
+    /// Whether a worker has its seat on a device.
+    pub(super) fn is_on_device(&self, whose: Whose) -> bool {
+        self.lease(whose).is_some_and(|lease| lease.ticket().is_some())
+    }
+
+    /// A worker is lost. What that is called, and whether its device is to blame: the next seat is chosen accordingly.
+    pub(super) fn lost(&mut self, whose: Whose, loss: &Loss, now: Mono) -> (Fault, Blame) {
+        let reported =
+            self.reported.take().filter(|(_, _, at)| *loss == Loss::Gone && whose == Whose::Present && now.since(*at) < EXPLAINS);
+        let plain = match loss {
+            Loss::Stuck(_) | Loss::Gone => Fault::SessionLost,
+            Loss::TooLarge => Fault::Overload,
+            Loss::Useless => Fault::Bug,
+            Loss::DeviceLost(_) | Loss::Condemned => Fault::DeviceLost,
+        };
+        let Some(lease) = self.lease(whose).filter(|lease| lease.ticket().is_some()).cloned() else { return (plain, Blame::Open) };
+        let fault = reported.as_ref().map_or(plain, |(fault, ..)| *fault);
+        self.desk.count(&lease, fault);
+        match (loss, reported) {
+            (Loss::DeviceLost(detail), _) => self.leave_device(&lease, "device_lost", detail, now),
+            (Loss::Stuck(why), _) => self.leave_device(&lease, "stuck", &format!("a worker {why}"), now),
+            (Loss::Condemned, _) => self.cause = Some(("condemned", "its device is condemned".to_owned())),
+            (Loss::Gone, Some((fault @ (Fault::Unsupported | Fault::Config), detail, _))) => {
+                self.avoid(lease.name(), now);
+                self.cause = Some((fault.label(), detail));
+            }
+            (Loss::Gone, Some((fault, detail, _))) => self.lose_session(&lease, fault, detail, now),
+            (Loss::Gone, None) => {
+                self.lose_session(&lease, Fault::SessionLost, "its worker ended without a word".to_owned(), now);
+                // Media that crashes a driver crashes the next worker too: the feed is judged as on any seat.
+                return (fault, Blame::Open);
+            }
+            (Loss::TooLarge | Loss::Useless, _) => return (fault, Blame::Open),
+        }
+        (fault, Blame::Device)
+    }
+
+    /// Pictures that crossed between device and main memory, as worker `id` counts them.
+    pub(super) fn copies(&mut self, id: u64, counts: &[CopyCount]) {
+        for CopyCount { reason, pictures, .. } in counts {
+            let before = match self.told.iter_mut().find(|(worker, told, _)| (*worker, *told) == (id, *reason)) {
+                Some((_, _, told)) => std::mem::replace(told, *pictures),
+                None => {
+                    self.told.push((id, *reason, *pictures));
+                    0
+                }
+            };
+            self.count_copies(*reason, pictures.saturating_sub(before));
+        }
+        // A worker more than two numbers back has ended.
+        self.told.retain(|(worker, ..)| worker + 2 > id);
+    }
+
+    fn lease(&self, whose: Whose) -> Option<&Arc<Lease>> {
+        match whose {
+            Whose::Present => self.present.as_ref(),
+            Whose::Leaving => self.leaving.as_ref(),
+            Whose::Nobodys => None,
+        }
+    }
+
+    /// What is wanted now: an operator's word comes before the plan's.
+    fn wish(&self) -> DeviceWish {
+        match &self.asked {
+            Some(MoveTo::Software) => DeviceWish { policy: DevicePolicy::Software, gpu: GpuChoice::Any },
+            Some(MoveTo::Gpu(uuid)) => DeviceWish { gpu: GpuChoice::Uuid(uuid.clone()), ..self.wish.clone() },
+            _ => self.wish.clone(),
+        }
+    }
+
+    fn avoided(&mut self, now: Mono) -> Vec<String> {
+        self.avoided.retain(|(_, until)| now < *until);
+        self.avoided.iter().map(|(uuid, _)| uuid.clone()).collect()
+    }
+
+    fn avoid(&mut self, uuid: &str, now: Mono) {
+        if now.since(self.seated_at) >= FORGIVEN_AFTER {
+            self.away.succeeded();
+        }
+        let away = if self.wish.policy == DevicePolicy::Require { REQUIRED_AWAY } else { self.away.failed() };
+        self.avoided.retain(|(avoided, _)| avoided != uuid);
+        self.avoided.push((uuid.to_owned(), now.after(away)));
+    }
+
+    fn leave_device(&mut self, lease: &Lease, label: &'static str, detail: &str, now: Mono) {
+        self.avoid(lease.name(), now);
+        self.cause = Some((label, detail.to_owned()));
+        self.desk.lost(lease, detail, now);
+    }
+
+    /// Once the same device is tried again; the second time within a minute another seat is.
+    fn lose_session(&mut self, lease: &Lease, fault: Fault, detail: String, now: Mono) {
+        self.sessions_lost.retain(|(_, at)| now.since(*at) < SESSIONS_WITHIN);
+        if self.sessions_lost.iter().any(|(uuid, _)| uuid == lease.name()) {
+            self.avoid(lease.name(), now);
+            self.sessions_lost.retain(|(uuid, _)| uuid != lease.name());
+        } else {
+            self.sessions_lost.push((lease.name().to_owned(), now));
+        }
+        self.cause = Some((fault.label(), detail));
+    }
+
+    /// Takes a seat, and says so where it is another one than before, or not the one that the policy likes best.
+    fn sit(&mut self, lease: Arc<Lease>, passed: &[PassedOver]) -> Arc<Lease> {
+        let is_fallback = lease.ticket().is_none() && self.wish().policy != DevicePolicy::Software && self.desk.has_devices();
+        let cause = self.cause.take();
+        let is_other = self.name() != Some(lease.name());
+        let has_lost_device = cause.is_some() && is_other && self.present.is_some();
+        let is_new = (is_fallback && self.fallback.is_none()) || has_lost_device;
+        if is_new {
+            let reason = cause.as_ref().map_or_else(|| label(passed), |(label, _)| label);
+            self.count_fallback(lease.name(), reason);
+            tracing::warn!(
+                channel = self.channel,
+                from = self.name().unwrap_or("none"),
+                to = lease.name(),
+                reason,
+                cause = cause.as_ref().map_or("", |(_, detail)| detail),
+                devices = listed(passed),
+                "channel goes on in another seat than its policy likes best"
+            );
+        } else if is_other {
+            tracing::info!(channel = self.channel, from = self.name().unwrap_or("none"), to = lease.name(), "channel has a seat");
+        }
+        self.fallback = match (is_fallback, is_new) {
+            (false, _) => None,
+            (true, true) => Some(cause.map_or_else(|| listed(passed), |(_, detail)| detail)),
+            (true, false) => self.fallback.take(),
+        };
+        if lease.ticket().is_some() {
+            // So that zero shows.
+            CopyReason::all().into_iter().for_each(|reason| self.count_copies(reason, 0));
+        }
+        self.show_seat(Some(lease.name()));
+        self.seated_at = self.now;
+        self.reported = None;
+        self.present = Some(Arc::clone(&lease));
+        lease
+    }
+
+    fn count_fallback(&self, to: &str, reason: &str) {
+        metrics().devices.fallbacks.with_label_values(&[&*self.channel, self.name().unwrap_or("none"), to, reason]).inc();
+    }
+
+    fn count_copies(&self, reason: CopyReason, pictures: u64) {
+        let labels = [&*self.channel, reason.direction().label(), reason.label()];
+        metrics().devices.frame_copies.with_label_values(&labels).inc_by(pictures);
+    }
+
+    fn show_seat(&self, seat: Option<&str>) {
+        let family = &metrics().devices.channel_seat;
+        if let Some(before) = self.name().filter(|before| Some(*before) != seat) {
+            let _ = family.remove_label_values(&[&*self.channel, before]);
+        }
+        if let Some(seat) = seat {
+            family.with_label_values(&[&*self.channel, seat]).set(1);
+        }
+    }
+}
+
+fn on_gpu(uuid: &str) -> DeviceWish {
+    DeviceWish { policy: DevicePolicy::Require, gpu: GpuChoice::Uuid(uuid.to_owned()) }
+}
+
+/// The label of why devices were passed over: of the first one that the channel might have had.
+fn label(passed: &[PassedOver]) -> &'static str {
+    let whys = || passed.iter().map(|passed| &passed.why);
+    whys().find(|why| **why != Why::NotChosen).or(whys().next()).map_or("no_device", Why::label)
+}

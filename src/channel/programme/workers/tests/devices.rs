@@ -1,0 +1,234 @@
+//! Devices fail under channels, in simulated time.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::super::super::MoveTo;
+use super::super::Immovable;
+use super::house::House;
+use crate::base::{Fault, Mono};
+use crate::channel::seats::tests::report;
+use crate::channel::seats::{SOFTWARE, SeatDesk};
+use crate::placement::{DevicePolicy, DeviceWish, GpuChoice};
+
+const RETURN_AFTER: Duration = Duration::from_secs(5);
+
+/// GPUs with one session each: a replacement on the same one needs the place of its predecessor.
+fn desk(gpus: usize) -> SeatDesk {
+    SeatDesk::new(report(&vec![1; gpus]), RETURN_AFTER)
+}
+
+fn wish(policy: DevicePolicy) -> DeviceWish {
+    DeviceWish { policy, gpu: GpuChoice::Any }
+}
+
+fn live(desk: &SeatDesk, policy: DevicePolicy) -> House {
+    House::seated("demo", desk.clone(), wish(policy)).on_air()
+}
+
+/// A probe in a child, which ends at once.
+fn probe(desk: &SeatDesk, is_well: bool, now: Mono) -> bool {
+    let due = desk.begin_probe(now);
+    let answer = report(&[1, 1, 1]);
+    desk.probed(if is_well { Ok(&answer) } else { Err("the driver does not answer") }, now);
+    due
+}
+
+fn state(desk: &SeatDesk, gpu: usize) -> &'static str {
+    desk.list(Mono(0)).gpus[gpu].state
+}
+
+#[test]
+fn a_lost_device_costs_no_number_and_no_picture_and_the_channel_goes_on_in_software() {
+    for phase in [0, 13, 30, 49] {
+        let desk = desk(1);
+        let mut house = live(&desk, DevicePolicy::Prefer);
+        house.run(50 + phase);
+        assert_eq!((house.seat(), house.programme.status(house.now).fallback), (Some("GPU-0"), None));
+        house.complain(Fault::DeviceLost);
+        assert_eq!(house.seat(), Some(SOFTWARE), "at once");
+        house.run(150);
+        house.assert_unbroken_but_for(1);
+        assert!(house.longest_wait() <= 100, "phase {phase}: {} steps", house.longest_wait());
+        let status = house.programme.status(house.now);
+        assert_eq!((status.seat.as_deref(), status.fallback.as_deref()), (Some(SOFTWARE), Some("encode: the driver said no")));
+        assert_eq!((state(&desk, 0), desk.list(house.now).gpus[0].sessions), ("suspected", 0));
+    }
+}
+
+#[test]
+fn another_device_with_the_same_parameter_sets_leaves_no_trace() {
+    let desk = desk(2);
+    let mut house = live(&desk, DevicePolicy::Require);
+    house.complain(Fault::DeviceLost);
+    assert_eq!(house.seat(), Some("GPU-1"));
+    house.run(150);
+    house.assert_unbroken();
+    assert_eq!(house.programme.status(house.now).fallback, None);
+}
+
+#[test]
+fn a_lost_session_is_opened_again_on_the_same_device_once() {
+    for fault in [Fault::SessionLost, Fault::Overload] {
+        let desk = desk(2);
+        let mut house = live(&desk, DevicePolicy::Prefer);
+        house.fail(fault);
+        assert_eq!((house.seat(), state(&desk, 0)), (Some("GPU-0"), "healthy"));
+        house.run(100);
+        house.fail(fault);
+        assert_eq!((house.seat(), state(&desk, 0)), (Some("GPU-1"), "healthy"));
+        house.run(100);
+        house.assert_unbroken();
+    }
+}
+
+#[test]
+fn sessions_lost_a_minute_apart_move_nobody() {
+    let desk = desk(2);
+    let mut house = live(&desk, DevicePolicy::Prefer);
+    for _ in 0..3 {
+        house.fail(Fault::SessionLost);
+        house.run(1_501);
+        assert_eq!(house.seat(), Some("GPU-0"));
+    }
+}
+
+#[test]
+fn what_a_device_cannot_encode_is_not_tried_there_again() {
+    let desk = desk(1);
+    let mut house = live(&desk, DevicePolicy::Prefer);
+    house.fail(Fault::Unsupported);
+    assert_eq!((house.seat(), state(&desk, 0)), (Some(SOFTWARE), "healthy"));
+}
+
+#[test]
+fn a_worker_that_is_stuck_on_a_device_counts_as_lost_on_it() {
+    let desk = desk(1);
+    let mut house = live(&desk, DevicePolicy::Prefer);
+    house.present.as_mut().expect("a worker").has_stopped = true;
+    house.run(60);
+    assert_eq!((house.seat(), state(&desk, 0)), (Some(SOFTWARE), "suspected"));
+    house.run(150);
+    house.assert_unbroken_but_for(1);
+}
+
+#[test]
+fn two_channels_that_lose_a_device_take_every_other_one_along_and_all_return_when_it_is_well() {
+    let desk = SeatDesk::new(report(&[4]), RETURN_AFTER);
+    let house = |name: &str| House::seated(name, desk.clone(), wish(DevicePolicy::Prefer)).on_air();
+    let mut houses = [house("news"), house("sports"), house("bars")];
+    assert!(houses.iter().all(|house| house.seat() == Some("GPU-0")));
+    houses[0].complain(Fault::DeviceLost);
+    assert_eq!((state(&desk, 0), houses[2].seat()), ("suspected", Some("GPU-0")));
+    houses.iter_mut().for_each(|house| house.run(20));
+    houses[1].complain(Fault::DeviceLost);
+    assert_eq!((state(&desk, 0), houses[2].seat()), ("condemned", Some("GPU-0")));
+    houses.iter_mut().for_each(|house| house.run(1));
+    assert!(houses.iter().all(|house| house.seat() == Some(SOFTWARE)), "all of its seats are replaced at once");
+    houses.iter_mut().for_each(|house| house.run(49));
+    let well = houses[0].now;
+    assert!(probe(&desk, true, well));
+    houses.iter_mut().for_each(|house| house.run(100));
+    assert!(houses.iter().all(|house| house.seat() == Some(SOFTWARE)), "not before it has been well for a while");
+    (0..200).for_each(|_| houses.iter_mut().for_each(|house| house.run(1)));
+    for house in &houses {
+        assert_eq!((house.seat(), house.programme.status(house.now).fallback), (Some("GPU-0"), None));
+        house.assert_unbroken_but_for(2);
+    }
+}
+
+#[test]
+fn a_channel_that_requires_a_device_waits_for_it_and_says_why() {
+    let desk = desk(1);
+    let mut house = live(&desk, DevicePolicy::Require);
+    house.complain(Fault::DeviceLost);
+    house.run(20);
+    let status = house.programme.status(house.now);
+    assert!(house.present.is_none() && status.seat.is_none());
+    assert!(status.fallback.as_deref().is_some_and(|why| why.contains("is suspected: encode: the driver said no")), "{status:?}");
+    assert!(probe(&desk, true, house.now));
+    house.run(150);
+    assert_eq!((house.seat(), house.programme.status(house.now).fallback), (Some("GPU-0"), None));
+    house.assert_unbroken();
+}
+
+#[test]
+fn a_channel_that_was_lost_on_a_well_device_stays_away_longer_each_time() {
+    let desk = desk(1);
+    let mut house = live(&desk, DevicePolicy::Prefer);
+    let mut away = Vec::new();
+    for _ in 0..3 {
+        house.complain(Fault::DeviceLost);
+        assert!(probe(&desk, true, house.now), "it turns out to be well");
+        let mut steps = 0;
+        while house.seat() == Some(SOFTWARE) {
+            house.run(1);
+            steps += 1;
+            assert!(steps < 2_000, "it never returns");
+        }
+        away.push(steps / 25);
+        house.run(100);
+    }
+    assert!((5..=9).contains(&away[0]) && (10..=14).contains(&away[1]) && (20..=24).contains(&away[2]), "{away:?}");
+}
+
+#[test]
+fn a_full_device_is_left_to_those_who_have_it_and_taken_when_they_go() {
+    let desk = SeatDesk::new(report(&[1]), RETURN_AFTER);
+    let first = live(&desk, DevicePolicy::Prefer);
+    let mut second = live(&desk, DevicePolicy::Prefer);
+    let status = second.programme.status(second.now);
+    assert_eq!((first.seat(), second.seat()), (Some("GPU-0"), Some(SOFTWARE)));
+    assert_eq!(status.fallback.as_deref(), Some("nvidia 0 NVIDIA L4 0 encode sessions are free, and the ladder takes 1"));
+    drop(first);
+    second.run(150);
+    assert_eq!(second.seat(), Some("GPU-0"));
+    second.assert_unbroken_but_for(1);
+}
+
+#[test]
+fn an_operator_moves_a_channel_to_software_and_leaves_it_to_the_policy_again() {
+    let desk = desk(1);
+    let mut house = live(&desk, DevicePolicy::Prefer);
+    assert_eq!(house.programme.move_worker(&MoveTo::Software), Ok(()));
+    house.run(400);
+    assert_eq!((house.seat(), house.programme.status(house.now).fallback), (Some(SOFTWARE), None), "it stays there");
+    assert!(matches!(house.programme.move_worker(&MoveTo::Gpu("GPU-9".into())), Err(Immovable::NoSeat(_))));
+    assert_eq!(house.programme.move_worker(&MoveTo::Auto), Ok(()));
+    house.run(150);
+    assert_eq!(house.seat(), Some("GPU-0"));
+    assert_eq!(house.programme.status(house.now).worker_restarts, 0);
+    house.assert_unbroken_but_for(2);
+    drop(house);
+    let mut strict = live(&desk, DevicePolicy::Require);
+    assert!(matches!(strict.programme.move_worker(&MoveTo::Software), Err(Immovable::NoSeat(_))));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #[test]
+    fn no_picture_is_lost_or_doubled_whatever_devices_do(
+        events in proptest::collection::vec((30usize..160, 0u8..7), 1..6)
+    ) {
+        let desk = desk(2);
+        let mut house = live(&desk, DevicePolicy::Prefer);
+        for (steps, event) in events {
+            house.run(steps);
+            match event {
+                0 => house.complain(Fault::DeviceLost),
+                1 => house.fail(Fault::SessionLost),
+                2 => house.kill(),
+                3 => drop(probe(&desk, true, house.now)),
+                4 => drop(probe(&desk, false, house.now)),
+                5 => drop(house.programme.move_worker(&MoveTo::Auto)),
+                _ => drop(house.programme.move_worker(&MoveTo::Software)),
+            }
+        }
+        house.run(200);
+        let held = desk.list(house.now).gpus.iter().map(|gpu| gpu.sessions).sum::<u32>();
+        prop_assert_eq!(held, u32::from(house.seat() != Some(SOFTWARE)), "one seat, or none on a device");
+        house.assert_unbroken_but_for(house.playlist.matches("EXT-X-DISCONTINUITY\n").count());
+        prop_assert!(house.longest_wait() <= 110, "more than a segment late: {} steps", house.longest_wait());
+    }
+}

@@ -1,0 +1,356 @@
+//! Where channels ask for seats: the machine's devices behind one lock, and leases that give a seat back when the worker in it has ended.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::Notify;
+
+use crate::base::metrics::metrics;
+use crate::base::{Fault, Mono};
+use crate::media::device::{DeviceReport, GpuReport, Seat};
+use crate::placement::devices::{Change, State, Ticket, Usage, gpu_name, lendable_bytes};
+use crate::placement::{Devices, Need, Refusal};
+
+/// What a seat in software is called in labels, statuses and the API.
+pub const SOFTWARE: &str = "software";
+/// Channels return to a device at least this far apart: each opens its encoders there.
+const RETURN_GAP: Duration = Duration::from_secs(1);
+/// How long a device must have been well before channels return to it, where nothing is configured.
+const RETURN_AFTER: Duration = Duration::from_secs(30);
+
+/// The desk that gives seats. Clones share it; the default one knows no devices.
+#[derive(Clone, Debug, Default)]
+pub struct SeatDesk {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    devices: Mutex<Devices>,
+    last_return: Mutex<Option<Mono>>,
+    return_after: Duration,
+    /// A device is to be probed.
+    suspicion: Notify,
+}
+
+impl Default for Shared {
+    fn default() -> Shared {
+        let (devices, last_return) = (Mutex::default(), Mutex::default());
+        Shared { devices, last_return, return_after: RETURN_AFTER, suspicion: Notify::new() }
+    }
+}
+
+/// A seat that is taken. When it is dropped, its place on the device is free.
+#[derive(Debug)]
+pub struct Lease {
+    /// Where.
+    pub seat: Seat,
+    /// Its worker must not begin before its predecessor, which had the same place, has ended.
+    pub follows: bool,
+    ticket: Option<Ticket>,
+    desk: SeatDesk,
+}
+
+impl Lease {
+    /// The seat as labels and the API name it: `software`, or the UUID of a GPU.
+    pub fn name(&self) -> &str {
+        seat_name(&self.seat)
+    }
+
+    /// Its number, where it is on a device.
+    pub fn ticket(&self) -> Option<Ticket> {
+        self.ticket
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            self.desk.devices().give_back(ticket);
+            self.desk.show();
+        }
+    }
+}
+
+/// A GPU as the API shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeviceStatus {
+    /// What the probe at the start found.
+    #[serde(flatten)]
+    pub report: GpuReport,
+    /// `healthy`, `suspected` or `condemned`.
+    pub state: &'static str,
+    /// For how long it has been so, in seconds; a suspicion that came to nothing does not count.
+    pub state_s: u64,
+    /// Why it is not healthy; empty while it is.
+    pub state_reason: String,
+    /// Encode sessions that channels hold.
+    pub sessions: u32,
+    /// Device memory that channels hold, in bytes, as estimated.
+    pub reserved_bytes: u64,
+    /// The channels on it.
+    pub channels: Vec<String>,
+}
+
+/// All devices as the API shows them.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeviceList {
+    /// The driver's version, where it is known.
+    pub driver: Option<String>,
+    /// The newest CUDA version that the driver knows, as 1000 * major + 10 * minor.
+    pub cuda_version: Option<u32>,
+    /// Why there is no GPU to use, where there is none.
+    pub absent: Option<String>,
+    /// Every GPU that the driver lists, in its order.
+    pub gpus: Vec<DeviceStatus>,
+}
+
+impl SeatDesk {
+    /// A desk for the devices of a report.
+    pub fn new(report: DeviceReport, return_after: Duration) -> SeatDesk {
+        let shared = Shared { devices: Mutex::new(Devices::new(report)), return_after, ..Shared::default() };
+        let desk = SeatDesk { shared: Arc::new(shared) };
+        desk.show_report();
+        desk.show();
+        desk
+    }
+
+    /// Whether the driver lists any device, usable or not.
+    pub fn has_devices(&self) -> bool {
+        !self.devices().report().gpus.is_empty()
+    }
+
+    /// How long a device must have been well before channels return to it.
+    pub fn return_after(&self) -> Duration {
+        self.shared.return_after
+    }
+
+    /// A seat for `channel`; see [`Devices::seat`]. The reasons are those for which better GPUs were passed over.
+    ///
+    /// # Errors
+    /// As [`Devices::seat`].
+    pub fn seat(
+        &self,
+        channel: &str,
+        need: &Need,
+        before: &[Ticket],
+    ) -> Result<(Lease, Vec<crate::placement::devices::PassedOver>), Refusal> {
+        let granted = self.devices().seat(channel, need, before)?;
+        self.show();
+        Ok((Lease { seat: granted.seat, follows: granted.follows, ticket: granted.ticket, desk: self.clone() }, granted.passed))
+    }
+
+    /// Whether the whole ladder of `need` would be encoded by a device.
+    pub fn would_encode(&self, need: &Need) -> bool {
+        self.devices().would_encode(need)
+    }
+
+    /// A seat on a device for a channel that is to return to one: where the device has been well for long enough and no other channel has
+    /// returned just now.
+    pub fn returning(&self, channel: &str, need: &Need, now: Mono) -> Option<Lease> {
+        let mut last = self.shared.last_return.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|last| now.since(last) < RETURN_GAP) {
+            return None;
+        }
+        let since = self.devices().well_since(need)?;
+        // Nothing has ever failed on a device that has been well since the clock's beginning.
+        if since != Mono::default() && now.since(since) < self.shared.return_after {
+            return None;
+        }
+        let (lease, _) = self.seat(channel, need, &[]).ok()?;
+        let lease = Some(lease).filter(|lease| lease.ticket.is_some())?;
+        *last = Some(now);
+        Some(lease)
+    }
+
+    /// Whether the device of a lease is condemned: its worker is to be replaced at once.
+    pub fn is_condemned(&self, lease: &Lease) -> bool {
+        lease.ticket.is_some_and(|ticket| self.devices().is_condemned(ticket))
+    }
+
+    /// Counts a fault of a worker on its device.
+    pub fn count(&self, lease: &Lease, fault: Fault) {
+        if lease.ticket.is_some() {
+            metrics().devices.faults.with_label_values(&[lease.name(), fault.label()]).inc();
+        }
+    }
+
+    /// A worker was lost as if its device were gone: the device is suspected, or condemned.
+    pub fn lost(&self, lease: &Lease, reason: &str, now: Mono) {
+        let Some(ticket) = lease.ticket else { return };
+        let change = self.devices().lost(ticket, reason, now);
+        change.iter().for_each(|change| self.tell(change));
+        self.show();
+        self.shared.suspicion.notify_one();
+    }
+
+    /// Waits until a device is suspected; also returns when nothing is.
+    pub async fn suspicion(&self) {
+        self.shared.suspicion.notified().await;
+    }
+
+    /// Whether a probe is to begin now; its end is told by [`SeatDesk::probed`].
+    pub fn begin_probe(&self, now: Mono) -> bool {
+        self.devices().begin_probe(now)
+    }
+
+    /// A probe has ended.
+    pub fn probed(&self, outcome: Result<&DeviceReport, &str>, now: Mono) {
+        let changes = self.devices().probed(outcome, now);
+        changes.iter().for_each(|change| self.tell(change));
+        self.show();
+    }
+
+    /// All devices as the API shows them.
+    pub fn list(&self, now: Mono) -> DeviceList {
+        let devices = self.devices();
+        let status = |(report, state, since, reason, usage): (&GpuReport, State, Mono, &str, Usage)| DeviceStatus {
+            report: report.clone(),
+            state: state.label(),
+            state_s: now.since(since).as_secs(),
+            state_reason: reason.to_owned(),
+            sessions: usage.sessions,
+            reserved_bytes: usage.bytes,
+            channels: usage.channels,
+        };
+        let report = devices.report();
+        DeviceList {
+            driver: report.driver.clone(),
+            cuda_version: report.cuda_version,
+            absent: report.absent.clone(),
+            gpus: devices.each().map(status).collect(),
+        }
+    }
+
+    fn devices(&self) -> MutexGuard<'_, Devices> {
+        self.shared.devices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, change: &Change) {
+        let Change { uuid, gpu, state, reason } = change;
+        match state {
+            State::Healthy => tracing::info!(
+                device = uuid,
+                gpu,
+                return_after_s = self.shared.return_after.as_secs(),
+                "device is well; channels return to it"
+            ),
+            State::Suspected => {
+                tracing::warn!(device = uuid, gpu, cause = reason, "device is suspected: nobody is seated there until a probe has ended")
+            }
+            State::Condemned => tracing::error!(
+                device = uuid,
+                gpu,
+                cause = reason,
+                "device is condemned: all of its channels leave it at once; it is probed until it answers. Look at the kernel's log for NVRM lines"
+            ),
+        }
+    }
+
+    /// What does not change.
+    fn show_report(&self) {
+        let devices = self.devices();
+        for gpu in &devices.report().gpus {
+            let families = &metrics().devices;
+            families.info.with_label_values(&[&*gpu.uuid, &*gpu.name, &*gpu.pci, gpu.verdict.label()]).set(1);
+            let bytes = |kind: &str, bytes: u64| {
+                families.memory.with_label_values(&[&*gpu.uuid, kind]).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+            };
+            bytes("total", gpu.memory_bytes);
+            bytes("lendable", lendable_bytes(gpu));
+            if let Some(most) = gpu.most_sessions {
+                families.most_sessions.with_label_values(&[&*gpu.uuid]).set(i64::from(most));
+            }
+        }
+    }
+
+    /// What changes with every seat.
+    fn show(&self) {
+        let devices = self.devices();
+        for (gpu, state, _, _, usage) in devices.each() {
+            let families = &metrics().devices;
+            families.state.with_label_values(&[&*gpu.uuid, &*gpu.name]).set(state.level());
+            families.sessions.with_label_values(&[&*gpu.uuid]).set(i64::from(usage.sessions));
+            families.memory.with_label_values(&[&*gpu.uuid, "reserved"]).set(i64::try_from(usage.bytes).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+/// A seat as labels and the API name it.
+pub fn seat_name(seat: &Seat) -> &str {
+    match seat {
+        Seat::Software => SOFTWARE,
+        Seat::Cuda(seat) => &seat.uuid,
+    }
+}
+
+/// One line for each GPU of a report, or one that says why there is none.
+pub fn report_lines(report: &DeviceReport) -> Vec<String> {
+    let line = |gpu: &GpuReport| {
+        let mut line = format!("{} {}", gpu_name(gpu), gpu.verdict.label());
+        if !gpu.reason.is_empty() {
+            line = format!("{line}: {}", gpu.reason);
+        }
+        line
+    };
+    match (&report.absent, report.gpus.as_slice()) {
+        (Some(absent), _) => vec![format!("{absent}; channels run in software")],
+        (None, []) => vec!["no NVIDIA GPU is listed by the driver; channels run in software".to_owned()],
+        (None, gpus) => gpus.iter().map(line).collect(),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::media::Rung;
+    use crate::media::VideoCodec;
+    use crate::media::device::{EncodeAbility, Verdict};
+    use crate::placement::{DevicePolicy, DeviceWish, GpuChoice};
+
+    /// GPUs that encode H.264 in as many sessions.
+    pub(crate) fn report(sessions: &[u32]) -> DeviceReport {
+        let (max_width, max_height) = (4096, 4096);
+        let ability = EncodeAbility { codec: VideoCodec::H264, ten_bit: false, max_width, max_height, b_pictures: 2, look_ahead: true };
+        let gpu = |(ordinal, most): (usize, &u32)| GpuReport {
+            ordinal: ordinal as u32,
+            uuid: format!("GPU-{ordinal}"),
+            name: "NVIDIA L4".into(),
+            pci: String::new(),
+            numa_node: None,
+            compute: (8, 9),
+            memory_bytes: 24 << 30,
+            free_bytes: 23 << 30,
+            context_bytes: 300 << 20,
+            verdict: Verdict::Full,
+            reason: String::new(),
+            decodes: Vec::new(),
+            encodes: vec![ability],
+            most_sessions: Some(*most),
+            tried_sessions: 16,
+        };
+        DeviceReport { gpus: sessions.iter().enumerate().map(gpu).collect(), ..DeviceReport::default() }
+    }
+
+    #[test]
+    fn a_seat_is_free_again_when_its_lease_is_dropped() {
+        let desk = SeatDesk::new(report(&[1]), RETURN_AFTER);
+        let rungs = [Rung::new("360p", 640, 360, 800_000, "superfast")];
+        let wish = DeviceWish { policy: DevicePolicy::Require, gpu: GpuChoice::Any };
+        let need = Need { wish: &wish, source: None, rungs: &rungs, avoid: &[] };
+        let (lease, _) = desk.seat("news", &need, &[]).unwrap();
+        assert_eq!((lease.name(), desk.list(Mono(0)).gpus[0].sessions), ("GPU-0", 1));
+        assert!(desk.seat("sport", &need, &[]).is_err());
+        drop(lease);
+        assert_eq!(desk.list(Mono(0)).gpus[0].sessions, 0);
+        assert!(desk.seat("sport", &need, &[]).is_ok());
+    }
+
+    #[test]
+    fn what_the_probe_found_is_said_in_a_line_for_each_gpu() {
+        assert_eq!(report_lines(&report(&[1, 1])), ["nvidia 0 NVIDIA L4 full", "nvidia 1 NVIDIA L4 full"]);
+        let absent = DeviceReport { absent: Some("no NVIDIA driver: libcuda.so.1 cannot be opened".into()), ..DeviceReport::default() };
+        assert_eq!(report_lines(&absent), ["no NVIDIA driver: libcuda.so.1 cannot be opened; channels run in software"]);
+    }
+}

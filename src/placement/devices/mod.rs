@@ -1,0 +1,312 @@
+//! Seats on GPUs: who may run where, by what the probe found, what is in use, and what each device is taken for.
+//!
+//! A ladder gets all that it takes of one GPU or nothing. No IO and no clock: time is an argument, and the caller says when a worker has ended.
+
+use std::collections::BTreeMap;
+
+use crate::base::Mono;
+use crate::media::VideoCodec;
+use crate::media::device::{CudaSeat, DeviceReport, GpuReport, Seat, Verdict};
+
+mod demand;
+mod health;
+mod need;
+#[cfg(test)]
+mod tests;
+
+pub use demand::{Demand, lendable_bytes};
+pub use health::State;
+pub use need::{DevicePolicy, DeviceWish, GpuChoice, Need, PassedOver, Refusal, SourceShape, Why, beyond_software, codec_name, listed};
+
+use health::Health;
+
+/// A device that the probe found keeps its place in this list for the life of the process.
+#[derive(Debug, Default)]
+struct Gpu {
+    health: Health,
+}
+
+/// The number of a seat on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(u64);
+
+/// What a seat holds of its device.
+#[derive(Clone, Debug)]
+struct Held {
+    gpu: usize,
+    channel: String,
+    demand: Demand,
+}
+
+/// A seat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Granted {
+    /// Where.
+    pub seat: Seat,
+    /// Its number; none in software, which is not counted.
+    pub ticket: Option<Ticket>,
+    /// It takes the place of one of its predecessors on the same device, which must have ended before its worker begins.
+    pub follows: bool,
+    /// Why each better GPU was passed over.
+    pub passed: Vec<PassedOver>,
+}
+
+/// A device whose state has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its UUID.
+    pub uuid: String,
+    /// Ordinal and name.
+    pub gpu: String,
+    /// What it is taken for now.
+    pub state: State,
+    /// Why.
+    pub reason: String,
+}
+
+/// What is in use of a GPU.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Encode sessions.
+    pub sessions: u32,
+    /// Device memory in bytes, as estimated.
+    pub bytes: u64,
+    /// Channels, once for each seat.
+    pub channels: Vec<String>,
+}
+
+/// The GPUs of a machine with what is in use of them.
+#[derive(Debug, Default)]
+pub struct Devices {
+    report: DeviceReport,
+    gpus: Vec<Gpu>,
+    held: BTreeMap<Ticket, Held>,
+    next: u64,
+}
+
+/// The seat that would be given.
+struct Choice {
+    gpu: usize,
+    encodes: bool,
+    demand: Demand,
+}
+
+impl Devices {
+    /// The devices of a report, none of them in use.
+    pub fn new(report: DeviceReport) -> Devices {
+        let gpus = report.gpus.iter().map(|_| Gpu::default()).collect();
+        Devices { report, gpus, held: BTreeMap::new(), next: 0 }
+    }
+
+    /// What the probe at the start found.
+    pub fn report(&self) -> &DeviceReport {
+        &self.report
+    }
+
+    /// Each GPU with what it is taken for, since when, why, and what is in use of it.
+    pub fn each(&self) -> impl Iterator<Item = (&GpuReport, State, Mono, &str, Usage)> {
+        self.report
+            .gpus
+            .iter()
+            .zip(&self.gpus)
+            .enumerate()
+            .map(|(index, (report, gpu))| (report, gpu.health.state(), gpu.health.since(), gpu.health.reason(), self.usage(index, &[])))
+    }
+
+    /// Gives `channel` a seat by its policy. Seats in `before` are those of its workers that have ended or are being ended: what they hold
+    /// counts as free, and goes over where the new seat is on the same device.
+    ///
+    /// # Errors
+    /// Where the policy or a rung's codec forbids software and no device has room.
+    pub fn seat(&mut self, channel: &str, need: &Need, before: &[Ticket]) -> Result<Granted, Refusal> {
+        match self.choose(need, before) {
+            (Some(choice), passed) => Ok(self.take(channel, choice, passed, before)),
+            (None, passed) => software(need, passed),
+        }
+    }
+
+    /// Whether a seat on a device that encodes would be given.
+    pub fn would_encode(&self, need: &Need) -> bool {
+        matches!(self.choose(need, &[]).0, Some(Choice { encodes: true, .. }))
+    }
+
+    /// Since when the device of a seat that would be given is well; none without one.
+    pub fn well_since(&self, need: &Need) -> Option<Mono> {
+        let choice = self.choose(need, &[]).0?;
+        Some(self.gpus.get(choice.gpu)?.health.since())
+    }
+
+    /// A worker has ended: its seat is free.
+    pub fn give_back(&mut self, ticket: Ticket) {
+        self.held.remove(&ticket);
+    }
+
+    /// Whether the device of a seat is condemned.
+    pub fn is_condemned(&self, ticket: Ticket) -> bool {
+        let gpu = self.held.get(&ticket).and_then(|held| self.gpus.get(held.gpu));
+        gpu.is_some_and(|gpu| gpu.health.state() == State::Condemned)
+    }
+
+    /// The worker of a seat was lost as if its device were gone.
+    pub fn lost(&mut self, ticket: Ticket, reason: &str, now: Mono) -> Option<Change> {
+        let Held { gpu, channel, .. } = self.held.get(&ticket)?.clone();
+        let changed = self.gpus.get_mut(gpu)?.health.lost(&channel, reason, now);
+        changed.then(|| self.change(gpu)).flatten()
+    }
+
+    /// Whether a probe is to begin now; it is then under way until [`Devices::probed`].
+    pub fn begin_probe(&mut self, now: Mono) -> bool {
+        let due = self.gpus.iter_mut().filter(|gpu| gpu.health.is_due(now));
+        due.map(|gpu| gpu.health.probe_begins()).count() > 0
+    }
+
+    /// The probe has ended, with a report or with why there is none.
+    pub fn probed(&mut self, outcome: Result<&DeviceReport, &str>, now: Mono) -> Vec<Change> {
+        let mut changed = Vec::new();
+        for (index, (known, gpu)) in self.report.gpus.iter().zip(&mut self.gpus).enumerate() {
+            if gpu.health.probed(verdict(known, outcome), now) {
+                changed.push(index);
+            }
+        }
+        changed.into_iter().filter_map(|index| self.change(index)).collect()
+    }
+
+    /// What is in use of a GPU, but for these seats.
+    fn usage(&self, gpu: usize, without: &[Ticket]) -> Usage {
+        let held = self.held.iter().filter(|(ticket, held)| held.gpu == gpu && !without.contains(ticket)).map(|(_, held)| held);
+        held.fold(Usage::default(), |mut usage, held| {
+            usage.sessions = usage.sessions.saturating_add(held.demand.sessions);
+            usage.bytes = usage.bytes.saturating_add(held.demand.bytes);
+            usage.channels.push(held.channel.clone());
+            usage
+        })
+    }
+
+    /// The best GPU for a need: one that encodes before one that does not, one that decodes the source before one that does not, then the one
+    /// with the least to do.
+    fn choose(&self, need: &Need, before: &[Ticket]) -> (Option<Choice>, Vec<PassedOver>) {
+        let mut passed = Vec::new();
+        if need.wish.policy == DevicePolicy::Software || need.rungs.is_empty() {
+            return (None, passed);
+        }
+        let mut best: Option<((bool, bool, u64), Choice)> = None;
+        for (index, report) in self.report.gpus.iter().enumerate() {
+            match self.admit(index, report, need, before) {
+                Ok(choice) => {
+                    let rank = (!choice.encodes, !decodes(report, need), self.load(index, before));
+                    if best.as_ref().is_none_or(|(other, _)| rank < *other) {
+                        best = Some((rank, choice));
+                    }
+                }
+                Err(why) => passed.push(PassedOver { gpu: gpu_name(report), why }),
+            }
+        }
+        (best.map(|(_, choice)| choice), passed)
+    }
+
+    fn admit(&self, index: usize, report: &GpuReport, need: &Need, before: &[Ticket]) -> Result<Choice, Why> {
+        if !is_chosen(report, &need.wish.gpu) {
+            return Err(Why::NotChosen);
+        }
+        if !need::seats(report.verdict) {
+            return Err(Why::Unusable(report.reason.clone()));
+        }
+        let health = self.gpus.get(index).map(|gpu| &gpu.health);
+        if let Some(health) = health.filter(|health| health.state() != State::Healthy) {
+            return Err(Why::Unwell { state: health.state().label(), reason: health.reason().to_owned() });
+        }
+        if need.avoid.contains(&report.uuid) {
+            return Err(Why::Avoided);
+        }
+        let encodes = report.verdict == Verdict::Full;
+        for rung in need.rungs {
+            let is_able = if encodes { report.can_encode(rung.codec, rung.width, rung.height) } else { rung.codec == VideoCodec::H264 };
+            if !is_able {
+                let what = format!("{} {}x{}", codec_name(rung.codec), rung.width, rung.height);
+                return Err(Why::Unable { rung: rung.name.clone(), what });
+            }
+        }
+        let demand = Demand::of(need.rungs, need.source.map(|source| (source.width, source.height)), report, encodes);
+        let used = self.usage(index, before);
+        let free = report.most_sessions.unwrap_or(u32::MAX).saturating_sub(used.sessions);
+        if demand.sessions > free {
+            return Err(Why::Sessions { needed: demand.sessions, free });
+        }
+        let free = lendable_bytes(report).saturating_sub(used.bytes);
+        if demand.bytes > free {
+            return Err(Why::Memory { needed: demand.bytes, free });
+        }
+        Ok(Choice { gpu: index, encodes, demand })
+    }
+
+    /// Pixels of all pictures that are made on a GPU.
+    fn load(&self, gpu: usize, without: &[Ticket]) -> u64 {
+        let held = self.held.iter().filter(|(ticket, held)| held.gpu == gpu && !without.contains(ticket));
+        held.map(|(_, held)| held.demand.pixels).fold(0, u64::saturating_add)
+    }
+
+    fn take(&mut self, channel: &str, choice: Choice, passed: Vec<PassedOver>, before: &[Ticket]) -> Granted {
+        let Choice { gpu, encodes, demand } = choice;
+        let mut follows = false;
+        for ticket in before {
+            if self.held.get(ticket).is_some_and(|held| held.gpu == gpu) {
+                self.held.remove(ticket);
+                follows = true;
+            }
+        }
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        self.held.insert(ticket, Held { gpu, channel: channel.to_owned(), demand });
+        let seat = self
+            .report
+            .gpus
+            .get(gpu)
+            .map_or(Seat::Software, |report| Seat::Cuda(CudaSeat { ordinal: report.ordinal, uuid: report.uuid.clone(), encodes }));
+        Granted { seat, ticket: Some(ticket), follows, passed }
+    }
+
+    fn change(&self, gpu: usize) -> Option<Change> {
+        let (report, health) = (self.report.gpus.get(gpu)?, &self.gpus.get(gpu)?.health);
+        let reason = health.reason().to_owned();
+        Some(Change { uuid: report.uuid.clone(), gpu: gpu_name(report), state: health.state(), reason })
+    }
+}
+
+/// The seat in software, where policy and ladder allow it.
+fn software(need: &Need, passed: Vec<PassedOver>) -> Result<Granted, Refusal> {
+    if need.wish.policy == DevicePolicy::Require {
+        return Err(Refusal::Require(passed));
+    }
+    match beyond_software(need.rungs) {
+        Some(rung) => Err(Refusal::Codec { rung: rung.name.clone(), codec: codec_name(rung.codec), passed }),
+        None => Ok(Granted { seat: Seat::Software, ticket: None, follows: false, passed }),
+    }
+}
+
+/// `nvidia 0 NVIDIA L4`.
+pub fn gpu_name(report: &GpuReport) -> String {
+    format!("nvidia {} {}", report.ordinal, report.name)
+}
+
+fn is_chosen(report: &GpuReport, choice: &GpuChoice) -> bool {
+    match choice {
+        GpuChoice::Any => true,
+        GpuChoice::Ordinal(ordinal) => report.ordinal == *ordinal,
+        GpuChoice::Uuid(uuid) => report.uuid.get(..uuid.len()).is_some_and(|start| start.eq_ignore_ascii_case(uuid)),
+    }
+}
+
+/// A source that the device cannot decode is decoded in software on the same seat, at the cost of uploads.
+fn decodes(report: &GpuReport, need: &Need) -> bool {
+    need.source.is_none_or(|source| report.can_decode(source.codec, 8, source.width, source.height))
+}
+
+/// What a probe says of a GPU that is known: it is well if it is listed and can be used.
+fn verdict(known: &GpuReport, outcome: Result<&DeviceReport, &str>) -> Result<(), String> {
+    let report = outcome.map_err(str::to_owned)?;
+    match report.gpus.iter().find(|gpu| gpu.uuid == known.uuid) {
+        Some(gpu) if need::seats(gpu.verdict) => Ok(()),
+        Some(gpu) => Err(gpu.reason.clone()),
+        None => Err(report.absent.clone().unwrap_or_else(|| "the driver no longer lists it".to_owned())),
+    }
+}
