@@ -53,6 +53,16 @@ impl Driver {
         fs::write(self.control_file(), format!("{faults}\n")).expect("the driver's faults can be written");
     }
 
+    /// Has running programs report their counters, and waits for the first that does.
+    pub fn dump(&self) -> Report {
+        let before = self.report().lines.len();
+        self.set("dump=1");
+        super::wait::until("the doubles report their counters", super::wait::seconds(5), || self.report().lines.len() > before);
+        super::wait::pass(std::time::Duration::from_millis(300));
+        self.heal();
+        self.report()
+    }
+
     /// No faults from now on. What has killed a device kills it for the life of its process.
     pub fn heal(&self) {
         self.set("");
@@ -101,6 +111,18 @@ impl Report {
     /// What a real driver would have answered with broken pictures or worse.
     pub fn violations(&self) -> Vec<&str> {
         self.lines.iter().filter_map(|line| line.strip_prefix("violation ")).collect()
+    }
+
+    /// The newest value of a counter of each program, summed.
+    pub fn newest(&self, name: &str) -> i64 {
+        let mut newest = std::collections::HashMap::new();
+        for line in self.lines.iter().filter(|line| line.starts_with("counters ")) {
+            let field = |name: &str| line.split(' ').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+            if let (Some(program), Some(value)) = (field("pid"), field(name).and_then(|value| value.parse::<i64>().ok())) {
+                newest.insert(program, value);
+            }
+        }
+        newest.values().sum()
     }
 
     /// A counter, summed over the programs that have ended (or were told to `dump=1`); `None` where none has.
