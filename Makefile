@@ -21,7 +21,7 @@ TEST_PACKAGES := binutils python3-venv ffmpeg chromium mpv vlc-bin vlc-plugin-ba
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
   gstreamer1.0-libav prometheus libxml2-utils obs-studio xvfb xauth python3 srt-tools clang-14 libzimg-dev \
   $(DOUBLES_PACKAGES)
-DOUBLES_PACKAGES := libffmpeg-nvenc-dev libx264-dev libx265-dev libsvtav1-dev libsvtav1enc-dev libavcodec-dev libavutil-dev libswscale-dev
+DOUBLES_PACKAGES := libffmpeg-nvenc-dev libx264-dev libx265-dev libaom-dev libavcodec-dev libavutil-dev libswscale-dev
 BENCH_PACKAGES := ffmpeg srt-tools nginx libnginx-mod-rtmp wrk python3 python3-venv
 # A node that did not come from Debian's packages is as good.
 NODE_PACKAGES := $(if $(shell command -v npm),,nodejs npm)

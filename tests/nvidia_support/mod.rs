@@ -13,9 +13,11 @@ use headend::base::{Rate, Ticks};
 use headend::codec::nvidia::cuda::{Device, Pinned, Stream};
 use headend::codec::nvidia::{CopyLedger, CudaSurface, DevicePicture, DevicePool, Format};
 use headend::codec::software::VideoDecoder;
-use headend::codec::{Attached, Color, Decoder, Frame, HostPicture, Surface};
+use headend::codec::{Attached, Color, Decoder, Frame, Surface};
 use headend::media::device::CopyReason;
-use headend::media::{AccessUnit, Grid, Packet, Rung, Slot, Track};
+use headend::media::h264::AvcConfig;
+use headend::media::hevc::HevcConfig;
+use headend::media::{AccessUnit, Grid, Packet, Rung, Slot, Track, VideoCodec, VideoTrack, nal};
 
 #[path = "../support/tools.rs"]
 mod tools;
@@ -36,10 +38,18 @@ pub fn doubles() -> Option<PathBuf> {
 /// Runs `body` in a child of this test, of the name `test`, that finds the doubles and has these `faults`.
 #[track_caller]
 pub fn on_doubles(test: &str, faults: &str, body: impl FnOnce()) {
+    let report = told_by_doubles(test, faults, body);
+    assert!(!report.lines().any(|line| line.starts_with("violation")), "{report}");
+}
+
+/// As [`on_doubles`], giving back what the doubles reported.
+#[track_caller]
+pub fn told_by_doubles(test: &str, faults: &str, body: impl FnOnce()) -> String {
     if std::env::var_os(CHILD).is_some() {
-        return body();
+        body();
+        return String::new();
     }
-    let Some(folder) = doubles() else { return };
+    let Some(folder) = doubles() else { return String::new() };
     let report = tempfile::NamedTempFile::new().unwrap();
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
@@ -53,10 +63,10 @@ pub fn on_doubles(test: &str, faults: &str, body: impl FnOnce()) {
     assert!(output.status.success(), "{test}: {}\n{told}", output.status);
     let report = std::fs::read_to_string(report.path()).unwrap();
     assert!(told.contains("1 passed"), "{test} did not run in its child:\n{told}");
-    assert!(!report.contains("violation"), "{report}");
     for fault in faults.split(',').filter_map(|entry| entry.split(['=', '@']).next()).filter(|name| !name.is_empty() && !is_setting(name)) {
         assert!(report.contains(&format!("fired {fault}")), "{fault} did not fire:\n{report}");
     }
+    report
 }
 
 /// Entries that are no faults.
@@ -89,10 +99,25 @@ impl Place {
 
     /// The picture of `slot` on the device: a bright bar on a slope, further right with every slot.
     pub fn frame(&self, slot: i64) -> Frame {
+        self.upload(slot, |bytes, pitch| self.paint(slot, bytes, pitch))
+    }
+
+    /// Noise, another one in every slot, which takes all the bits that it is given.
+    pub fn noise(&self, slot: i64) -> Frame {
+        let mut state = slot as u64 + 1;
+        self.upload(slot, |bytes, _| {
+            for byte in bytes {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                *byte = 64 + (state >> 57) as u8;
+            }
+        })
+    }
+
+    fn upload(&self, slot: i64, paint: impl FnOnce(&mut [u8], usize)) -> Frame {
         let picture = self.pool.take().unwrap();
         let rows = picture.rows();
         let mut host = Pinned::new(self.stream.device(), rows.width_bytes * rows.height).unwrap();
-        self.paint(slot, host.bytes_mut(), rows.width_bytes);
+        paint(host.bytes_mut(), rows.width_bytes);
         self.ledger.to_device(CopyReason::Slate, (&host, rows.width_bytes), &picture, &self.stream).unwrap();
         self.stream.synchronize().unwrap();
         shown(slot, Arc::new(picture))
@@ -142,15 +167,33 @@ pub fn decoded(track: &Track, packets: &[Packet]) -> Vec<Frame> {
     frames
 }
 
-/// The picture's luma as 8 bits, row after row, by the software ladder.
-pub fn host_luma(frame: &Frame, rung: &Rung) -> Vec<u8> {
-    use headend::codec::Scaler;
-    use headend::codec::software::LadderScaler;
-    let rung = Rung { codec: headend::media::VideoCodec::H264, ..rung.clone() };
-    let mut scaler = LadderScaler::new(&[rung], frame.color);
-    let mut out = Vec::new();
-    scaler.scale(frame, &mut out).unwrap();
-    let Surface::Host(HostPicture::Planar(planar)) = &out[0].surface else { panic!("not planar") };
-    let width = planar.width() as usize;
-    planar.plane(0).chunks_exact(planar.stride(0)).flat_map(|row| row[..width].to_vec()).collect()
+/// The luma of every picture as the ffmpeg program decodes packets to 8 bits.
+pub fn witnessed_luma(track: &Track, packets: &[Packet]) -> Vec<Vec<u8>> {
+    let track = track.video().unwrap();
+    let (extension, stream) = elementary(track, packets);
+    let file = tempfile::Builder::new().suffix(extension).tempfile().unwrap();
+    std::fs::write(file.path(), stream).unwrap();
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(file.path())
+        .args(["-fps_mode", "passthrough", "-pix_fmt", "yuv420p", "-f", "rawvideo", "-"])
+        .output()
+        .unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let luma = (track.width * track.height) as usize;
+    output.stdout.chunks_exact(luma * 3 / 2).map(|picture| picture[..luma].to_vec()).collect()
+}
+
+/// An elementary stream, and the extension by which ffmpeg knows it.
+fn elementary(track: &VideoTrack, packets: &[Packet]) -> (&'static str, Vec<u8>) {
+    let annex_b = |sets: Vec<Bytes>| {
+        let sets = nal::joined(sets.iter().map(|set| &set[..]));
+        let all = std::iter::once(&sets).chain(packets.iter().map(|packet| &packet.data));
+        all.flat_map(|data| nal::to_annex_b(data).unwrap()).collect()
+    };
+    match track.codec {
+        VideoCodec::Hevc => (".h265", annex_b(HevcConfig::parse(&track.config).unwrap().parameter_sets().cloned().collect())),
+        VideoCodec::Av1 => (".obu", packets.iter().flat_map(|packet| [&[0x12, 0x00], &packet.data[..]].concat()).collect()),
+        _ => (".h264", annex_b(AvcConfig::parse(&track.config).unwrap().parameter_sets().cloned().collect())),
+    }
 }

@@ -1,8 +1,9 @@
 //! Encoding the pictures of one rung on the device that they lie on.
 //!
 //! Every buffer of the rung's pool is registered when the encoder opens. Per picture nothing is allocated on the device and nothing is
-//! copied: the buffer is mapped, handed over, and held until its own bitstream is out. The encoder waits on the device for what was queued
-//! on the channel's stream; the host waits in one place, for the bitstream.
+//! copied: the buffer is mapped, handed over, and held until its own bitstream is out, and the bitstream buffer that was handed over with
+//! it too: with B pictures those are two, and drivers tie an input to either. The encoder waits on the device for what was queued on the
+//! channel's stream; the host waits in one place, for the bitstream.
 //!
 //! Closed captions travel as registered user data (ITU-T T.35) in all three codecs. Time codes travel in the picture timing of H.264
 //! and the time code message of HEVC; in AV1 they are left out, since NVENC does not say how it ends metadata that fills no whole bytes.
@@ -50,18 +51,21 @@ struct Held {
     /// Shared where a picture is shown twice: a buffer may be mapped once at a time.
     mapped: Rc<Mapped>,
     picture: Arc<DevicePicture>,
+    /// Its bitstream is out.
+    out: bool,
 }
 
 /// An encoder of one rung. Its packets have four-byte NAL lengths or are temporal units; parameter sets are in [`EncoderInfo`].
 ///
-/// Its parts are dropped in the order of the fields: mappings before registrations, both before the session.
+/// Its parts are dropped in the order of the fields: bitstream buffers, mappings, registrations, and last the session.
 pub struct NvEncoder {
-    held: VecDeque<Held>,
     /// Bitstream buffers in the order in which they were handed over, which is the order of packets.
     pending: VecDeque<Bitstream>,
     /// How many of `pending`, from the first, have their picture or get it without more input.
     ready: usize,
     free: Vec<Bitstream>,
+    /// In the order in which they were handed over.
+    held: VecDeque<Held>,
     registered: Vec<Registered>,
     session: Rc<Session>,
     parameters: Parameters,
@@ -76,6 +80,8 @@ pub struct NvEncoder {
     period: Ticks,
     first: Option<MediaTime>,
     next_stamp: u64,
+    /// Bitstream buffers that were read, which is the stamp of the first that was not.
+    read: u64,
     order: DecodeOrder,
     timecodes: Timecodes,
     /// The newest packet while the time of its successor is not known.
@@ -87,7 +93,7 @@ impl NvEncoder {
     /// How many buffers of the rung's pool the encoder may hold at once.
     pub fn depth(rung: &Rung, options: NvOptions) -> usize {
         let ten_bit = rung.profile == "main10";
-        Settings::of(rung, options.live, ten_bit).map_or(0, |settings| settings.delay()) + SPARE
+        Settings::of(rung, options.live, ten_bit).map_or(0, |settings| settings.delay() + settings.reorder_depth()) + SPARE
     }
 
     /// Opens an encoder whose packets carry the rung number `number`. What is encoded lies in buffers of `pool`, written by what was queued
@@ -148,6 +154,7 @@ impl NvEncoder {
             period,
             first: None,
             next_stamp: 0,
+            read: 0,
             order,
             timecodes: Timecodes::new(options.grid.rate),
             last: None,
@@ -197,24 +204,29 @@ impl NvEncoder {
             let read = bitstream.read(|bytes, stamp| (coded::packet(codec, bytes), stamp));
             let (coded, stamp) = read.map_err(|cause| self.failed(cause))?;
             self.free.push(bitstream);
+            self.read += 1;
             self.put_out(coded, stamp, out)?;
+            let read = self.read;
+            self.held.retain(|held| !held.out || held.stamp >= read);
         }
         Ok(())
     }
 
     fn put_out(&mut self, coded: coded::Coded, stamp: u64, out: &mut Vec<Packet>) -> Result<(), CodecError> {
-        let position = self.held.iter().position(|held| held.stamp == stamp);
-        let Some(held) = position.and_then(|at| self.held.remove(at)) else {
+        let Some(held) = self.held.iter_mut().find(|held| held.stamp == stamp && !held.out) else {
+            self.broken = true;
             return Err(self.error(Fault::SessionLost, "a bitstream came out of a picture that did not go in"));
         };
+        held.out = true;
+        let (pts, clock) = (held.pts, held.clock);
         let Some(dts) = self.order.taken() else {
             return Err(self.error(Fault::Bug, "more bitstreams came out than pictures went in"));
         };
-        let data = match held.clock {
+        let data = match clock {
             Some(clock) => coded::with_clock(self.rung.codec, coded.data, &clock),
             None => coded.data,
         };
-        let packet = Packet { rung: self.number, pts: held.pts, dts, duration: self.period, key: coded.key, data };
+        let packet = Packet { rung: self.number, pts, dts, duration: self.period, key: coded.key, data };
         out.extend(self.last.replace(packet));
         self.release_if_known(out);
         Ok(())
@@ -258,7 +270,7 @@ impl Encoder for NvEncoder {
         let stamp = self.next_stamp;
         self.next_stamp += 1;
         let accepted = self.session.submit(self.rung.codec, &mapped, &bitstream, stamp, key, &messages);
-        self.held.push_back(Held { stamp, pts: frame.pts, clock, mapped, picture });
+        self.held.push_back(Held { stamp, pts: frame.pts, clock, mapped, picture, out: false });
         self.pending.push_back(bitstream);
         if accepted.map_err(|cause| self.failed(cause))? == Accepted::Encoding {
             self.ready = self.pending.len();
@@ -285,9 +297,9 @@ impl Encoder for NvEncoder {
 
 impl Drop for NvEncoder {
     fn drop(&mut self) {
-        // A session that still works on pictures is ended before their buffers are taken from it.
-        if !self.broken && !self.pending.is_empty() {
-            let _ = self.session.end();
+        // A session that still works on pictures finishes them before their buffers are taken from it.
+        if !self.broken {
+            let _ = self.drain(&mut Vec::new());
         }
     }
 }

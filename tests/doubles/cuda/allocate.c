@@ -14,24 +14,24 @@ static struct {
 static size_t pinned_count;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static CUresult allocate(CUdeviceptr *address, size_t bytes) {
+static CUresult allocate(CUdeviceptr *address, size_t bytes, enum block_use use) {
     struct context *context;
     CUresult status = enter(&context);
     if (status) return status;
     if (!address || !bytes) return (CUresult)CUDA_INVALID_VALUE;
     long code = double_fault("cuda.alloc", context->device, CUDA_OUT_OF_MEMORY);
     if (code) return (CUresult)code;
-    return memory_alloc(context, bytes, 1, address);
+    return memory_alloc(context, bytes, use, address);
 }
 
 DOUBLE_EXPORT CUresult cuMemAlloc_v2(CUdeviceptr *address, size_t bytes) {
-    return allocate(address, bytes);
+    return allocate(address, bytes, BLOCK_PLAIN);
 }
 
 DOUBLE_EXPORT CUresult cuMemAllocPitch_v2(CUdeviceptr *address, size_t *pitch, size_t width, size_t height, unsigned element) {
     if (!width || !height || (element != 4 && element != 8 && element != 16)) return (CUresult)CUDA_INVALID_VALUE;
     *pitch = (width + 511) & ~(size_t)511;
-    return allocate(address, *pitch * height);
+    return allocate(address, *pitch * height, BLOCK_PLAIN);
 }
 
 DOUBLE_EXPORT CUresult cuMemAllocManaged(CUdeviceptr *address, size_t bytes, unsigned flags) {
@@ -46,6 +46,22 @@ DOUBLE_EXPORT CUresult cuMemFree_v2(CUdeviceptr address) {
     if (status) return status;
     if (!address) return CUDA_SUCCESS;
     streams_drain(context);
+    return memory_free(address);
+}
+
+// The stream-ordered allocator: here the memory is there at once, which no client may count on.
+DOUBLE_EXPORT CUresult cuMemAllocAsync(CUdeviceptr *address, size_t bytes, CUstream stream) {
+    (void)stream;
+    return allocate(address, bytes, BLOCK_POOLED);
+}
+
+DOUBLE_EXPORT CUresult cuMemFreeAsync(CUdeviceptr address, CUstream handle) {
+    struct context *context;
+    struct stream *stream;
+    CUresult status = enter(&context);
+    if (!status) status = stream_of(context, handle, &stream);
+    if (status) return status;
+    stream_wait_ticket(stream_last(stream));
     return memory_free(address);
 }
 

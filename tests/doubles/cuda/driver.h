@@ -43,6 +43,8 @@ DOUBLE_EXPORT CUresult double_device_alloc(CUcontext context, size_t bytes, CUde
 DOUBLE_EXPORT void double_device_free(CUdeviceptr address);
 // 0 where all `bytes` lie in one live allocation, CUDA_ILLEGAL_ADDRESS where they once might have, CUDA_INVALID_VALUE elsewhere.
 DOUBLE_EXPORT CUresult double_device_range(CUdeviceptr address, size_t bytes);
+// Whether the memory came from cuMemAllocAsync, which NVENC does not register.
+DOUBLE_EXPORT int double_device_pooled(CUdeviceptr address);
 // Where the doubles may read and write what the client knows as `address`.
 DOUBLE_EXPORT void *double_alias(CUdeviceptr address);
 

@@ -30,7 +30,8 @@ DOUBLE_EXPORT tcuDeviceComputeCapability cuDeviceComputeCapability;
 // memory.c
 CUresult memory_init(void);
 int memory_is_device(uint64_t address);
-CUresult memory_alloc(struct context *context, size_t bytes, int counted, CUdeviceptr *address);
+enum block_use { BLOCK_INTERNAL, BLOCK_PLAIN, BLOCK_POOLED };
+CUresult memory_alloc(struct context *context, size_t bytes, enum block_use use, CUdeviceptr *address);
 CUresult memory_free(CUdeviceptr address);
 void memory_free_context(const struct context *context);
 void memory_used(int device, size_t *used, size_t *total);

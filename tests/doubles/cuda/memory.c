@@ -24,7 +24,8 @@
 struct block {
     uint64_t offset, bytes, span;
     const struct context *owner;
-    int device, counted;
+    int device;
+    enum block_use use;
 };
 
 static char *shut, *alias;
@@ -129,17 +130,17 @@ static CUresult insert_block(struct block block, uint64_t limit, uint64_t *offse
 }
 
 // Fresh memory holds noise on a real device: a client that counts on zeroes is wrong.
-CUresult memory_alloc(struct context *context, size_t bytes, int counted, CUdeviceptr *address) {
+CUresult memory_alloc(struct context *context, size_t bytes, enum block_use use, CUdeviceptr *address) {
     uint64_t offset = 0, limit = total_bytes(context->device);
     if (!bytes || bytes > ARENA_BYTES) return (CUresult)(bytes ? CUDA_OUT_OF_MEMORY : CUDA_INVALID_VALUE);
-    struct block block = {.bytes = bytes, .span = (bytes + PAGE - 1) & ~(PAGE - 1), .owner = context, .device = context->device, .counted = counted};
+    struct block block = {.bytes = bytes, .span = (bytes + PAGE - 1) & ~(PAGE - 1), .owner = context, .device = context->device, .use = use};
     pthread_mutex_lock(&lock);
     CUresult status = insert_block(block, limit, &offset);
     pthread_mutex_unlock(&lock);
     if (status) return status;
     memset(alias + offset, 0xCD, block.span);
     *address = (CUdeviceptr)(shut + offset);
-    if (counted) {
+    if (use != BLOCK_INTERNAL) {
         double_count(COUNT_allocations, 1);
         double_level(LEVEL_blocks, 1);
         double_level(LEVEL_device_bytes, (int64_t)bytes);
@@ -153,7 +154,7 @@ static void remove_block(size_t index) {
     fallocate(arena_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)block.offset, (off_t)block.span);
     memmove(&blocks[index], &blocks[index + 1], (block_count - index - 1) * sizeof blocks[0]);
     block_count--;
-    if (!block.counted) return;
+    if (block.use == BLOCK_INTERNAL) return;
     double_count(COUNT_frees, 1);
     double_level(LEVEL_blocks, -1);
     double_level(LEVEL_device_bytes, -(int64_t)block.bytes);
@@ -191,7 +192,18 @@ CUresult double_device_range(CUdeviceptr address, size_t bytes) {
 }
 
 CUresult double_device_alloc(CUcontext context, size_t bytes, CUdeviceptr *address) {
-    return memory_alloc((struct context *)context, bytes, 0, address);
+    return memory_alloc((struct context *)context, bytes, BLOCK_INTERNAL, address);
+}
+
+int double_device_pooled(CUdeviceptr address) {
+    int pooled = 0;
+    pthread_mutex_lock(&lock);
+    for (size_t i = 0; i < block_count; i++) {
+        uint64_t offset = address - (uint64_t)shut;
+        if (offset >= blocks[i].offset && offset < blocks[i].offset + blocks[i].bytes) pooled = blocks[i].use == BLOCK_POOLED;
+    }
+    pthread_mutex_unlock(&lock);
+    return pooled;
 }
 
 void double_device_free(CUdeviceptr address) {

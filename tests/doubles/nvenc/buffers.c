@@ -63,6 +63,10 @@ struct input *input_register(struct session *session, CUdeviceptr address, enum 
         session_fail(session, 0, "0x%llx is not device memory of %zu bytes", address, samples_bytes(pitch, height));
         return NULL;
     }
+    if (double_device_pooled(address)) {
+        session_fail(session, 0, "memory of the stream-ordered allocator cannot be registered");
+        return NULL;
+    }
     struct input *input = take_input((struct input){.alive = 1, .layout = layout, .width = width, .height = height, .pitch = pitch, .address = address, .session = session});
     *status = input ? ENC_SUCCESS : ENC_OUT_OF_MEMORY;
     if (!input) return NULL;

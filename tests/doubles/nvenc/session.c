@@ -60,7 +60,7 @@ int session_open(CUcontext context, struct session **opened) {
 }
 
 static const struct encoder_kind *kind_of(enum codec codec) {
-    return codec == CODEC_H264 ? &x264_kind : codec == CODEC_HEVC ? &x265_kind : &svtav1_kind;
+    return codec == CODEC_H264 ? &x264_kind : codec == CODEC_HEVC ? &x265_kind : &aom_kind;
 }
 
 static int check_settings(struct session *session, const struct settings *settings) {

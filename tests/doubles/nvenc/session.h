@@ -86,7 +86,7 @@ struct encoder_kind {
     size_t (*headers)(struct encoder *encoder, uint8_t *data, size_t size);
     void (*close)(struct encoder *encoder);
 };
-extern const struct encoder_kind x264_kind, x265_kind, svtav1_kind;
+extern const struct encoder_kind x264_kind, x265_kind, aom_kind;
 
 #define QUEUE 128
 #define ERROR_TEXT 160

@@ -1,0 +1,257 @@
+//! Encoders of devices, and the probe, on the doubles of the NVIDIA driver.
+
+mod nvidia_support;
+
+use std::process::Command;
+
+use headend::base::{Fault, Ticks};
+use headend::codec::nvidia::{Format, HybridEncoder, NvEncoder, NvOptions};
+use headend::codec::software::X264Options;
+use headend::codec::{CodecError, Encoder};
+use headend::media::device::{CopyReason, DeviceReport, Verdict};
+use headend::media::nal::units;
+use headend::media::{Packet, Rung, Slot, Track, VideoCodec};
+use nvidia_support::*;
+
+const PICTURES: i64 = 60;
+
+fn rung(preset: &str, tune: &str) -> Rung {
+    Rung { tune: tune.into(), ..Rung::new("180p", 320, 180, 600_000, preset) }
+}
+
+fn options() -> NvOptions {
+    NvOptions { grid: grid(), color: color(), live: true }
+}
+
+fn open(rung: &Rung, format: Format) -> Result<(NvEncoder, Place), CodecError> {
+    let place = Place::new(rung, format, NvEncoder::depth(rung, options()) + 1);
+    NvEncoder::open(3, rung, options(), &place.stream, &place.pool).map(|encoder| (encoder, place))
+}
+
+/// What comes out of sixty pictures, and of which track.
+fn encoded(rung: &Rung, format: Format) -> (Track, Ticks, Vec<Packet>) {
+    let (mut encoder, place) = open(rung, format).unwrap();
+    let mut packets = Vec::new();
+    for slot in 0..PICTURES {
+        encoder.encode(&place.frame(slot), grid().is_key(Slot(slot)), &mut packets).unwrap();
+    }
+    encoder.drain(&mut packets).unwrap();
+    let info = encoder.info().clone();
+    drop(encoder);
+    assert_eq!(place.pool.in_use(), 0, "buffers stay with an encoder that is gone");
+    (info.track, info.reorder, packets)
+}
+
+/// Every picture is there, in its slot, with its captions, and looks like what went in.
+fn check_pictures(rung: &Rung, track: &Track, packets: &[Packet], captions: bool) {
+    let frames = decoded(track, packets);
+    assert_eq!(frames.len(), PICTURES as usize);
+    for (slot, frame) in frames.iter().enumerate() {
+        assert_eq!(grid().nearest(frame.pts), Slot(slot as i64));
+        if captions {
+            assert_eq!(frame.attached.captions[..], [0xFC, 0x80, slot as u8], "captions of slot {slot}");
+        }
+    }
+    let witnessed = witnessed_luma(track, packets);
+    assert_eq!(witnessed.len(), PICTURES as usize);
+    for (slot, plane) in witnessed.iter().enumerate() {
+        let quality = psnr(plane, slot as i64, rung.width as usize);
+        assert!(quality > 30.0, "slot {slot} has {quality:.1} dB");
+    }
+}
+
+fn psnr(plane: &[u8], slot: i64, width: usize) -> f64 {
+    let error = |(at, sample): (usize, &u8)| (f64::from(*sample) - f64::from(luma(slot, at % width, at / width))).powi(2);
+    let mean = plane.iter().enumerate().map(error).sum::<f64>() / plane.len() as f64;
+    10.0 * (255.0 * 255.0 / mean.max(0.01)).log10()
+}
+
+/// IDRs exactly where asked, times that a muxer can use.
+fn check_times(reorder: Ticks, packets: &[Packet]) {
+    assert_eq!(packets.len(), PICTURES as usize);
+    for packet in packets {
+        assert_eq!(packet.rung, 3);
+        assert_eq!(packet.key, grid().is_key(grid().nearest(packet.pts)), "pts {:?}", packet.pts);
+        assert!(!packet.key || packet.pts == packet.dts);
+        assert!(packet.dts - packet.pts <= reorder);
+    }
+    for pair in packets.windows(2) {
+        assert_eq!(pair[0].dts + pair[0].duration, pair[1].dts);
+        assert!(pair[0].duration > Ticks::ZERO);
+    }
+}
+
+#[test]
+fn packets_with_b_pictures_and_look_ahead_decode_to_what_went_in() {
+    on_doubles("packets_with_b_pictures_and_look_ahead_decode_to_what_went_in", "", || {
+        let rung = rung("veryfast", "");
+        let (track, reorder, packets) = encoded(&rung, Format::Nv12);
+        assert!(packets.iter().any(|packet| packet.pts < packet.dts), "no picture was reordered");
+        check_times(reorder, &packets);
+        check_pictures(&rung, &track, &packets, true);
+        for unit in packets.iter().flat_map(|packet| units(&packet.data)) {
+            assert!(matches!(unit[0] & 31, 1 | 5 | 6), "NAL unit of type {}", unit[0] & 31);
+        }
+    });
+}
+
+#[test]
+fn zero_latency_gives_each_packet_as_soon_as_the_next_picture_goes_in() {
+    on_doubles("zero_latency_gives_each_packet_as_soon_as_the_next_picture_goes_in", "", || {
+        let (mut encoder, place) = open(&rung("medium", "zerolatency"), Format::Nv12).unwrap();
+        let mut packets = Vec::new();
+        for slot in 0..10 {
+            encoder.encode(&place.frame(slot), slot == 0, &mut packets).unwrap();
+            assert_eq!(packets.len(), slot as usize);
+            assert_eq!(place.pool.in_use(), 0);
+        }
+        assert_eq!(encoder.info().reorder, Ticks::ZERO);
+    });
+}
+
+#[test]
+fn hevc_and_av1_of_both_depths_decode_to_what_went_in() {
+    on_doubles("hevc_and_av1_of_both_depths_decode_to_what_went_in", "", || {
+        for codec in [VideoCodec::Hevc, VideoCodec::Av1] {
+            for (profile, format) in [("main", Format::Nv12), ("main10", Format::P010)] {
+                let rung = Rung { codec, profile: profile.into(), ..rung("veryfast", "") };
+                let (track, reorder, packets) = encoded(&rung, format);
+                check_times(reorder, &packets);
+                check_pictures(&rung, &track, &packets, true);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_picture_that_is_shown_twice_is_encoded_twice() {
+    // The doubles report that an input is handed over again while it is in use. Drivers take that, as ffmpeg's encoder does it too.
+    told_by_doubles("a_picture_that_is_shown_twice_is_encoded_twice", "", || {
+        let (mut encoder, place) = open(&rung("veryfast", ""), Format::Nv12).unwrap();
+        let first = place.frame(0);
+        let mut packets = Vec::new();
+        for slot in 0..30 {
+            let mut frame = first.clone();
+            frame.pts = grid().start(Slot(slot));
+            encoder.encode(&frame, slot == 0, &mut packets).unwrap();
+        }
+        encoder.drain(&mut packets).unwrap();
+        assert_eq!(packets.len(), 30);
+        drop((encoder, first));
+        assert_eq!(place.pool.in_use(), 0);
+    });
+}
+
+#[test]
+fn a_new_target_changes_the_rate_without_an_idr() {
+    on_doubles("a_new_target_changes_the_rate_without_an_idr", "", || {
+        let rung = Rung::new("180p", 320, 180, 1_500_000, "superfast");
+        let (mut encoder, place) = open(&rung, Format::Nv12).unwrap();
+        let mut packets = Vec::new();
+        for slot in 0..150 {
+            if slot == 75 {
+                encoder.retune(100_000).unwrap();
+            }
+            encoder.encode(&place.noise(slot), slot == 0, &mut packets).unwrap();
+        }
+        encoder.drain(&mut packets).unwrap();
+        assert_eq!(packets.iter().filter(|packet| packet.key).count(), 1);
+        let bytes = |slots: std::ops::Range<i64>| -> usize {
+            packets.iter().filter(|packet| slots.contains(&grid().nearest(packet.pts).0)).map(|packet| packet.data.len()).sum()
+        };
+        assert!(bytes(25..75) > 2 * bytes(100..150), "{} and {} bytes", bytes(25..75), bytes(100..150));
+    });
+}
+
+#[test]
+fn both_words_for_too_many_sessions_ask_for_another_place() {
+    for (code, faults) in [(10, "nvenc.sessions=1"), (21, "nvenc.sessions=1,nvenc.session_code=21")] {
+        on_doubles("both_words_for_too_many_sessions_ask_for_another_place", faults, || {
+            let one = open(&rung("superfast", ""), Format::Nv12).unwrap();
+            let refused = open(&rung("superfast", ""), Format::Nv12).err().unwrap();
+            assert_eq!(refused.fault(), Fault::Overload);
+            assert!(refused.to_string().contains("session"), "{refused}");
+            drop(one);
+            assert!(open(&rung("superfast", ""), Format::Nv12).is_ok());
+        });
+        if std::env::var_os("HEADEND_TEST_ON_DOUBLES").is_some() {
+            return;
+        }
+        let _ = code;
+    }
+}
+
+#[test]
+fn a_failing_encode_costs_the_session_and_not_the_device() {
+    on_doubles("a_failing_encode_costs_the_session_and_not_the_device", "nvenc.encode=5", || {
+        let (mut encoder, place) = open(&rung("superfast", ""), Format::Nv12).unwrap();
+        let mut packets = Vec::new();
+        let mut encode = |slot| encoder.encode(&place.frame(slot), slot == 0, &mut packets);
+        let failed = (0..20).find_map(|slot| encode(slot).err()).unwrap();
+        assert_eq!(failed.fault(), Fault::SessionLost, "{failed}");
+        drop(encoder);
+        assert_eq!(place.pool.in_use(), 0);
+    });
+}
+
+#[test]
+fn a_device_without_encoder_has_its_pictures_downloaded_once() {
+    on_doubles("a_device_without_encoder_has_its_pictures_downloaded_once", "", || {
+        let rung = rung("veryfast", "");
+        let place = Place::new(&rung, Format::Nv12, HybridEncoder::DEPTH + 1);
+        let x264 = X264Options { grid: grid(), color: color(), threads: 1 };
+        let mut encoder = HybridEncoder::open(3, &rung, x264, &place.stream, &place.pool, &place.ledger).unwrap();
+        let mut packets = Vec::new();
+        for slot in 0..PICTURES {
+            encoder.encode(&place.frame(slot), grid().is_key(Slot(slot)), &mut packets).unwrap();
+        }
+        encoder.drain(&mut packets).unwrap();
+        let info = encoder.info();
+        check_times(info.reorder, &packets);
+        check_pictures(&rung, &info.track, &packets, true);
+        let counts = place.ledger.counts();
+        let down = counts.iter().find(|count| count.reason == CopyReason::HostEncoded).unwrap();
+        assert_eq!((down.pictures, down.bytes), (PICTURES as u64, PICTURES as u64 * 320 * 270));
+    });
+}
+
+/// What the role prints, with the doubles and these faults, or without any driver.
+fn report(faults: Option<&str>) -> Option<DeviceReport> {
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_headend-worker"));
+    worker.arg("devices");
+    if let Some(faults) = faults {
+        worker.env("LD_LIBRARY_PATH", doubles()?).env("HEADEND_DOUBLE_FAULT", faults);
+    }
+    let output = worker.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(serde_json::from_slice(&output.stdout).unwrap())
+}
+
+#[test]
+fn the_probe_tells_full_from_hybrid_and_finds_the_session_limit() {
+    let Some(full) = report(Some("")) else { return };
+    let gpu = &full.gpus[0];
+    assert_eq!((gpu.verdict, gpu.reason.as_str(), gpu.most_sessions), (Verdict::Full, "", None), "{gpu:?}");
+    assert!(gpu.can_decode(VideoCodec::H264, 8, 1920, 1080) && gpu.can_encode(VideoCodec::H264, 1920, 1080));
+
+    let limited = report(Some("nvenc.sessions=3")).unwrap();
+    assert_eq!((limited.gpus[0].verdict, limited.gpus[0].most_sessions), (Verdict::Full, Some(3)));
+
+    for faults in ["nvenc.no_device", "nvenc.unsupported"] {
+        let hybrid = report(Some(faults)).unwrap();
+        assert_eq!(hybrid.gpus[0].verdict, Verdict::Hybrid, "{faults}");
+        assert!(hybrid.gpus[0].reason.contains("no encoder"), "{}", hybrid.gpus[0].reason);
+    }
+    let broken = report(Some("cuda.context=999")).unwrap();
+    assert_eq!(broken.gpus[0].verdict, Verdict::None);
+    assert!(broken.gpus[0].reason.contains("CUDA"), "{}", broken.gpus[0].reason);
+}
+
+#[test]
+fn without_a_driver_the_probe_says_what_to_install() {
+    let report = report(None).unwrap();
+    if report.gpus.is_empty() {
+        let why = report.absent.unwrap();
+        assert!(why.contains("install"), "{why}");
+    }
+}
