@@ -363,7 +363,8 @@ fn end_within(threads: Vec<JoinHandle<()>>, limit: Duration) -> bool {
     let (done, ended) = queue("threads_ended", 1);
     let join = move || {
         let panicked = threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count();
-        tracing::trace!(panicked, told = done.send(()).is_ok(), "threads ended");
+        let told = done.send(()).is_ok();
+        tracing::trace!(panicked, told, "threads ended");
     };
     let joiner = Builder::new().name("joiner".into()).spawn(join);
     joiner.is_ok() && matches!(ended.recv_within(limit), Ok(Some(())))
