@@ -6,8 +6,8 @@
 //! channel's stream; the host waits in one place, for the bitstream.
 //!
 //! Closed captions travel as registered user data (ITU-T T.35) in all three codecs. Time codes travel in the picture timing of H.264, the
-//! time code message of HEVC and the time code unit of AV1. SEI messages are given to the driver with the picture; what it leaves no place
-//! for (a clock timestamp, metadata of AV1 whose end it does not define) is put into the packet.
+//! time code message of HEVC and the time code unit of AV1. Captions of H.264 and HEVC are given to the driver with the picture; the rest
+//! is put into the packet, since the driver does not define where metadata of AV1 ends, and takes clock timestamps for all pictures or none.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -28,7 +28,7 @@ use crate::codec::error::CodecError;
 use crate::codec::frame::{Color, Frame, Surface};
 use crate::codec::software::{Timecodes, USER_DATA_T35, caption_payload};
 use crate::media::h264::ClockTimestamp;
-use crate::media::{Grid, Packet, Rung, Track, VideoCodec, VideoTrack, av1, hevc};
+use crate::media::{Grid, Packet, Rung, Track, VideoCodec, VideoTrack, av1, hevc, nal};
 
 const COMPONENT: &str = "nvenc";
 
@@ -51,8 +51,8 @@ pub struct NvOptions {
 struct Beside {
     /// For the picture timing of H.264.
     clock: Option<ClockTimestamp>,
-    /// Units of AV1.
-    metadata: Vec<Bytes>,
+    /// Metadata units of AV1, or a SEI unit of HEVC with its length.
+    units: Vec<Bytes>,
 }
 
 /// A picture in the encoder's hands.
@@ -203,14 +203,14 @@ impl NvEncoder {
         match self.rung.codec {
             VideoCodec::Av1 => {
                 let captions = captions.map(|payload| av1::t35_unit(&payload));
-                let metadata = captions.into_iter().chain(clock.map(|clock| av1::time_code_unit(&clock))).collect();
-                (Vec::new(), Beside { clock: None, metadata })
+                let units = captions.into_iter().chain(clock.map(|clock| av1::time_code_unit(&clock))).collect();
+                (Vec::new(), Beside { clock: None, units })
             }
             VideoCodec::Hevc => {
-                let clock = clock.map(|clock| Message { kind: hevc::TIME_CODE, payload: hevc::time_code_payload(&clock).to_vec() });
-                (captions.map(captions_message).into_iter().chain(clock).collect(), Beside::default())
+                let units = clock.map(|clock| nal::joined([&hevc::time_code_unit(&clock)[..]])).into_iter().collect();
+                (captions.map(captions_message).into_iter().collect(), Beside { clock: None, units })
             }
-            _ => (captions.map(captions_message).into_iter().collect(), Beside { clock, metadata: Vec::new() }),
+            _ => (captions.map(captions_message).into_iter().collect(), Beside { clock, units: Vec::new() }),
         }
     }
 
@@ -241,10 +241,12 @@ impl NvEncoder {
         let Some(dts) = self.order.taken() else {
             return Err(self.error(Fault::Bug, "more bitstreams came out than pictures went in"));
         };
-        let data = match (beside.clock, beside.metadata.is_empty()) {
-            (Some(clock), _) => coded::with_clock(coded.data, &clock),
-            (None, false) => av1::with_metadata(&coded.data, &beside.metadata),
-            (None, true) => coded.data,
+        let data = match (self.rung.codec, beside.clock) {
+            (_, Some(clock)) => coded::with_clock(coded.data, &clock),
+            _ if beside.units.is_empty() => coded.data,
+            (VideoCodec::Av1, None) => av1::with_metadata(&coded.data, &beside.units),
+            // There are no parameter sets in a packet, so a prefix message may be its first unit.
+            (_, None) => Bytes::from([beside.units.concat(), coded.data.to_vec()].concat()),
         };
         let packet = Packet { rung: self.number, pts, dts, duration: self.period, key: coded.key, data };
         out.extend(self.last.replace(packet));

@@ -57,8 +57,8 @@ pub struct Message {
     pub payload: Vec<u8>,
 }
 
-/// Messages of one picture at most: captions and time code.
-const MAX_MESSAGES: usize = 2;
+/// Messages of one picture at most: its captions.
+const MAX_MESSAGES: usize = 1;
 
 impl Session {
     /// Opens a session. [`NvencError::SessionLimit`] where the driver allows no more.
