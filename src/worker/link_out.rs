@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use crate::base::queue::{Receiver, Sender, queue};
 use crate::base::{Fault, Mono, clock};
 use crate::codec::CodecError;
+use crate::codec::nvidia::CopyLedger;
 use crate::media::Packet;
 use crate::wire::link::{FromWorker, framed};
 
@@ -103,11 +104,19 @@ impl FaultReporter {
     }
 }
 
+/// What is reported every so often.
+#[derive(Debug, Default)]
+struct Reports {
+    stages: Vec<StageMeters>,
+    /// What crosses between main memory and the device, where there is one.
+    ledger: Option<Arc<CopyLedger>>,
+}
+
 /// The writer's thread.
 #[derive(Debug)]
 pub(super) struct LinkWriter {
     thread: JoinHandle<()>,
-    stages: Arc<Mutex<Vec<StageMeters>>>,
+    reports: Arc<Mutex<Reports>>,
     sight: Arc<Sight>,
     failure: Arc<Mutex<Option<RoleError>>>,
 }
@@ -115,13 +124,13 @@ pub(super) struct LinkWriter {
 impl LinkWriter {
     pub(super) fn start(socket: UnixStream) -> Result<(LinkWriter, Outbox), RoleError> {
         let (sender, receiver) = queue("link_out", OUT_QUEUE);
-        let stages: Arc<Mutex<Vec<StageMeters>>> = Arc::default();
+        let reports: Arc<Mutex<Reports>> = Arc::default();
         let failure: Arc<Mutex<Option<RoleError>>> = Arc::default();
         let sight = Arc::<Sight>::default();
         let shared_sight = Arc::clone(&sight);
-        let (shared_stages, shared_failure) = (Arc::clone(&stages), Arc::clone(&failure));
+        let (shared_reports, shared_failure) = (Arc::clone(&reports), Arc::clone(&failure));
         let run = move || {
-            let Err(cause) = write_all(&socket, &receiver, &shared_stages, &shared_sight) else { return };
+            let Err(cause) = write_all(&socket, &receiver, &shared_reports, &shared_sight) else { return };
             let mut failure = shared_failure.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             // A front that is gone is no failure of this worker, whichever end of the link notices first.
             *failure = Some(cause).filter(|cause| !cause.is_front_gone());
@@ -130,12 +139,17 @@ impl LinkWriter {
             tracing::trace!(?closed, "link closed after a failure");
         };
         let thread = Builder::new().name("link-out".into()).spawn(run)?;
-        Ok((LinkWriter { thread, stages, sight, failure }, Outbox(sender)))
+        Ok((LinkWriter { thread, reports, sight, failure }, Outbox(sender)))
     }
 
     /// Adds a stage to the progress reports.
     pub(super) fn watch(&self, stage: StageMeters) {
-        self.stages.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(stage);
+        locked(&self.reports).stages.push(stage);
+    }
+
+    /// Adds the ledger of copies to the progress reports.
+    pub(super) fn watch_copies(&self, ledger: Arc<CopyLedger>) {
+        locked(&self.reports).ledger = Some(ledger);
     }
 
     /// What the input looks and sounds like, told with the progress.
@@ -162,7 +176,7 @@ impl LinkWriter {
     }
 }
 
-fn write_all(mut socket: &UnixStream, queue: &Receiver<Out>, stages: &Mutex<Vec<StageMeters>>, sight: &Sight) -> Result<(), RoleError> {
+fn write_all(mut socket: &UnixStream, queue: &Receiver<Out>, reports: &Mutex<Reports>, sight: &Sight) -> Result<(), RoleError> {
     let mut reported = clock::mono();
     let mut told = 0;
     loop {
@@ -172,7 +186,12 @@ fn write_all(mut socket: &UnixStream, queue: &Receiver<Out>, stages: &Mutex<Vec<
             Err(_) => return Ok(()),
         };
         match item {
-            Some(Out::Message(message, payload)) => socket.write_all(&framed(&message, &payload)?)?,
+            Some(Out::Message(message, payload)) => {
+                if message == FromWorker::Drained {
+                    report_copies(socket, reports)?;
+                }
+                socket.write_all(&framed(&message, &payload)?)?
+            }
             Some(Out::Sight(number, message)) if number >= told => {
                 told = number;
                 socket.write_all(&framed(&message, &[])?)?;
@@ -187,7 +206,8 @@ fn write_all(mut socket: &UnixStream, queue: &Receiver<Out>, stages: &Mutex<Vec<
         }
         if clock::mono().since(reported) >= PROGRESS_EVERY {
             reported = clock::mono();
-            report(socket, stages)?;
+            report(socket, reports)?;
+            report_copies(socket, reports)?;
             if let Some((number, message)) = sight.message() {
                 told = number;
                 socket.write_all(&framed(&message, &[])?)?;
@@ -196,10 +216,19 @@ fn write_all(mut socket: &UnixStream, queue: &Receiver<Out>, stages: &Mutex<Vec<
     }
 }
 
-fn report(mut socket: &UnixStream, stages: &Mutex<Vec<StageMeters>>) -> Result<(), RoleError> {
-    let mut stages = stages.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    for progress in stages.iter_mut().filter_map(StageMeters::progress) {
+fn report(mut socket: &UnixStream, reports: &Mutex<Reports>) -> Result<(), RoleError> {
+    for progress in locked(reports).stages.iter_mut().filter_map(StageMeters::progress) {
         socket.write_all(&framed(&progress, &[])?)?;
     }
     Ok(())
+}
+
+/// With no reason at all in it, it says that nothing has crossed.
+fn report_copies(mut socket: &UnixStream, reports: &Mutex<Reports>) -> Result<(), RoleError> {
+    let Some(counts) = locked(reports).ledger.as_ref().map(|ledger| ledger.counts()) else { return Ok(()) };
+    Ok(socket.write_all(&framed(&FromWorker::Copies { counts }, &[])?)?)
+}
+
+fn locked(reports: &Mutex<Reports>) -> MutexGuard<'_, Reports> {
+    reports.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::base::queue::{Receiver, Sender};
-use crate::codec::software::{X264Encoder, X264Options};
-use crate::codec::{CodecError, Encoder, EncoderInfo, Frame};
-use crate::media::Rung;
+use crate::codec::{CodecError, EncoderInfo, Frame};
 
 use super::error::Stop;
 use super::link_out::{FaultReporter, Outbox};
 use super::meters::Meter;
+use super::place::{EncoderSetup, Place};
 
 /// Pictures that wait for a rung's encoder: enough to even out a slow picture, few enough to stay small.
 const LIVE_QUEUE: usize = 2;
@@ -34,9 +33,8 @@ pub(super) enum RungWork {
 /// What an encode thread is started with.
 #[derive(Debug)]
 pub(super) struct RungThread {
-    pub(super) number: u8,
-    pub(super) rung: Rung,
-    pub(super) options: X264Options,
+    pub(super) place: Place,
+    pub(super) setup: EncoderSetup,
     pub(super) work: Receiver<RungWork>,
     pub(super) opened: Sender<Result<EncoderInfo, CodecError>>,
     /// A new bitrate in bit/s; 0 for none.
@@ -48,8 +46,8 @@ pub(super) struct RungThread {
 impl RungThread {
     /// Opens the encoder, tells how that went, and encodes until told to finish.
     pub(super) fn run(self) -> Result<(), Stop> {
-        let RungThread { number, rung, options, work, opened, retune, meter, outbox } = self;
-        let mut encoder = match X264Encoder::open(number, &rung, options) {
+        let RungThread { place, setup, work, opened, retune, meter, outbox } = self;
+        let mut encoder = match place.encoder(&setup) {
             Ok(encoder) => encoder,
             Err(cause) => return Ok(opened.send(Err(cause))?),
         };

@@ -1,8 +1,9 @@
 //! A small picture of the input every now and then.
 
 use crate::base::{MediaTime, Ticks};
-use crate::codec::Frame;
+use crate::codec::nvidia::{CudaSurface, Snapshot};
 use crate::codec::software::jpeg;
+use crate::codec::{Frame, Surface};
 use crate::wire::link::FromWorker;
 
 use super::error::Stop;
@@ -18,29 +19,33 @@ const BEHIND: Ticks = Ticks::from_millis(1000);
 pub(super) struct Thumbnails {
     every: Option<Ticks>,
     last: Option<MediaTime>,
+    /// Brings pictures down from a device, where there is one.
+    device: Option<Snapshot>,
 }
 
 impl Thumbnails {
     pub(super) fn new(every: Option<Ticks>) -> Thumbnails {
-        Thumbnails { every, last: None }
+        Thumbnails { every, last: None, device: None }
     }
 
-    /// A decoded picture, `lag` behind the newest input.
+    /// Also of pictures in device memory.
+    pub(super) fn with_device(self, device: Snapshot) -> Thumbnails {
+        Thumbnails { device: Some(device), ..self }
+    }
+
+    /// A decoded picture, `lag` behind the newest input. One on a device is sent with a later picture, when it has come down.
     pub(super) fn picture(&mut self, frame: &Frame, lag: Ticks, outbox: &Outbox) -> Result<(), Stop> {
+        if let Some(frame) = self.device.as_mut().map_or(Ok(None), Snapshot::ready)? {
+            send(&frame, outbox)?;
+        }
         if !self.is_due(frame.pts, lag) {
             return Ok(());
         }
         self.last = Some(frame.pts);
-        match jpeg(frame, MAX_WIDTH, MAX_BYTES) {
-            Ok(Some(jpeg)) => {
-                let message = FromWorker::Thumbnail { pts: frame.pts, width: jpeg.width, height: jpeg.height };
-                outbox.send_with(message, jpeg.data)
-            }
-            Ok(None) => Ok(()),
-            Err(cause) => {
-                tracing::debug!(%cause, "no thumbnail of this picture");
-                Ok(())
-            }
+        match (&frame.surface, &mut self.device) {
+            (Surface::Host(_), _) => send(frame, outbox),
+            (Surface::Cuda(CudaSurface::Ladder(ladder)), Some(device)) => Ok(device.take(ladder, frame.pts, MAX_WIDTH)?),
+            (Surface::Cuda(_), _) => Ok(()),
         }
     }
 
@@ -49,6 +54,20 @@ impl Thumbnails {
         // A clock that went back belongs to another input.
         let due = self.last.is_none_or(|last| pts < last || pts.0.saturating_sub(last.0) >= every.0);
         due && lag < BEHIND
+    }
+}
+
+fn send(frame: &Frame, outbox: &Outbox) -> Result<(), Stop> {
+    match jpeg(frame, MAX_WIDTH, MAX_BYTES) {
+        Ok(Some(jpeg)) => {
+            let message = FromWorker::Thumbnail { pts: frame.pts, width: jpeg.width, height: jpeg.height };
+            outbox.send_with(message, jpeg.data)
+        }
+        Ok(None) => Ok(()),
+        Err(cause) => {
+            tracing::debug!(%cause, "no thumbnail of this picture");
+            Ok(())
+        }
     }
 }
 

@@ -7,8 +7,9 @@ use bytes::{Bytes, BytesMut};
 
 use crate::base::queue::{Receiver, Sender};
 use crate::base::{MediaTime, Ticks};
-use crate::codec::software::{LadderScaler, VideoDecoder};
-use crate::codec::{Attached, Color, Decoder, Frame, Scaler};
+use crate::codec::nvidia::{DeviceLuma, Snapshot};
+use crate::codec::{Attached, CodecError, Color, Frame};
+use crate::media::device::CopyReason;
 use crate::media::{AccessUnit, Grid, Slot, VideoTrack};
 use crate::wire::link::Open;
 
@@ -19,8 +20,10 @@ use super::link_out::{FaultReporter, Outbox};
 use super::meters::Meter;
 use super::overload::Overload;
 use super::paint::Painter;
+use super::place::{Ladder, Place};
 use super::rung::RungWork;
 use super::slate::SlatePictures;
+use super::source_decoder::{SourceDecoder, is_loss};
 use super::thumbnails::Thumbnails;
 use super::watch::{PictureWatch, Sight};
 
@@ -52,6 +55,7 @@ pub(super) struct VideoMeters {
 /// What a video thread is started with.
 #[derive(Debug)]
 pub(super) struct VideoSetup {
+    pub(super) place: Place,
     pub(super) work: Receiver<VideoWork>,
     pub(super) rungs: Vec<Sender<RungWork>>,
     /// The newest instant that the link has named.
@@ -66,7 +70,8 @@ pub(super) struct VideoSetup {
 #[derive(Debug)]
 pub(super) struct VideoThread {
     work: Receiver<VideoWork>,
-    decoder: Option<VideoDecoder>,
+    place: Place,
+    decoder: Option<SourceDecoder>,
     /// What `decoder` was opened for.
     track: Option<VideoTrack>,
     /// Units before the first entry of a track cannot be decoded.
@@ -80,30 +85,35 @@ pub(super) struct VideoThread {
     sight: Arc<Sight>,
     thumbnails: Thumbnails,
     outbox: Outbox,
-    decoded: Vec<Frame>,
     captions: BytesMut,
 }
 
 impl VideoThread {
-    pub(super) fn new(open: &Open, color: Color, setup: VideoSetup) -> VideoThread {
-        let VideoSetup { work, rungs, newest, meters, sight, slate, outbox } = setup;
-        VideoThread {
+    pub(super) fn new(open: &Open, color: Color, setup: VideoSetup) -> Result<VideoThread, CodecError> {
+        let VideoSetup { place, work, rungs, newest, meters, sight, slate, outbox } = setup;
+        let (mut watch, mut thumbnails) = (PictureWatch::new(&open.watch), Thumbnails::new(open.thumbnail_every));
+        if let Place::Cuda(cuda) = &place {
+            watch = watch.with_device(DeviceLuma::new(&cuda.channel)?);
+            thumbnails = thumbnails.with_device(Snapshot::new(&cuda.channel)?);
+        }
+        let show = Showing::new(open, color, rungs, newest, meters.clone(), slate, &place);
+        Ok(VideoThread {
             work,
+            place,
             decoder: None,
             track: None,
             awaits_entry: true,
             conform: Conform::new(open.grid, open.start, open.hold, open.live),
-            show: Showing::new(open, color, rungs, newest, meters.clone(), slate),
+            show,
             meters,
             faults: FaultReporter::new(outbox.clone(), "decode"),
             slate_faults: FaultReporter::new(outbox.clone(), "slate"),
-            watch: PictureWatch::new(&open.watch),
+            watch,
             sight,
-            thumbnails: Thumbnails::new(open.thumbnail_every),
+            thumbnails,
             outbox,
-            decoded: Vec::new(),
             captions: BytesMut::new(),
-        }
+        })
     }
 
     /// Works until the queue is closed or drained.
@@ -147,8 +157,9 @@ impl VideoThread {
         self.awaits_entry = true;
         let Some(track) = track else { return Ok(()) };
         tracing::info!(codec = ?track.codec, width = track.width, height = track.height, "decoding pictures");
-        match VideoDecoder::open(&track) {
+        match SourceDecoder::open(&self.place, &track) {
             Ok(decoder) => self.decoder = Some(decoder),
+            Err(cause) if matches!(self.place, Place::Cuda(_)) && is_loss(&cause) => return Err(cause.into()),
             Err(cause) => self.faults.report(&cause)?,
         }
         self.track = Some(track);
@@ -157,34 +168,51 @@ impl VideoThread {
 
     fn decode(&mut self, unit: &AccessUnit) -> Result<(), Stop> {
         self.awaits_entry &= !unit.entry;
-        let Some(decoder) = self.decoder.as_mut().filter(|_| !self.awaits_entry) else { return Ok(()) };
-        if let Err(cause) = decoder.decode(unit, &mut self.decoded) {
-            self.faults.report(&cause)?;
+        let Some(mut decoder) = self.decoder.take_if(|_| !self.awaits_entry) else { return Ok(()) };
+        let (decoded, placed) = self.placing(|sink| decoder.decode(unit, sink));
+        let lost = decoded.as_ref().err().is_some_and(|cause| decoder.is_lost(cause));
+        self.decoder = Some(decoder);
+        placed?;
+        match decoded {
+            Err(cause) if lost => Err(cause.into()),
+            Err(cause) => self.faults.report(&cause),
+            Ok(()) => Ok(()),
         }
-        self.place_decoded()
     }
 
     fn drain_decoder(&mut self) -> Result<(), Stop> {
-        if let Some(mut decoder) = self.decoder.take() {
-            decoder.drain(&mut self.decoded)?;
+        let Some(mut decoder) = self.decoder.take() else { return Ok(()) };
+        let (drained, placed) = self.placing(|sink| decoder.drain(sink));
+        placed?;
+        match drained {
+            Err(cause) if decoder.is_lost(&cause) => Err(cause.into()),
+            Err(cause) => self.faults.report(&cause),
+            Ok(()) => Ok(()),
         }
-        self.place_decoded()
     }
 
-    fn place_decoded(&mut self) -> Result<(), Stop> {
-        for mut frame in std::mem::take(&mut self.decoded) {
-            self.meters.decode.done(frame.pts);
-            self.watch.picture(&frame);
-            self.thumbnails.picture(&frame, self.show.lag(frame.pts), &self.outbox)?;
-            frame.attached.captions = self.with_kept_captions(&frame.attached.captions);
-            let captions = frame.attached.captions.clone();
-            let show = &mut self.show;
-            match self.conform.picture(frame.pts, frame, &mut |slot, what| show.slot(slot, what))? {
-                Placed::Shown => self.captions.clear(),
-                Placed::Late => {
-                    self.meters.decode.dropped();
-                    self.captions = BytesMut::from(&captions[..captions.len().min(MAX_CAPTION_BYTES)]);
-                }
+    /// Gives `work` somewhere to put pictures, each of which is placed before the next one is made.
+    fn placing<T>(&mut self, work: impl FnOnce(&mut dyn FnMut(Frame) -> bool) -> T) -> (T, Result<(), Stop>) {
+        let mut placed = Ok(());
+        let worked = work(&mut |frame| {
+            placed = self.place(frame);
+            placed.is_ok()
+        });
+        (worked, placed)
+    }
+
+    fn place(&mut self, mut frame: Frame) -> Result<(), Stop> {
+        self.meters.decode.done(frame.pts);
+        self.watch.picture(&frame)?;
+        self.thumbnails.picture(&frame, self.show.lag(frame.pts), &self.outbox)?;
+        frame.attached.captions = self.with_kept_captions(&frame.attached.captions);
+        let captions = frame.attached.captions.clone();
+        let show = &mut self.show;
+        match self.conform.picture(frame.pts, frame, &mut |slot, what| show.slot(slot, what))? {
+            Placed::Shown => self.captions.clear(),
+            Placed::Late => {
+                self.meters.decode.dropped();
+                self.captions = BytesMut::from(&captions[..captions.len().min(MAX_CAPTION_BYTES)]);
             }
         }
         Ok(())
@@ -209,7 +237,7 @@ struct Showing {
     started: bool,
     painter: Painter,
     slate: Option<SlatePictures>,
-    scaler: LadderScaler,
+    scaler: Ladder,
     rungs: Vec<Sender<RungWork>>,
     /// The newest instant that the link has named.
     newest: Arc<AtomicI64>,
@@ -227,6 +255,7 @@ impl Showing {
         newest: Arc<AtomicI64>,
         meters: VideoMeters,
         slate: Option<SlatePictures>,
+        place: &Place,
     ) -> Showing {
         let sizes: Vec<(u32, u32)> = open.rungs.iter().map(|rung| (rung.width, rung.height)).collect();
         let top = sizes.first().copied().unwrap_or((16, 16));
@@ -236,7 +265,7 @@ impl Showing {
             started: false,
             painter: Painter::new(open.fill, &open.channel, &open.text, top, color, open.grid),
             slate,
-            scaler: LadderScaler::new(&sizes, color),
+            scaler: place.ladder(&sizes, color),
             rungs,
             newest,
             overload: Overload::default(),
@@ -256,12 +285,12 @@ impl Showing {
         if let (Show::Picture(_), Some(slate)) = (&what, &mut self.slate) {
             slate.off();
         }
-        let (source, attached) = match what {
-            Show::Picture(frame) => (frame.clone(), frame.attached),
-            Show::Hold(frame) => (frame, Attached::default()),
-            Show::Fill => (self.fill(slot), Attached::default()),
+        let (source, attached, reason) = match what {
+            Show::Picture(frame) => (frame.clone(), frame.attached, CopyReason::HostDecoded),
+            Show::Hold(frame) => (frame, Attached::default(), CopyReason::HostDecoded),
+            Show::Fill => (self.fill(slot), Attached::default(), CopyReason::Slate),
         };
-        self.scale(source)?;
+        self.scale(source, reason)?;
         let scaled = self.scaled.as_ref().map(|(_, scaled)| scaled.as_slice()).unwrap_or_default();
         for (frame, rung) in scaled.iter().zip(&self.rungs) {
             let frame = Frame { pts: begins, duration: self.grid.rate.period(), attached: attached.clone(), ..frame.clone() };
@@ -282,14 +311,14 @@ impl Showing {
         Ticks(self.newest.load(Ordering::Relaxed).saturating_sub(begins.0))
     }
 
-    fn scale(&mut self, source: Frame) -> Result<(), Stop> {
+    fn scale(&mut self, source: Frame, reason: CopyReason) -> Result<(), Stop> {
         if self.scaled.as_ref().is_some_and(|(known, _)| known.surface.is(&source.surface)) {
             return Ok(());
         }
         // The buffers of the picture before go back to their pools first.
         let mut frames = self.scaled.take().map(|(_, frames)| frames).unwrap_or_default();
         frames.clear();
-        self.scaler.scale(&source, &mut frames)?;
+        self.scaler.scale(&source, reason, &mut frames)?;
         self.scaled = Some((source, frames));
         Ok(())
     }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headend::base::{MediaTime, Rate, Ticks};
-use headend::media::device::Seat;
+use headend::media::device::{CopyCount, Seat};
 use headend::media::nal::to_annex_b;
 use headend::media::{AudioRung, Grid, Packet, Rung, Slot, Track};
 use headend::wire::link::{Deframer, Fill, FromWorker, Open, RungConfig, ToWorker, VERSION, Watch, framed};
@@ -31,6 +32,8 @@ pub struct Said {
     pub progress: usize,
     pub sights: Vec<FromWorker>,
     pub thumbnails: Vec<(FromWorker, Bytes)>,
+    /// The newest word on what crossed between main memory and the device; none where there is no device.
+    pub copies: Option<Vec<CopyCount>>,
     pub drained: bool,
 }
 
@@ -50,10 +53,14 @@ pub struct Worker {
 }
 
 pub fn spawn(role: &str, input: Option<File>) -> (Child, UnixStream) {
+    spawn_in(role, input, &[])
+}
+
+fn spawn_in(role: &str, input: Option<File>, environment: &[(&str, &OsStr)]) -> (Child, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     ours.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_headend-worker"));
-    command.arg(role).stdin(Stdio::from(OwnedFd::from(theirs)));
+    command.arg(role).envs(environment.iter().copied()).stdin(Stdio::from(OwnedFd::from(theirs)));
     if let Some(input) = input {
         command.stdout(Stdio::from(input));
     }
@@ -84,7 +91,12 @@ impl Worker {
 
     /// A codec worker with a slate's file.
     pub fn codec_with(open: Open, slate: Option<File>) -> Worker {
-        let (child, link) = spawn("codec", slate);
+        Worker::codec_in(open, slate, &[])
+    }
+
+    /// A codec worker with a slate's file and more in its environment.
+    pub fn codec_in(open: Open, slate: Option<File>, environment: &[(&str, &OsStr)]) -> Worker {
+        let (child, link) = spawn_in("codec", slate, environment);
         let reading = link.try_clone().unwrap();
         let come: Arc<(Mutex<HashMap<u8, usize>>, Condvar)> = Arc::default();
         let counting = Arc::clone(&come);
@@ -96,6 +108,7 @@ impl Worker {
                 FromWorker::Progress { .. } => said.progress += 1,
                 FromWorker::Thumbnail { .. } => said.thumbnails.push((message, payload)),
                 FromWorker::Picture { .. } => said.sights.push(message),
+                FromWorker::Copies { counts } => said.copies = Some(counts),
                 FromWorker::Drained => said.drained = true,
                 message => {
                     if let Some(packet) = message.into_packet(payload) {
@@ -144,6 +157,18 @@ impl Worker {
         for unit in &clip.units {
             self.say_with(ToWorker::Au { track: unit.track, pts: unit.pts + shift, dts: unit.dts + shift, entry: unit.entry }, &unit.data);
         }
+    }
+
+    /// As [`Worker::feed`], of a worker that may leave meanwhile.
+    pub fn feed_until_gone(&mut self, clip: &Clip, slot: i64) {
+        let shift = grid().start(Slot(slot)) - MediaTime(0);
+        let tracks = framed(&ToWorker::Tracks(clip.tracks.clone()), &[]).unwrap();
+        let unit = |unit: &ClipUnit| {
+            let message = ToWorker::Au { track: unit.track, pts: unit.pts + shift, dts: unit.dts + shift, entry: unit.entry };
+            framed(&message, &unit.data).unwrap()
+        };
+        let mut messages = std::iter::once(tracks).chain(clip.units.iter().map(unit));
+        let _gone = messages.try_for_each(|message| self.link.write_all(&message));
     }
 
     /// Drains and waits.

@@ -38,7 +38,7 @@ impl Story {
                 attached: Attached::default(),
             };
             self.picture += 1;
-            self.watch.picture(&frame);
+            self.watch.picture(&frame).unwrap();
         }
         self.watch.told()
     }
