@@ -21,7 +21,8 @@ struct Stage {
 impl Stage {
     fn new(policy: &str) -> Option<Stage> {
         let (true, Some(doubles)) = (tools::has(&["ffmpeg"]), Doubles::start()) else { return None };
-        let configuration = format!("[devices]\nreturn_after = \"1s\"\n\n{}", config(&[channel("demo").text("device", policy).text("window", "60s")]));
+        let configuration =
+            format!("[devices]\nreturn_after = \"1s\"\n\n{}", config(&[channel("demo").text("device", policy).text("window", "60s")]));
         let appliance = Appliance::start_in(&configuration, &doubles.environment());
         let clip = media::NUMBERED.flv();
         let url = appliance.publish_url("demo");

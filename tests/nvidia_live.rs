@@ -38,7 +38,10 @@ fn a_publisher_becomes_a_ladder_without_a_picture_leaving_the_device() {
         assert!(pictures >= 95, "{rung}: {pictures} pictures in four seconds of 25 a second");
     }
     for reason in REASONS {
-        assert!(appliance.get("/metrics").text().contains(&format!("reason=\"{}\"", reason.1)), "{reason:?} is listed even where it is zero");
+        assert!(
+            appliance.get("/metrics").text().contains(&format!("reason=\"{}\"", reason.1)),
+            "{reason:?} is listed even where it is zero"
+        );
         assert_eq!(copies(&appliance, reason), 0.0, "{reason:?}");
     }
     players::assert_plays(&appliance.url("/live/demo/master.m3u8"), "hls", 8);
