@@ -116,12 +116,15 @@ impl Clips {
     }
 }
 
-/// Makes every clip; one that this ffmpeg cannot make is said and left out.
-pub fn make_all(folder: &Path) -> Result<(), String> {
-    let clips = Clips::new(Some(folder.to_owned()));
+/// Puts every clip into `folder`; one that this ffmpeg cannot make is said and left out.
+pub fn carry_all(clips: &Clips, folder: &Path) -> Result<(), String> {
+    fs::create_dir_all(folder).map_err(|cause| format!("{}: {cause}", folder.display()))?;
     for recipe in &ALL {
         match clips.find(recipe) {
-            Ok(path) => println!("{}: {} KiB", recipe.file, fs::metadata(&path).map_or(0, |file| file.len() >> 10)),
+            Ok(path) => {
+                let bytes = fs::copy(&path, folder.join(recipe.file)).map_err(|cause| format!("{}: {cause}", path.display()))?;
+                println!("{}: {} KiB", recipe.file, bytes >> 10);
+            }
             Err(cause) => println!("{}: left out: {cause}", recipe.file),
         }
     }

@@ -57,8 +57,9 @@ fn main() -> ExitCode {
     if options.lists {
         return ExitCode::SUCCESS;
     }
-    if let Some(folder) = &options.make_clips {
-        return clips::make_all(folder).map_or_else(|cause| failed(&cause), |()| ExitCode::SUCCESS);
+    if let Some(folder) = &options.carry_clips {
+        let carried = clips::carry_all(&clips::Clips::new(options.clips.clone()), folder);
+        return carried.map_or_else(|cause| failed(&cause), |()| ExitCode::SUCCESS);
     }
     let ended = match &options.run {
         Some(name) => run_here(name, &options),

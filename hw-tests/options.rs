@@ -17,8 +17,8 @@ pub struct Options {
     pub only: Vec<String>,
     /// Where clips lie, or are made.
     pub clips: Option<PathBuf>,
-    /// Make every clip in this folder and do nothing else.
-    pub make_clips: Option<PathBuf>,
+    /// Put every clip into this folder and do nothing else.
+    pub carry_clips: Option<PathBuf>,
     /// `cargo test -- --list`.
     pub lists: bool,
     /// In a child: the check.
@@ -42,7 +42,7 @@ impl Options {
                 "--cycles" => options.cycles = Some(number(value()?)?),
                 "--only" => options.only = value()?.split(',').map(str::to_owned).collect(),
                 "--clips" => options.clips = Some(value()?.into()),
-                "--make-clips" => options.make_clips = Some(value()?.into()),
+                "--carry-clips" => options.carry_clips = Some(value()?.into()),
                 "--run" => options.run = Some(value()?),
                 "--card" => options.card = Some(value()?.into()),
                 "--results" => options.results = Some(value()?.into()),
