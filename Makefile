@@ -123,8 +123,7 @@ $(PTXAS_INSTALLED):
 
 doubles: ## build the doubles of the NVIDIA driver for tests into target/doubles
 	@.ci/apt-install "the doubles of the NVIDIA driver" $(DOUBLES_PACKAGES)
-	@$(MAKE) --silent -C tests/doubles OUT=$(CURDIR)/target/doubles
-	@[ ! -x kernels/build-cpu.sh ] || kernels/build-cpu.sh $(CURDIR)/target/doubles
+	@mkdir -p target/doubles && flock target/doubles/.lock $(MAKE) --silent -C tests/doubles OUT=$(CURDIR)/target/doubles
 
 .PHONY: hw-test hw-bundle
 

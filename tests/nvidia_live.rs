@@ -4,7 +4,7 @@ mod support;
 
 use support::appliance::Appliance;
 use support::configs::{TEST_RUNGS, channel, config};
-use support::doubles::Doubles;
+use support::doubles::Driver;
 use support::publisher::Publisher;
 use support::wait::seconds;
 use support::watch::Watch;
@@ -19,9 +19,9 @@ fn copies(appliance: &Appliance, (direction, reason): (&str, &str)) -> f64 {
 
 #[test]
 fn a_publisher_becomes_a_ladder_without_a_picture_leaving_the_device() {
-    let (true, Some(doubles)) = (tools::has(&["ffmpeg"]), Doubles::start()) else { return };
+    let (true, Some(driver)) = (tools::has(&["ffmpeg"]), Driver::new("live")) else { return };
     let configuration = config(&[channel("demo").text("device", "require").text("thumbnails", "off")]);
-    let appliance = Appliance::start_in(&configuration, &doubles.environment());
+    let appliance = Appliance::start_equipped(&configuration, &|command| driver.equip(command));
     let mut publisher = Publisher::start(&media::B_FRAMES.flv(), &appliance.publish_url("demo"));
     appliance.wait_on_air("demo", seconds(20));
     appliance.wait_for_state("demo", "live", seconds(5));
@@ -45,34 +45,34 @@ fn a_publisher_becomes_a_ladder_without_a_picture_leaving_the_device() {
         assert_eq!(copies(&appliance, reason), 0.0, "{reason:?}");
     }
     players::assert_plays(&appliance.url("/live/demo/master.m3u8"), "hls", 8);
-    let counters = doubles.counters();
-    assert_eq!((counters["frame_sized_d2h"], counters["frame_sized_h2d"]), (0, 0), "{counters:?}");
-    assert_eq!((counters["violations"], counters["overwritten_inputs"]), (0, 0), "{counters:?}");
-    assert!(counters["encoded"] > 400 && counters["decoded"] > 200, "{counters:?}");
+    let report = driver.dump();
+    assert_eq!((report.newest("frame_sized_d2h"), report.newest("frame_sized_h2d")), (0, 0), "{report:?}");
+    assert_eq!(report.violations(), Vec::<&str>::new());
+    assert!(report.newest("encoded") > 400 && report.newest("decoded") > 200, "{report:?}");
 }
 
 #[test]
 fn nothing_is_allocated_or_registered_per_picture() {
-    let (true, Some(doubles)) = (tools::has(&["ffmpeg"]), Doubles::start()) else { return };
-    let appliance = Appliance::start_in(&config(&[channel("demo").text("device", "require")]), &doubles.environment());
+    let (true, Some(driver)) = (tools::has(&["ffmpeg"]), Driver::new("live")) else { return };
+    let appliance = Appliance::start_equipped(&config(&[channel("demo").text("device", "require")]), &|command| driver.equip(command));
     let _publisher = Publisher::start(&media::B_FRAMES.flv(), &appliance.publish_url("demo"));
     appliance.wait_on_air("demo", seconds(20));
     let mut watch = Watch::cmaf(&appliance, "demo");
     watch.for_a_while(seconds(5));
-    let warm = doubles.counters();
+    let warm = driver.dump();
     watch.for_a_while(seconds(6));
-    let later = doubles.counters();
-    assert!(later["encoded"] > warm["encoded"] + 200, "{later:?}");
+    let later = driver.dump();
+    assert!(later.newest("encoded") > warm.newest("encoded") + 200, "{later:?}");
     for counter in ["allocations", "frees", "host_allocations", "registrations", "streams_live", "registered_live"] {
-        assert_eq!(later[counter], warm[counter], "{counter}: {warm:?} {later:?}");
+        assert_eq!(later.newest(counter), warm.newest(counter), "{counter}: {later:?}");
     }
 }
 
 #[test]
 fn an_srt_caller_replaces_the_pattern_and_gives_it_back_on_the_device() {
-    let (true, Some(doubles)) = (tools::has(&["ffmpeg"]), Doubles::start()) else { return };
+    let (true, Some(driver)) = (tools::has(&["ffmpeg"]), Driver::new("live")) else { return };
     let configuration = config(&[channel("demo").pattern().text("device", "require")]);
-    let appliance = Appliance::start_in(&configuration, &doubles.environment());
+    let appliance = Appliance::start_equipped(&configuration, &|command| driver.equip(command));
     appliance.wait_on_air("demo", seconds(20));
     let mut watch = Watch::cmaf(&appliance, "demo");
     watch.for_a_while(seconds(3));
@@ -95,16 +95,16 @@ fn an_srt_caller_replaces_the_pattern_and_gives_it_back_on_the_device() {
 
 #[test]
 fn a_card_without_an_encoder_decodes_and_scales_and_x264_encodes() {
-    let (true, Some(doubles)) = (tools::has(&["ffmpeg"]), Doubles::start()) else { return };
-    doubles.fault("nvenc.no_device=1");
+    let (true, Some(driver)) = (tools::has(&["ffmpeg"]), Driver::new("live")) else { return };
+    driver.set("nvenc.no_device");
     let configuration = config(&[channel("demo").text("device", "require").text("thumbnails", "off")]);
-    let appliance = Appliance::start_in(&configuration, &doubles.environment());
+    let appliance = Appliance::start_equipped(&configuration, &|command| driver.equip(command));
     let _publisher = Publisher::start(&media::B_FRAMES.flv(), &appliance.publish_url("demo"));
     appliance.wait_on_air("demo", seconds(20));
     let mut watch = Watch::cmaf(&appliance, "demo");
     watch.for_a_while(seconds(8));
     watch.assert_clean();
-    assert!(doubles.fired("nvenc.no_device") > 0);
+    assert!(driver.report().fired("nvenc.no_device"));
     let encoded = appliance.metric("headend_worker_pictures_total", &["demo", "encode"]);
     let downloads = copies(&appliance, REASONS[2]);
     assert!(downloads > 2.0 * 25.0 * 5.0, "one download per rung and picture: {downloads}, encoded {encoded}");

@@ -34,20 +34,20 @@ pub struct Appliance {
 impl Appliance {
     /// Starts with this configuration and waits until it is ready.
     pub fn start(config: &str) -> Appliance {
-        Appliance::start_with(config, None, &[])
+        Appliance::start_with(config, None, &|_| ())
     }
 
     /// As [`Appliance::start`], with an SRT listener.
     pub fn start_with_srt(config: &str) -> Appliance {
-        Appliance::start_with(config, Some(free_datagram_address()), &[])
+        Appliance::start_with(config, Some(free_datagram_address()), &|_| ())
     }
 
-    /// As [`Appliance::start_with_srt`], with these in its environment.
-    pub fn start_in(config: &str, environment: &[(String, String)]) -> Appliance {
-        Appliance::start_with(config, Some(free_datagram_address()), environment)
+    /// As [`Appliance::start_with_srt`], with a command that `equip` has seen.
+    pub fn start_equipped(config: &str, equip: &dyn Fn(&mut Command)) -> Appliance {
+        Appliance::start_with(config, Some(free_datagram_address()), equip)
     }
 
-    fn start_with(config: &str, srt: Option<SocketAddr>, environment: &[(String, String)]) -> Appliance {
+    fn start_with(config: &str, srt: Option<SocketAddr>, equip: &dyn Fn(&mut Command)) -> Appliance {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let folder = tempfile::Builder::new().prefix("headend-test-").tempdir().expect("a temporary folder");
         let file = folder.path().join("headend.toml");
@@ -57,7 +57,7 @@ impl Appliance {
         command.arg("serve").arg("--config").arg(&file).args(["--http", &http.to_string(), "--rtmp", &rtmp.to_string()]);
         command.args(["--srt", &srt.map_or_else(|| "off".to_owned(), |srt| srt.to_string())]);
         command.arg("--state-dir").arg(folder.path().join("state")).env("NO_COLOR", "1").env("RUST_BACKTRACE", "1");
-        command.envs(environment.iter().map(|(name, value)| (name, value)));
+        equip(&mut command);
         let front = Process::start(&mut command, &folder.path().join("headend.log"));
         let mut appliance = Appliance { front, http, rtmp, srt, folder, _turn: turn };
         appliance.wait_until_ready();

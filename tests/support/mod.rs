@@ -6,6 +6,7 @@
 
 pub mod appliance;
 pub mod configs;
+pub mod doubles;
 pub mod flv;
 pub mod hls;
 pub mod http;

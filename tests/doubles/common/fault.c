@@ -112,7 +112,7 @@ static int reload(void) {
 
 static struct entry *find(const char *key, int device) {
     for (int i = 0; i < entry_count; i++)
-        if (!strcmp(entries[i].key, key) && (entries[i].device == ANY_DEVICE || entries[i].device == device)) return &entries[i];
+        if (!strcmp(entries[i].key, key) && (entries[i].device == ANY_DEVICE || device == ANY_DEVICE || entries[i].device == device)) return &entries[i];
     return NULL;
 }
 
@@ -161,8 +161,10 @@ int double_fault_at(const char *key, int device) {
 }
 
 void double_fired(const char *key) {
-    static long count;
-    tell(key, __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED));
+    static long without_entry;
+    struct entry *entry = locked_find(key, ANY_DEVICE);
+    tell(key, entry ? ++entry->fired : ++without_entry);
+    pthread_mutex_unlock(&lock);
 }
 
 int double_state_fd(enum double_state which) {
