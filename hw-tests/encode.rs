@@ -103,11 +103,11 @@ fn coded(bench: &Bench, clip: &Clip, rung: &Rung) -> Result<(Track, Vec<Packet>)
 pub fn through(channel: &Arc<ChannelDevice>, clip: &Clip, encoders: &mut [&mut dyn Encoder], out: &mut Vec<Packet>) -> Result<(), String> {
     let mut decoder = NvDecoder::open(channel, &clip.track).map_err(words)?;
     let mut ladder = DeviceLadder::new(channel);
-    let (mut rungs, mut outcome) = (Vec::new(), Ok(()));
+    let (mut rungs, mut outcome) = (Vec::new(), Ok::<(), String>(()));
     let mut sink = |frame: Frame| {
         rungs.clear();
         let key = grid().is_key(grid().nearest(frame.pts));
-        outcome = ladder.scale(&frame, &mut rungs).map_err(words);
+        outcome = outcome.clone().and_then(|()| ladder.scale(&frame, &mut rungs).map_err(words));
         drop(frame);
         for (encoder, frame) in encoders.iter_mut().zip(rungs.drain(..)) {
             outcome = outcome.clone().and_then(|()| encoder.encode(&frame, key, out).map_err(words));
