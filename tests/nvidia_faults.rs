@@ -19,8 +19,8 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(policy: &str) -> Option<Stage> {
-        let (true, Some(driver)) = (tools::has(&["ffmpeg"]), Driver::new("faults")) else { return None };
+    fn new(name: &str, policy: &str) -> Option<Stage> {
+        let (true, Some(driver)) = (tools::has(&["ffmpeg"]), Driver::new(name)) else { return None };
         let configuration = format!("[devices]\nreturn_after = \"1s\"\n\n{}", config(&[channel("demo").text("device", policy).text("window", "60s")]));
         let appliance = Appliance::start_equipped(&configuration, &|command| driver.equip(command));
         let clip = media::NUMBERED.flv();
@@ -58,12 +58,11 @@ fn channel_seat(appliance: &Appliance) -> String {
 
 #[test]
 fn a_device_that_is_lost_mid_stream_costs_no_segment_and_is_taken_back() {
-    let Some(mut stage) = Stage::new("prefer") else { return };
+    let Some(mut stage) = Stage::new("lost", "prefer") else { return };
     for (fault, key) in [
         ("cuda.ecc_at_launch=1", "cuda.ecc_at_launch"),
         ("cuda.illegal_at_launch=1", "cuda.illegal_at_launch"),
         ("nvdec.ecc_at_decode=1", "nvdec.ecc_at_decode"),
-        ("cuda.loss_at_sync=1", "cuda.loss_at_sync"),
     ] {
         stage.wait_for_seat("the channel is on the device", 30, "GPU-");
         stage.driver.set(fault);
@@ -74,23 +73,25 @@ fn a_device_that_is_lost_mid_stream_costs_no_segment_and_is_taken_back() {
     }
     stage.wait_for_seat("the healed device is taken back", 30, "GPU-");
     stage.goes_on();
-    assert!(stage.appliance.metric("headend_fallbacks_total", &["demo"]) >= 4.0);
-    assert!(stage.appliance.metric("headend_device_faults_total", &["device_lost"]) >= 4.0);
+    assert!(stage.appliance.metric("headend_fallbacks_total", &["demo"]) >= 3.0);
+    assert!(stage.appliance.metric("headend_device_faults_total", &["device_lost"]) >= 3.0);
     stage.end();
 }
 
 #[test]
 fn a_session_that_breaks_or_hangs_is_opened_anew() {
-    let Some(mut stage) = Stage::new("prefer") else { return };
-    for (fault, key) in [("nvenc.encode=1@times=1", "nvenc.encode"), ("nvenc.lock_stall_ms=-1@times=1", "nvenc.lock_stall_ms")] {
+    let Some(mut stage) = Stage::new("session", "prefer") else { return };
+    for (fault, key) in [("nvenc.encode=1", "nvenc.encode"), ("nvenc.lock_stall_ms=-1", "nvenc.lock_stall_ms")] {
         stage.wait_for_seat("the channel is on the device", 30, "GPU-");
+        stage.goes_on();
         let restarts = stage.appliance.metric("headend_worker_restarts_total", &["demo"]);
         stage.driver.set(fault);
         let Stage { appliance, watch, .. } = &mut stage;
         watch.until("the worker is replaced", seconds(20), |_| appliance.metric("headend_worker_restarts_total", &["demo"]) > restarts);
-        stage.goes_on();
         assert!(stage.driver.report().fired(key), "{fault} has fired");
         stage.driver.heal();
+        stage.goes_on();
     }
+    stage.wait_for_seat("the healed device is taken back", 30, "GPU-");
     stage.end();
 }

@@ -19,7 +19,7 @@ fn copies(appliance: &Appliance, (direction, reason): (&str, &str)) -> f64 {
 
 #[test]
 fn a_publisher_becomes_a_ladder_without_a_picture_leaving_the_device() {
-    let (true, Some(driver)) = (tools::has(&["ffmpeg"]), Driver::new("live")) else { return };
+    let (true, Some(driver)) = (tools::has(&["ffmpeg"]), Driver::new("ladder")) else { return };
     let configuration = config(&[channel("demo").text("device", "require").text("thumbnails", "off")]);
     let appliance = Appliance::start_equipped(&configuration, &|command| driver.equip(command));
     let mut publisher = Publisher::start(&media::B_FRAMES.flv(), &appliance.publish_url("demo"));
@@ -53,7 +53,7 @@ fn a_publisher_becomes_a_ladder_without_a_picture_leaving_the_device() {
 
 #[test]
 fn nothing_is_allocated_or_registered_per_picture() {
-    let (true, Some(driver)) = (tools::has(&["ffmpeg"]), Driver::new("live")) else { return };
+    let (true, Some(driver)) = (tools::has(&["ffmpeg"]), Driver::new("allocations")) else { return };
     let appliance = Appliance::start_equipped(&config(&[channel("demo").text("device", "require")]), &|command| driver.equip(command));
     let _publisher = Publisher::start(&media::B_FRAMES.flv(), &appliance.publish_url("demo"));
     appliance.wait_on_air("demo", seconds(20));
@@ -70,7 +70,7 @@ fn nothing_is_allocated_or_registered_per_picture() {
 
 #[test]
 fn an_srt_caller_replaces_the_pattern_and_gives_it_back_on_the_device() {
-    let (true, Some(driver)) = (tools::has(&["ffmpeg"]), Driver::new("live")) else { return };
+    let (true, Some(driver)) = (tools::has(&["ffmpeg"]), Driver::new("splice")) else { return };
     let configuration = config(&[channel("demo").pattern().text("device", "require")]);
     let appliance = Appliance::start_equipped(&configuration, &|command| driver.equip(command));
     appliance.wait_on_air("demo", seconds(20));
@@ -95,7 +95,7 @@ fn an_srt_caller_replaces_the_pattern_and_gives_it_back_on_the_device() {
 
 #[test]
 fn a_card_without_an_encoder_decodes_and_scales_and_x264_encodes() {
-    let (true, Some(driver)) = (tools::has(&["ffmpeg"]), Driver::new("live")) else { return };
+    let (true, Some(driver)) = (tools::has(&["ffmpeg"]), Driver::new("hybrid")) else { return };
     driver.set("nvenc.no_device");
     let configuration = config(&[channel("demo").text("device", "require").text("thumbnails", "off")]);
     let appliance = Appliance::start_equipped(&configuration, &|command| driver.equip(command));

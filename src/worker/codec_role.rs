@@ -5,11 +5,13 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use crate::base::queue::{Receiver, Sender, queue};
 use crate::base::{Fault, MediaTime};
 use crate::codec::software::X264Options;
 use crate::codec::{CodecError, Color, EncoderInfo};
+use crate::media::device::Seat;
 use crate::media::{AccessUnit, AudioRung, Rung, Track};
 use crate::wire::link::{Fill, FromWorker, Open, RungConfig, Stage, ToWorker, Watch};
 
@@ -19,6 +21,7 @@ use super::error::{RoleError, Stop};
 use super::link_in::LinkReader;
 use super::link_out::{LinkWriter, Outbox};
 use super::meters::{Meter, StageMeters};
+use super::orphan::end_at_once;
 use super::place::{EncoderSetup, Place};
 use super::rung::{RungThread, rung_queue};
 use super::slate::{SlateClock, SlatePictures, SlateSound};
@@ -28,6 +31,8 @@ use super::video::{VideoMeters, VideoSetup, VideoThread, VideoWork};
 const LIVE_UNITS: usize = 1024;
 /// Coded units that may wait when time does not matter.
 const FILE_UNITS: usize = 16;
+/// How long threads may take to give back what they hold, when the worker leaves with work undone.
+const LEAVING: Duration = Duration::from_secs(2);
 /// Bytes of coded units that may wait.
 const UNIT_BYTES: usize = 32 << 20;
 
@@ -47,14 +52,9 @@ pub fn codec_role(link: UnixStream, slate: File) -> Result<(), RoleError> {
     match ended {
         Ok(true) => session.leave_drained(writer),
         // The front is gone, or a thread has failed and the writer has closed the link.
-        Ok(false) => writer.failure().map_or(Ok(()), Err),
-        Err(Left::Link(cause)) => Err(cause),
-        Err(Left::Thread(place)) => {
-            let cause = CodecError::new(Fault::Bug, "worker", "a thread is gone");
-            session.outbox.fail(place, &cause);
-            drop(session);
-            writer.finish()
-        }
+        Ok(false) => session.leave(None, || writer.failure().map_or(Ok(()), Err)),
+        Err(Left::Link(cause)) => session.leave(None, || Err(cause)),
+        Err(Left::Thread(place)) => session.leave(Some(place), || writer.finish()),
     }
 }
 
@@ -322,6 +322,27 @@ impl Session {
         Ok(())
     }
 
+    /// Leaves with work undone. A thread that is gone says why by itself, and only if it did not do so is that said here.
+    ///
+    /// What threads hold on a device is given back, unless that takes too long: calls into a driver whose device is lost may never
+    /// return, and then neither would the end of the process.
+    fn leave(self, gone: Option<&str>, last_words: impl FnOnce() -> Result<(), RoleError>) -> Result<(), RoleError> {
+        let on_device = self.open.seat != Seat::Software;
+        let Session { outbox, video, audio, threads, .. } = self;
+        drop((video, audio));
+        let ended = (gone.is_none() && !on_device) || end_within(threads, LEAVING);
+        if let Some(place) = gone {
+            outbox.fail(place, &CodecError::new(Fault::Bug, "worker", "a thread is gone"));
+        }
+        drop(outbox);
+        let left = last_words();
+        if on_device && !ended {
+            tracing::error!(seconds = LEAVING.as_secs(), "threads hang in the driver: this process ends without them");
+            end_at_once();
+        }
+        left
+    }
+
     /// Waits for everything to be put out, says so, and waits for that to be written.
     fn leave_drained(self, writer: LinkWriter) -> Result<(), RoleError> {
         let Session { outbox, video, audio, threads, .. } = self;
@@ -335,6 +356,18 @@ impl Session {
         drop(outbox);
         writer.finish()
     }
+}
+
+/// Whether all of these threads end in time.
+fn end_within(threads: Vec<JoinHandle<()>>, limit: Duration) -> bool {
+    let (done, ended) = queue("threads_ended", 1);
+    let join = move || {
+        let panicked = threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count();
+        let told = done.send(()).is_ok();
+        tracing::trace!(panicked, told, "threads ended");
+    };
+    let joiner = Builder::new().name("joiner".into()).spawn(join);
+    joiner.is_ok() && matches!(ended.recv_within(limit), Ok(Some(())))
 }
 
 type Opening = Receiver<Result<EncoderInfo, CodecError>>;

@@ -1,4 +1,4 @@
-//! What a worker asks of the kernel for itself: to end with the front, and small pages.
+//! What a worker asks of the kernel for itself: to end with the front or at once, and small pages.
 #![allow(unsafe_code)]
 
 /// Asks the kernel to end this process when the thread that started it ends.
@@ -25,4 +25,10 @@ pub fn use_small_pages() {
         let cause = std::io::Error::last_os_error();
         tracing::debug!(%cause, "the kernel keeps huge pages on for this worker; it takes more memory");
     }
+}
+
+/// Ends the process with a failure and runs nothing any more: neither destructors nor what libraries want to do at the end.
+pub(super) fn end_at_once() -> ! {
+    // SAFETY: takes an integer and does not return.
+    unsafe { libc::_exit(1) }
 }

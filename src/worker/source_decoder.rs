@@ -59,11 +59,15 @@ impl SourceDecoder {
         }
     }
 
-    /// Whether after this error the worker has to give up its place. What a source can do to a decoder is never a reason.
+    /// Whether with this error the worker has lost its place.
     pub(super) fn is_lost(&self, cause: &CodecError) -> bool {
-        let harmless = matches!(cause.fault(), Fault::Corrupt | Fault::Transient | Fault::Unsupported);
-        matches!(self, SourceDecoder::Device(..)) && !harmless
+        matches!(self, SourceDecoder::Device(..)) && is_loss(cause)
     }
+}
+
+/// What a source can do to a decoder of a device is never a loss.
+pub(super) fn is_loss(cause: &CodecError) -> bool {
+    !matches!(cause.fault(), Fault::Corrupt | Fault::Transient | Fault::Unsupported)
 }
 
 /// What came out before an error is shown as well.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use bytes::{Bytes, BytesMut};
 
 use crate::base::queue::{Receiver, Sender};
-use crate::base::{Fault, MediaTime, Ticks};
+use crate::base::{MediaTime, Ticks};
 use crate::codec::nvidia::{DeviceLuma, Snapshot};
 use crate::codec::{Attached, CodecError, Color, Frame};
 use crate::media::device::CopyReason;
@@ -23,7 +23,7 @@ use super::paint::Painter;
 use super::place::{Ladder, Place};
 use super::rung::RungWork;
 use super::slate::SlatePictures;
-use super::source_decoder::SourceDecoder;
+use super::source_decoder::{SourceDecoder, is_loss};
 use super::thumbnails::Thumbnails;
 use super::watch::{PictureWatch, Sight};
 
@@ -159,7 +159,7 @@ impl VideoThread {
         tracing::info!(codec = ?track.codec, width = track.width, height = track.height, "decoding pictures");
         match SourceDecoder::open(&self.place, &track) {
             Ok(decoder) => self.decoder = Some(decoder),
-            Err(cause) if matches!(cause.fault(), Fault::DeviceLost | Fault::SessionLost | Fault::Overload) => return Err(cause.into()),
+            Err(cause) if matches!(self.place, Place::Cuda(_)) && is_loss(&cause) => return Err(cause.into()),
             Err(cause) => self.faults.report(&cause)?,
         }
         self.track = Some(track);

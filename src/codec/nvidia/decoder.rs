@@ -2,6 +2,7 @@
 
 mod attached;
 mod clean;
+mod timecode;
 mod units;
 
 use std::sync::Arc;
@@ -59,7 +60,7 @@ impl NvDecoder {
             codec: track.codec,
             engine: None,
             scaler: RungScaler::new(channel),
-            attached: AttachedQueue::default(),
+            attached: AttachedQueue::of(track),
             clean: CleanFrom::default(),
         };
         Ok(NvDecoder { parser: Parser::open(channel.device(), track.codec, DISPLAY_DELAY)?, units, stage, ended: false })
@@ -155,15 +156,10 @@ impl Stage {
             return Err(CodecError::new(Fault::Corrupt, COMPONENT, "a picture was decoded with errors and is left out"));
         }
         let format = engine.format();
-        let (x, y, width, height) = format.shown;
+        let (_, _, width, height) = format.shown;
         let source = Source {
             planes: DevicePlanes { y: surface.luma(), uv: surface.chroma(), pitch: surface.pitch() as u32 },
-            geometry: SourceGeometry {
-                width: format.coded.0,
-                height: format.coded.1,
-                ten_bit: format.bits > 8,
-                crop: Area { x, y, width, height },
-            },
+            geometry: SourceGeometry { width, height, ten_bit: format.bits > 8, crop: Area::whole(width, height) },
             pixel_aspect: format.pixel_aspect,
             color: format.color,
         };

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 pub use config::{AvcConfig, AvcExtension};
 pub use picture_timing::{ClockTimestamp, PICTURE_TIMING, with_clock_timestamp};
-pub use sps::Sps;
+pub use sps::{Sps, TimingLayout};
 
 use super::nal::{sei, units};
 

@@ -41,6 +41,17 @@ pub struct Sps {
     pub fixed_rate: bool,
     /// max_num_reorder_frames, where the stream says: how many pictures can come before another in decode order and after it in output order.
     pub max_num_reorder: Option<u32>,
+    /// How picture timing messages of the stream are laid out.
+    pub timing: TimingLayout,
+}
+
+/// The layout of picture timing messages (clause D.1.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimingLayout {
+    /// Bits of cpb_removal_delay and dpb_output_delay together; none without HRD parameters.
+    pub delay_bits: u32,
+    /// pic_struct_present_flag: there is pic_struct, and there may be clock timestamps.
+    pub has_pic_struct: bool,
 }
 
 impl Sps {
@@ -84,6 +95,7 @@ impl Sps {
             rate: None,
             fixed_rate: false,
             max_num_reorder: None,
+            timing: TimingLayout::default(),
         };
         if has_chroma_fields(profile) {
             sps.chroma(fields)?;
@@ -150,16 +162,16 @@ impl Sps {
         }
         let nal_hrd = fields.flag("nal_hrd_parameters_present_flag")?;
         if nal_hrd {
-            reference_decoder(fields)?;
+            self.timing = reference_decoder(fields)?;
         }
         let vcl_hrd = fields.flag("vcl_hrd_parameters_present_flag")?;
         if vcl_hrd {
-            reference_decoder(fields)?;
+            self.timing = reference_decoder(fields)?;
         }
         if nal_hrd || vcl_hrd {
             fields.skip(1, "low_delay_hrd_flag")?;
         }
-        fields.skip(1, "pic_struct_present_flag")?;
+        self.timing.has_pic_struct = fields.flag("pic_struct_present_flag")?;
         if fields.flag("bitstream_restriction_flag")? {
             fields.skip(1, "motion_vectors_over_pic_boundaries_flag")?;
             for field in
@@ -207,8 +219,8 @@ fn order_count(fields: &mut Fields<'_>) -> Result<(), Malformed> {
     }
 }
 
-/// hrd_parameters (annex E.1.2).
-fn reference_decoder(fields: &mut Fields<'_>) -> Result<(), Malformed> {
+/// hrd_parameters (annex E.1.2), of which the lengths of fields elsewhere are kept.
+fn reference_decoder(fields: &mut Fields<'_>) -> Result<TimingLayout, Malformed> {
     let buffers = fields.ue_max(31, "cpb_cnt_minus1")? + 1;
     fields.skip(8, "bit_rate_scale")?;
     for _ in 0..buffers {
@@ -216,7 +228,11 @@ fn reference_decoder(fields: &mut Fields<'_>) -> Result<(), Malformed> {
         fields.ue("cpb_size_value_minus1")?;
         fields.skip(1, "cbr_flag")?;
     }
-    fields.skip(20, "initial_cpb_removal_delay_length_minus1")
+    fields.skip(5, "initial_cpb_removal_delay_length_minus1")?;
+    let removal_bits = fields.bits(5, "cpb_removal_delay_length_minus1")? + 1;
+    let output_bits = fields.bits(5, "dpb_output_delay_length_minus1")? + 1;
+    fields.skip(5, "time_offset_length")?;
+    Ok(TimingLayout { delay_bits: removal_bits + output_bits, has_pic_struct: false })
 }
 
 #[cfg(test)]

@@ -278,7 +278,8 @@ static CUresult cut(struct parser *parser, const uint8_t *data, int length, int6
         if (length) data += used;
         length -= used;
         pts = AV_NOPTS_VALUE;
-        if (size) status = take_picture(parser, picture, size, parser->cutter->pts);
+        // After a picture that was ended by flag, libavcodec's HEVC parser cuts off the first zero of the next start code by itself.
+        if (size > 3) status = take_picture(parser, picture, size, parser->cutter->pts);
     } while (length > 0 && !status);
     return status;
 }

@@ -49,7 +49,7 @@ impl Engine {
         let cuvid = Cuvid::load().map_err(|cause| CudaError::Load(cause).of(COMPONENT))?;
         let surfaces = surfaces_for(&format);
         let (width, height) = format.coded;
-        let (target_width, target_height) = target(&format);
+        let (shown, target_width, target_height) = (shown(&format), format.shown.2, format.shown.3);
         let mut raw = null_mut();
         let _current = device.enter().map_err(|cause| cause.of(COMPONENT))?;
         let mut info = MaybeUninit::<CUVIDDECODECREATEINFO>::zeroed();
@@ -70,6 +70,8 @@ impl Engine {
             ((*wish).ulWidth, (*wish).ulHeight) = (width.into(), height.into());
             ((*wish).ulMaxWidth, (*wish).ulMaxHeight) = (width.into(), height.into());
             ((*wish).ulTargetWidth, (*wish).ulTargetHeight) = (target_width.into(), target_height.into());
+            let area = &raw mut (*wish).display_area;
+            ((*area).left, (*area).top, (*area).right, (*area).bottom) = shown;
             (cuvid.create)(&mut raw, wish)
         };
         device.check("cuvidCreateDecoder", status).map_err(|cause| cause.of(COMPONENT))?;
@@ -99,7 +101,8 @@ impl Engine {
     /// None where it cannot be; the decoder is gone then, and its memory free for another.
     fn reconfigured(mut self, format: StreamFormat) -> Option<Engine> {
         let fits = format.coded.0 <= self.largest.0 && format.coded.1 <= self.largest.1;
-        if format.coded == self.format.coded && format.bits == self.format.bits && surfaces_for(&format) <= self.surfaces {
+        let same = (format.coded, format.shown, format.bits) == (self.format.coded, self.format.shown, self.format.bits);
+        if same && surfaces_for(&format) <= self.surfaces {
             self.format = format;
             return Some(self);
         }
@@ -107,7 +110,7 @@ impl Engine {
             return None;
         }
         let entered = self.device.enter().ok()?;
-        let (target_width, target_height) = target(&format);
+        let (shown, target_width, target_height) = (shown(&format), format.shown.2, format.shown.3);
         let mut info = MaybeUninit::<CUVIDRECONFIGUREDECODERINFO>::zeroed();
         let wish = info.as_mut_ptr();
         // SAFETY: writes plain fields of a structure of zeros; the decoder is open and no surface is mapped, since mapping borrows it.
@@ -115,6 +118,8 @@ impl Engine {
             ((*wish).ulWidth, (*wish).ulHeight) = format.coded;
             ((*wish).ulTargetWidth, (*wish).ulTargetHeight) = (target_width, target_height);
             (*wish).ulNumDecodeSurfaces = self.surfaces;
+            let area = &raw mut (*wish).display_area;
+            ((*area).left, (*area).top, (*area).right, (*area).bottom) = shown;
             (self.cuvid.reconfigure)(self.raw, wish)
         };
         drop(entered);
@@ -188,14 +193,14 @@ pub(in crate::codec::nvidia) struct Surface<'a> {
 }
 
 impl Surface<'_> {
-    /// Address of the coded picture's first row of luma.
+    /// Address of the shown picture's first row of luma.
     pub(in crate::codec::nvidia) fn luma(&self) -> DevicePointer {
         self.pointer
     }
 
-    /// Address of the coded picture's first row of chroma.
+    /// Address of the shown picture's first row of chroma.
     pub(in crate::codec::nvidia) fn chroma(&self) -> DevicePointer {
-        self.pointer + self.pitch as u64 * u64::from(target(&self.engine.format).1)
+        self.pointer + self.pitch as u64 * u64::from(self.engine.format.shown.3)
     }
 
     /// Bytes from row to row.
@@ -213,9 +218,11 @@ impl Drop for Surface<'_> {
     }
 }
 
-/// Coded pictures come out as they are, cropped and scaled by nobody but our kernel; sides of surfaces are even.
-fn target(format: &StreamFormat) -> (u32, u32) {
-    (format.coded.0.next_multiple_of(2), format.coded.1.next_multiple_of(2))
+/// The part of coded pictures that comes out, in its own size: nobody but our kernel scales.
+fn shown(format: &StreamFormat) -> (i16, i16, i16, i16) {
+    let (x, y, width, height) = format.shown;
+    let side = |value: u32| i16::try_from(value).unwrap_or(i16::MAX);
+    (side(x), side(y), side(x + width), side(y + height))
 }
 
 fn surfaces_for(format: &StreamFormat) -> u32 {

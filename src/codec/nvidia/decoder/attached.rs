@@ -6,7 +6,9 @@ use bytes::{Bytes, BytesMut};
 
 use crate::base::MediaTime;
 use crate::codec::frame::Attached;
-use crate::media::{AccessUnit, VideoCodec, av1, h264, hevc};
+use crate::media::{AccessUnit, VideoCodec, VideoTrack, av1, h264, hevc};
+
+use super::timecode::Timecodes;
 
 /// Pictures that a decoder may hold: sixteen in every standard, with room for times that never come back.
 const MAX_WAITING: usize = 64;
@@ -17,12 +19,18 @@ const METADATA_T35: u8 = 4;
 #[derive(Debug, Default)]
 pub(super) struct AttachedQueue {
     waiting: VecDeque<(MediaTime, Attached)>,
+    timecodes: Timecodes,
 }
 
 impl AttachedQueue {
+    /// For the pictures of a track.
+    pub(super) fn of(track: &VideoTrack) -> AttachedQueue {
+        AttachedQueue { waiting: VecDeque::new(), timecodes: Timecodes::of(track) }
+    }
+
     /// A unit goes in.
     pub(super) fn submitted(&mut self, codec: VideoCodec, unit: &AccessUnit) {
-        let attached = Attached { captions: captions(codec, &unit.data), timecode: None };
+        let attached = Attached { captions: captions(codec, &unit.data), timecode: self.timecodes.read(codec, &unit.data) };
         if attached == Attached::default() {
             return;
         }
