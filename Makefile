@@ -124,3 +124,18 @@ $(PTXAS_INSTALLED):
 doubles: ## build the doubles of the NVIDIA driver for tests into target/doubles
 	@.ci/apt-install "the doubles of the NVIDIA driver" $(DOUBLES_PACKAGES)
 	@mkdir -p target/doubles && flock target/doubles/.lock $(MAKE) --silent -C tests/doubles OUT=$(CURDIR)/target/doubles
+
+.PHONY: hw-test hw-bundle
+
+# HW_ARGS are hw-test's options, HW_PROFILE is cargo's profile.
+HW_ARGS ?=
+HW_PROFILE ?= release
+HW_BINARIES = target/$(if $(filter dev,$(HW_PROFILE)),debug,$(HW_PROFILE))
+
+hw-test: deps ## hold this machine's NVIDIA card to what is promised; the report goes to target/hw-report.md
+	@cargo test --locked --profile $(HW_PROFILE) --test hw -- --report target/hw-report.md $(HW_ARGS)
+
+hw-bundle: deps ## pack hw-test for a machine with a card and nothing else
+	@cargo build --locked --profile $(HW_PROFILE) --bin headend --bin headend-worker
+	@test=$$(cargo test --locked --profile $(HW_PROFILE) --test hw --no-run --message-format=json | sed -nE 's/.*"name":"hw".*"executable":"([^"]+)".*/\1/p' | tail -n 1); \
+	  hw-tests/bundle.sh "$$test" $(HW_BINARIES) target/headend-hw-bundle.tar.gz

@@ -1,7 +1,9 @@
 //! The real `headend serve`, on free ports, with a state directory of its own.
 
+use std::env;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -51,7 +53,7 @@ impl Appliance {
         let file = folder.path().join("headend.toml");
         fs::write(&file, config).expect("the configuration can be written");
         let (http, rtmp) = (free_address(), free_address());
-        let mut command = Command::new(env!("CARGO_BIN_EXE_headend"));
+        let mut command = Command::new(headend());
         command.arg("serve").arg("--config").arg(&file).args(["--http", &http.to_string(), "--rtmp", &rtmp.to_string()]);
         command.args(["--srt", &srt.map_or_else(|| "off".to_owned(), |srt| srt.to_string())]);
         command.arg("--state-dir").arg(folder.path().join("state")).env("NO_COLOR", "1").env("RUST_BACKTRACE", "1");
@@ -203,6 +205,11 @@ impl Appliance {
         process::signal(self.front.id(), "TERM");
         self.front.wait(seconds(10))
     }
+}
+
+/// The binary under test: `HEADEND_BIN` where tests run away from the build that made them, else the build's own.
+pub fn headend() -> PathBuf {
+    env::var_os("HEADEND_BIN").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_headend")), PathBuf::from)
 }
 
 /// A UDP port of the loopback interface that nobody has.

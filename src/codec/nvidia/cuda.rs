@@ -25,6 +25,8 @@ pub(super) use memory::{rows_to_device, rows_to_host};
 /// Device attributes (`CUdevice_attribute` of cuda.h).
 const COMPUTE_MAJOR: c_int = 75;
 const COMPUTE_MINOR: c_int = 76;
+const MEMORY_CLOCK_KHZ: c_int = 36;
+const MEMORY_BUS_BITS: c_int = 37;
 
 /// A GPU with its primary context retained, which every owner in this process shares.
 #[derive(Debug)]
@@ -111,6 +113,13 @@ impl Device {
     /// Compute capability, (major, minor).
     pub fn compute(&self) -> Result<(u32, u32), CudaError> {
         Ok((self.attribute(COMPUTE_MAJOR)?, self.attribute(COMPUTE_MINOR)?))
+    }
+
+    /// Bytes that device memory moves in a second at best, by its clock and the width of its bus, two transfers a clock; none where the
+    /// driver does not say.
+    pub fn memory_bytes_per_s(&self) -> Result<Option<u64>, CudaError> {
+        let (clock_khz, bus_bits) = (u64::from(self.attribute(MEMORY_CLOCK_KHZ)?), u64::from(self.attribute(MEMORY_BUS_BITS)?));
+        Ok(Some(2 * clock_khz * 1000 * (bus_bits / 8)).filter(|rate| *rate > 0))
     }
 
     /// Device memory, (free, total) in bytes.

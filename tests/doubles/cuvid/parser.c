@@ -320,7 +320,9 @@ DOUBLE_EXPORT CUresult cuvidParseVideoData(CUvideoparser handle, CUVIDSOURCEDATA
     int64_t pts = packet->flags & CUVID_PKT_TIMESTAMP ? packet->timestamp : AV_NOPTS_VALUE;
     if (packet->flags & CUVID_PKT_DISCONTINUITY) flush(parser);
     if (packet->payload_size) status = cut(parser, packet->payload, (int)packet->payload_size, pts);
-    if (!status && packet->flags & (CUVID_PKT_ENDOFPICTURE | CUVID_PKT_ENDOFSTREAM)) status = cut(parser, NULL, 0, AV_NOPTS_VALUE);
+    // libavcodec's AV1 parser gives a temporal unit out at once; ended by flag as well, it would lose the next one's time.
+    int ends = packet->flags & CUVID_PKT_ENDOFSTREAM || (packet->flags & CUVID_PKT_ENDOFPICTURE && parser->client.CodecType != cudaVideoCodec_AV1);
+    if (!status && ends) status = cut(parser, NULL, 0, AV_NOPTS_VALUE);
     if (!status && packet->flags & CUVID_PKT_ENDOFSTREAM) status = end_of_stream(parser, !!(packet->flags & CUVID_PKT_NOTIFY_EOS));
     return status;
 }
