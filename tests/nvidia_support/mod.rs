@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -87,6 +88,14 @@ pub struct Place {
     pub stream: Arc<Stream>,
     pub pool: Arc<DevicePool>,
     pub ledger: Arc<CopyLedger>,
+    /// What is being uploaded: nobody waits for it here, so an encoder that does not wait either sees the wrong picture.
+    uploads: RefCell<Vec<Pinned>>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.stream.synchronize().unwrap();
+    }
 }
 
 impl Place {
@@ -94,7 +103,7 @@ impl Place {
         let device = Device::open(0).unwrap();
         let stream = Stream::new(&device).unwrap();
         let pool = DevicePool::new(&device, &rung.name, format, (rung.width, rung.height), buffers).unwrap();
-        Place { stream, pool, ledger: Arc::default() }
+        Place { stream, pool, ledger: Arc::default(), uploads: RefCell::default() }
     }
 
     /// The picture of `slot` on the device: a bright bar on a slope, further right with every slot.
@@ -119,7 +128,7 @@ impl Place {
         let mut host = Pinned::new(self.stream.device(), rows.width_bytes * rows.height).unwrap();
         paint(host.bytes_mut(), rows.width_bytes);
         self.ledger.to_device(CopyReason::Slate, (&host, rows.width_bytes), &picture, &self.stream).unwrap();
-        self.stream.synchronize().unwrap();
+        self.uploads.borrow_mut().push(host);
         shown(slot, Arc::new(picture))
     }
 
