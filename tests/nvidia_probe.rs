@@ -1,77 +1,80 @@
-//! What `headend probe` says of a driver that is broken, old or short of something: each story asserts that its fault has fired.
+//! What `headend-worker devices` says of GPUs, on the doubles of the NVIDIA driver and without any.
 
-mod support;
+mod nvidia_support;
 
 use std::process::Command;
 
-use serde_json::Value;
-use support::doubles::Driver;
+use headend::codec::nvidia::cuda::Device;
+use headend::codec::nvidia::nvml::Monitor;
+use headend::media::VideoCodec;
+use headend::media::device::{DeviceReport, Verdict};
+use nvidia_support::*;
 
-/// The words of `headend probe` for a driver with these faults, and its JSON.
-fn probed(driver: &Driver, faults: &str) -> (String, Value) {
-    driver.set(faults);
-    let run = |json: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_headend"));
-        driver.equip(command.arg("probe").args(json));
-        let output = command.output().expect("headend runs");
-        assert!(output.status.success(), "a broken driver is an answer, not a failure: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    };
-    let said = (run(&[]), serde_json::from_str(&run(&["--json"])).expect("it is JSON"));
-    for key in faults.split(',').filter_map(|entry| entry.split(['=', '@']).next()).filter(|key| !key.is_empty() && !SETTINGS.contains(key))
-    {
-        assert!(driver.report().fired(key), "{key} has not fired: {:?}", driver.report());
+/// What the role prints, on a driver with these faults or without any driver.
+fn report(driver: Option<(&Driver, &str)>) -> DeviceReport {
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_headend-worker"));
+    worker.arg("devices");
+    if let Some((driver, faults)) = driver {
+        driver.set(faults);
+        driver.equip(&mut worker);
     }
-    said
+    let output = worker.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
-const SETTINGS: [&str; 2] = ["nvenc.session_code", "cuda.memory_mb"];
-
-#[test]
-fn a_healthy_card_is_full() {
-    let Some(driver) = Driver::new("probe-full") else { return };
-    let (words, json) = probed(&driver, "");
-    let line = words.lines().find(|line| line.contains("nvidia 0")).unwrap_or_else(|| panic!("{words}"));
-    assert!(line.contains("full") && line.contains("GPU-") && line.contains("h264"), "{line}");
-    assert_eq!(json["nvidia"]["gpus"][0]["verdict"], "full", "{json:#}");
-}
-
-#[test]
-fn what_is_wrong_is_said_with_the_verdict_it_leaves() {
-    let Some(driver) = Driver::new("probe-faults") else { return };
-    // Faults, the verdict, and words that the operator must find.
-    let cases = [
-        ("nvenc.no_device", "hybrid", "encode"),
-        ("nvenc.unsupported", "hybrid", "NVENC"),
-        ("nvenc.api=1100", "hybrid", "11.0"),
-        ("nvenc.no_h264,nvenc.no_hevc,nvenc.no_av1", "hybrid", "NVENC"),
-        ("nvdec.unsupported", "none", "decode"),
-        ("cuda.context=2", "none", "memory"),
-        ("cuda.module=218", "none", "kernels"),
-        ("cuda.init=100", "absent", "GPU"),
-        ("cuda.devices=0", "absent", "GPU"),
-    ];
-    for (faults, verdict, word) in cases {
-        let (words, json) = probed(&driver, faults);
-        let said = match verdict {
-            "absent" => json["nvidia"]["absent"].as_str().unwrap_or_default().to_owned(),
-            _ => {
-                assert_eq!(json["nvidia"]["gpus"][0]["verdict"], verdict, "{faults}: {json:#}");
-                json["nvidia"]["gpus"][0]["reason"].as_str().unwrap_or_default().to_owned()
-            }
-        };
-        assert!(said.to_lowercase().contains(&word.to_lowercase()), "{faults}: {word:?} is not in {said:?}");
-        assert!(words.contains("nvidia"), "{faults}: {words}");
+/// A driver that has the kernels too.
+#[track_caller]
+fn driver(test: &str) -> Option<Driver> {
+    let driver = Driver::new(test)?;
+    if driver.libraries().join("libheadend-kernels-cpu.so").exists() {
+        return Some(driver);
     }
+    tools::left_out("the kernels' CPU build is missing (make doubles builds it)");
+    None
 }
 
 #[test]
-fn session_limits_are_found_by_opening_whichever_way_the_driver_says_no() {
-    let Some(driver) = Driver::new("probe-sessions") else { return };
-    for code in [10, 21] {
-        let (words, json) = probed(&driver, &format!("nvenc.sessions=3,nvenc.session_code={code}"));
-        assert_eq!(json["nvidia"]["gpus"][0]["most_sessions"], 3, "{json:#}");
-        assert_eq!(json["nvidia"]["gpus"][0]["verdict"], "full");
-        assert!(words.contains("3 sessions"), "{words}");
+fn the_probe_tells_full_from_hybrid_and_finds_the_session_limit() {
+    let Some(driver) = driver("the_probe_tells_full_from_hybrid_and_finds_the_session_limit") else { return };
+    let with = |faults| report(Some((&driver, faults)));
+    let full = with("");
+    let gpu = &full.gpus[0];
+    assert_eq!((gpu.verdict, gpu.reason.as_str(), gpu.most_sessions), (Verdict::Full, "", None), "{gpu:?}");
+    assert!(gpu.can_decode(VideoCodec::H264, 8, 1920, 1080) && gpu.can_encode(VideoCodec::H264, 1920, 1080));
+
+    let limited = with("nvenc.sessions=3");
+    assert_eq!((limited.gpus[0].verdict, limited.gpus[0].most_sessions), (Verdict::Full, Some(3)));
+
+    for faults in ["nvenc.no_device", "nvenc.unsupported"] {
+        let hybrid = with(faults);
+        assert_eq!(hybrid.gpus[0].verdict, Verdict::Hybrid, "{faults}");
+        assert!(hybrid.gpus[0].reason.contains("no encoder"), "{}", hybrid.gpus[0].reason);
     }
+    let broken = with("cuda.context=999");
+    assert_eq!(broken.gpus[0].verdict, Verdict::None);
+    assert!(broken.gpus[0].reason.contains("CUDA"), "{}", broken.gpus[0].reason);
+}
+
+#[test]
+fn without_a_driver_the_probe_says_what_to_install() {
+    let report = report(None);
+    if report.gpus.is_empty() {
+        let why = report.absent.unwrap();
+        assert!(why.contains("install"), "{why}");
+    }
+}
+
+#[test]
+fn load_figures_come_from_the_management_library() {
+    on_doubles("load_figures_come_from_the_management_library", "", || {
+        let uuid = Device::open(0).unwrap().uuid().unwrap();
+        let monitor = Monitor::open().unwrap();
+        assert!(monitor.driver_version().is_some());
+        let load = monitor.load(&uuid).unwrap();
+        assert_eq!((load.kernels_percent, load.encoder_percent, load.decoder_percent), (Some(7), Some(21), Some(13)));
+        assert_eq!((load.temperature_celsius, load.power_milliwatts), (Some(48), Some(37_000)));
+        assert!(load.memory_used_bytes.is_some_and(|bytes| bytes > 0), "{load:?}");
+        assert_eq!(monitor.load("GPU-of-nobody"), None);
+    });
 }
