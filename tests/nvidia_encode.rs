@@ -2,13 +2,11 @@
 
 mod nvidia_support;
 
-use std::process::Command;
-
 use headend::base::{Fault, Ticks};
 use headend::codec::nvidia::{Format, HybridEncoder, NvEncoder, NvOptions};
 use headend::codec::software::X264Options;
 use headend::codec::{CodecError, Encoder};
-use headend::media::device::{CopyReason, DeviceReport, Verdict};
+use headend::media::device::CopyReason;
 use headend::media::nal::units;
 use headend::media::{Packet, Rung, Slot, Track, VideoCodec};
 use nvidia_support::*;
@@ -164,33 +162,86 @@ fn a_new_target_changes_the_rate_without_an_idr() {
 }
 
 #[test]
-fn both_words_for_too_many_sessions_ask_for_another_place() {
-    for (code, faults) in [(10, "nvenc.sessions=1"), (21, "nvenc.sessions=1,nvenc.session_code=21")] {
-        on_doubles("both_words_for_too_many_sessions_ask_for_another_place", faults, || {
-            let one = open(&rung("superfast", ""), Format::Nv12).unwrap();
-            let refused = open(&rung("superfast", ""), Format::Nv12).err().unwrap();
-            assert_eq!(refused.fault(), Fault::Overload);
-            assert!(refused.to_string().contains("session"), "{refused}");
-            drop(one);
-            assert!(open(&rung("superfast", ""), Format::Nv12).is_ok());
-        });
-        if std::env::var_os("HEADEND_TEST_ON_DOUBLES").is_some() {
-            return;
-        }
-        let _ = code;
-    }
+fn more_sessions_than_the_driver_allows_ask_for_another_place() {
+    on_doubles("more_sessions_than_the_driver_allows_ask_for_another_place", "nvenc.sessions=1", one_session_is_all);
+}
+
+#[test]
+fn so_they_do_in_the_word_of_newer_drivers() {
+    on_doubles("so_they_do_in_the_word_of_newer_drivers", "nvenc.sessions=1,nvenc.session_code=21", one_session_is_all);
+}
+
+fn one_session_is_all() {
+    let one = open(&rung("superfast", ""), Format::Nv12).unwrap();
+    let refused = open(&rung("superfast", ""), Format::Nv12).err().unwrap();
+    assert_eq!(refused.fault(), Fault::Overload);
+    assert!(refused.to_string().contains("no further encode session"), "{refused}");
+    drop(one);
+    assert!(open(&rung("superfast", ""), Format::Nv12).is_ok());
+}
+
+/// Opens an encoder and encodes: the error that comes.
+fn error() -> CodecError {
+    let (mut encoder, place) = match open(&rung("superfast", ""), Format::Nv12) {
+        Ok(opened) => opened,
+        Err(cause) => return cause,
+    };
+    let mut packets = Vec::new();
+    let failed = (0..20).find_map(|slot| encoder.encode(&place.frame(slot), slot == 0, &mut packets).err());
+    drop(encoder);
+    assert_eq!(place.pool.in_use(), 0);
+    failed.expect("nothing failed")
+}
+
+#[test]
+fn a_device_whose_encoder_is_gone_is_lost() {
+    on_doubles("a_device_whose_encoder_is_gone_is_lost", "nvenc.no_device", || assert_eq!(error().fault(), Fault::DeviceLost));
+}
+
+#[test]
+fn an_old_driver_is_told_which_is_needed() {
+    on_doubles("an_old_driver_is_told_which_is_needed", "nvenc.api=1101", || {
+        let error = error();
+        assert_eq!(error.fault(), Fault::Unsupported);
+        assert!(error.to_string().contains("11.1") && error.to_string().contains("12.1"), "{error}");
+    });
+}
+
+#[test]
+fn a_device_without_memory_asks_for_another_place() {
+    on_doubles("a_device_without_memory_asks_for_another_place", "nvenc.map_out_of_memory=3", || {
+        assert_eq!(error().fault(), Fault::Overload);
+    });
+}
+
+#[test]
+fn a_registration_that_is_refused_costs_the_session() {
+    on_doubles("a_registration_that_is_refused_costs_the_session", "nvenc.register", || assert_eq!(error().fault(), Fault::SessionLost));
 }
 
 #[test]
 fn a_failing_encode_costs_the_session_and_not_the_device() {
     on_doubles("a_failing_encode_costs_the_session_and_not_the_device", "nvenc.encode=5", || {
-        let (mut encoder, place) = open(&rung("superfast", ""), Format::Nv12).unwrap();
+        assert_eq!(error().fault(), Fault::SessionLost);
+    });
+}
+
+#[test]
+fn time_codes_of_the_source_arrive_in_hevc() {
+    on_doubles("time_codes_of_the_source_arrive_in_hevc", "", || {
+        let rung = Rung { codec: VideoCodec::Hevc, profile: "main".into(), ..rung("superfast", "") };
+        let (mut encoder, place) = open(&rung, Format::Nv12).unwrap();
         let mut packets = Vec::new();
-        let mut encode = |slot| encoder.encode(&place.frame(slot), slot == 0, &mut packets);
-        let failed = (0..20).find_map(|slot| encode(slot).err()).unwrap();
-        assert_eq!(failed.fault(), Fault::SessionLost, "{failed}");
-        drop(encoder);
-        assert_eq!(place.pool.in_use(), 0);
+        let told = |slot: i64| 0x00_56_34_12 | (slot as u32 % 10) << 24;
+        for slot in 0..10 {
+            let mut frame = place.frame(slot);
+            frame.attached.timecode = Some(told(slot));
+            encoder.encode(&frame, slot == 0, &mut packets).unwrap();
+        }
+        encoder.drain(&mut packets).unwrap();
+        let frames = decoded(&encoder.info().track, &packets);
+        let arrived: Vec<Option<u32>> = frames.iter().map(|frame| frame.attached.timecode).collect();
+        assert_eq!(arrived, (0..10).map(|slot| Some(told(slot))).collect::<Vec<_>>());
     });
 }
 
@@ -213,45 +264,4 @@ fn a_device_without_encoder_has_its_pictures_downloaded_once() {
         let down = counts.iter().find(|count| count.reason == CopyReason::HostEncoded).unwrap();
         assert_eq!((down.pictures, down.bytes), (PICTURES as u64, PICTURES as u64 * 320 * 270));
     });
-}
-
-/// What the role prints, with the doubles and these faults, or without any driver.
-fn report(faults: Option<&str>) -> Option<DeviceReport> {
-    let mut worker = Command::new(env!("CARGO_BIN_EXE_headend-worker"));
-    worker.arg("devices");
-    if let Some(faults) = faults {
-        worker.env("LD_LIBRARY_PATH", doubles()?).env("HEADEND_DOUBLE_FAULT", faults);
-    }
-    let output = worker.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(serde_json::from_slice(&output.stdout).unwrap())
-}
-
-#[test]
-fn the_probe_tells_full_from_hybrid_and_finds_the_session_limit() {
-    let Some(full) = report(Some("")) else { return };
-    let gpu = &full.gpus[0];
-    assert_eq!((gpu.verdict, gpu.reason.as_str(), gpu.most_sessions), (Verdict::Full, "", None), "{gpu:?}");
-    assert!(gpu.can_decode(VideoCodec::H264, 8, 1920, 1080) && gpu.can_encode(VideoCodec::H264, 1920, 1080));
-
-    let limited = report(Some("nvenc.sessions=3")).unwrap();
-    assert_eq!((limited.gpus[0].verdict, limited.gpus[0].most_sessions), (Verdict::Full, Some(3)));
-
-    for faults in ["nvenc.no_device", "nvenc.unsupported"] {
-        let hybrid = report(Some(faults)).unwrap();
-        assert_eq!(hybrid.gpus[0].verdict, Verdict::Hybrid, "{faults}");
-        assert!(hybrid.gpus[0].reason.contains("no encoder"), "{}", hybrid.gpus[0].reason);
-    }
-    let broken = report(Some("cuda.context=999")).unwrap();
-    assert_eq!(broken.gpus[0].verdict, Verdict::None);
-    assert!(broken.gpus[0].reason.contains("CUDA"), "{}", broken.gpus[0].reason);
-}
-
-#[test]
-fn without_a_driver_the_probe_says_what_to_install() {
-    let report = report(None).unwrap();
-    if report.gpus.is_empty() {
-        let why = report.absent.unwrap();
-        assert!(why.contains("install"), "{why}");
-    }
 }

@@ -5,14 +5,17 @@
 //! it too: with B pictures those are two, and drivers tie an input to either. The encoder waits on the device for what was queued on the
 //! channel's stream; the host waits in one place, for the bitstream.
 //!
-//! Closed captions travel as registered user data (ITU-T T.35) in all three codecs. Time codes travel in the picture timing of H.264
-//! and the time code message of HEVC; in AV1 they are left out, since NVENC does not say how it ends metadata that fills no whole bytes.
+//! Closed captions travel as registered user data (ITU-T T.35) in all three codecs. Time codes travel in the picture timing of H.264, the
+//! time code message of HEVC and the time code unit of AV1. Captions of H.264 and HEVC are given to the driver with the picture; the rest
+//! is put into the packet, since the driver does not define where metadata of AV1 ends, and takes clock timestamps for all pictures or none.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::cuda::Stream;
+use bytes::Bytes;
+
 use super::encoder_coded as coded;
 use super::encoder_settings::{Rates, Settings};
 use super::nvenc::{Accepted, Bitstream, Mapped, Message, NvencError, Parameters, Registered, Session, Video};
@@ -25,7 +28,7 @@ use crate::codec::error::CodecError;
 use crate::codec::frame::{Color, Frame, Surface};
 use crate::codec::software::{Timecodes, USER_DATA_T35, caption_payload};
 use crate::media::h264::ClockTimestamp;
-use crate::media::{Grid, Packet, Rung, Track, VideoCodec, VideoTrack, hevc};
+use crate::media::{Grid, Packet, Rung, Track, VideoCodec, VideoTrack, av1, hevc, nal};
 
 const COMPONENT: &str = "nvenc";
 
@@ -43,11 +46,20 @@ pub struct NvOptions {
     pub live: bool,
 }
 
+/// What is put into a packet when it comes out.
+#[derive(Default)]
+struct Beside {
+    /// For the picture timing of H.264.
+    clock: Option<ClockTimestamp>,
+    /// Metadata units of AV1, or a SEI unit of HEVC with its length.
+    units: Vec<Bytes>,
+}
+
 /// A picture in the encoder's hands.
 struct Held {
     stamp: u64,
     pts: MediaTime,
-    clock: Option<ClockTimestamp>,
+    beside: Beside,
     /// Shared where a picture is shown twice: a buffer may be mapped once at a time.
     mapped: Rc<Mapped>,
     picture: Arc<DevicePicture>,
@@ -182,17 +194,24 @@ impl NvEncoder {
         mapped.map(Rc::new).map_err(|cause| self.failed(cause))
     }
 
-    /// What travels with a picture, and the time code that is put in when it comes out.
-    fn messages(&mut self, frame: &Frame, slot: i64) -> (Vec<Message>, Option<ClockTimestamp>) {
-        let mut messages = Vec::new();
-        messages.extend(caption_payload(&frame.attached).map(|payload| Message { kind: USER_DATA_T35 as u32, payload }));
+    /// What travels with a picture: through the driver, and beside it.
+    fn attachments(&mut self, frame: &Frame, slot: i64) -> (Vec<Message>, Beside) {
+        let captions = caption_payload(&frame.attached);
         self.timecodes.submitted(slot, frame.attached.timecode);
-        let mut clock = self.timecodes.taken(slot);
-        if self.rung.codec == VideoCodec::Hevc {
-            let payload = clock.take().map(|clock| hevc::time_code_payload(&clock).to_vec());
-            messages.extend(payload.map(|payload| Message { kind: hevc::TIME_CODE, payload }));
+        let clock = self.timecodes.taken(slot);
+        let captions_message = |payload| Message { kind: USER_DATA_T35 as u32, payload };
+        match self.rung.codec {
+            VideoCodec::Av1 => {
+                let captions = captions.map(|payload| av1::t35_unit(&payload));
+                let units = captions.into_iter().chain(clock.map(|clock| av1::time_code_unit(&clock))).collect();
+                (Vec::new(), Beside { clock: None, units })
+            }
+            VideoCodec::Hevc => {
+                let units = clock.map(|clock| nal::joined([&hevc::time_code_unit(&clock)[..]])).into_iter().collect();
+                (captions.map(captions_message).into_iter().collect(), Beside { clock: None, units })
+            }
+            _ => (captions.map(captions_message).into_iter().collect(), Beside { clock, units: Vec::new() }),
         }
-        (messages, clock)
     }
 
     /// Takes out what is coded, at most as far as the encoder is known to be: to wait for more would be to wait for input.
@@ -218,13 +237,16 @@ impl NvEncoder {
             return Err(self.error(Fault::SessionLost, "a bitstream came out of a picture that did not go in"));
         };
         held.out = true;
-        let (pts, clock) = (held.pts, held.clock);
+        let (pts, beside) = (held.pts, std::mem::take(&mut held.beside));
         let Some(dts) = self.order.taken() else {
             return Err(self.error(Fault::Bug, "more bitstreams came out than pictures went in"));
         };
-        let data = match clock {
-            Some(clock) => coded::with_clock(self.rung.codec, coded.data, &clock),
-            None => coded.data,
+        let data = match (self.rung.codec, beside.clock) {
+            (_, Some(clock)) => coded::with_clock(coded.data, &clock),
+            _ if beside.units.is_empty() => coded.data,
+            (VideoCodec::Av1, None) => av1::with_metadata(&coded.data, &beside.units),
+            // There are no parameter sets in a packet, so a prefix message may be its first unit.
+            (_, None) => Bytes::from([beside.units.concat(), coded.data.to_vec()].concat()),
         };
         let packet = Packet { rung: self.number, pts, dts, duration: self.period, key: coded.key, data };
         out.extend(self.last.replace(packet));
@@ -266,11 +288,11 @@ impl Encoder for NvEncoder {
         self.order.submitted(frame.pts, key);
         self.release_if_known(out);
         let slot = (frame.pts - first).0 / self.period.0.max(1);
-        let (messages, clock) = self.messages(frame, slot);
+        let (messages, beside) = self.attachments(frame, slot);
         let stamp = self.next_stamp;
         self.next_stamp += 1;
         let accepted = self.session.submit(self.rung.codec, &mapped, &bitstream, stamp, key, &messages);
-        self.held.push_back(Held { stamp, pts: frame.pts, clock, mapped, picture, out: false });
+        self.held.push_back(Held { stamp, pts: frame.pts, beside, mapped, picture, out: false });
         self.pending.push_back(bitstream);
         if accepted.map_err(|cause| self.failed(cause))? == Accepted::Encoding {
             self.ready = self.pending.len();

@@ -62,8 +62,8 @@ pub(super) fn config(codec: VideoCodec, header: &[u8]) -> Option<Bytes> {
 
 /// An H.264 picture with a time code in its picture timing. A message that has more than pic_struct and its flags holds the delays of
 /// an HRD, whose lengths only the SPS tells: it stays as it is.
-pub(super) fn with_clock(codec: VideoCodec, data: Bytes, clock: &ClockTimestamp) -> Bytes {
-    if codec == VideoCodec::H264 && has_plain_timing(&data) { with_clock_timestamp(data, clock) } else { data }
+pub(super) fn with_clock(data: Bytes, clock: &ClockTimestamp) -> Bytes {
+    if has_plain_timing(&data) { with_clock_timestamp(data, clock) } else { data }
 }
 
 fn has_plain_timing(data: &[u8]) -> bool {
@@ -125,9 +125,9 @@ mod tests {
         let clock =
             ClockTimestamp { hours: 1, minutes: 2, seconds: 3, frames: 4, drop_frame: false, high_rate: false, discontinuity: false };
         let plain = joined([&[0x06, 0x01, 0x01, 0x04, 0x80][..], IDR]);
-        assert_ne!(with_clock(VideoCodec::H264, plain.clone(), &clock), plain);
+        assert_ne!(with_clock(plain.clone(), &clock), plain);
         let delays = joined([&[0x06, 0x01, 0x04, 0x01, 0x02, 0x03, 0x04, 0x80][..], IDR]);
-        assert_eq!(with_clock(VideoCodec::H264, delays.clone(), &clock), delays);
+        assert_eq!(with_clock(delays.clone(), &clock), delays);
     }
 
     proptest! {

@@ -24,18 +24,34 @@ use super::nvenc::Limits;
 
 const COMPONENT: &str = "nvenc";
 
-/// Presets with their number at NVENC, B pictures, look-ahead, passes, and whether spatial and temporal AQ are on.
-const PRESETS: [(&str, u8, u32, u32, Passes, bool, bool); 10] = [
-    ("ultrafast", 1, 0, 0, Passes::One, false, false),
-    ("superfast", 2, 3, 0, Passes::One, true, false),
-    ("veryfast", 3, 3, 8, Passes::QuarterSize, true, false),
-    ("faster", 4, 3, 16, Passes::QuarterSize, true, true),
-    ("fast", 4, 3, 16, Passes::QuarterSize, true, true),
-    ("medium", 5, 3, 20, Passes::QuarterSize, true, true),
-    ("slow", 6, 3, 24, Passes::FullSize, true, true),
-    ("slower", 6, 3, 24, Passes::FullSize, true, true),
-    ("veryslow", 7, 3, 28, Passes::FullSize, true, true),
-    ("placebo", 7, 3, 28, Passes::FullSize, true, true),
+/// What a preset of x264's asks for.
+#[derive(Clone, Copy)]
+struct Preset {
+    name: &'static str,
+    /// P1 to P7.
+    number: u8,
+    b_pictures: u32,
+    look_ahead: u32,
+    passes: Passes,
+    spatial_aq: bool,
+    temporal_aq: bool,
+}
+
+const fn row(name: &'static str, number: u8, b_pictures: u32, look_ahead: u32, passes: Passes) -> Preset {
+    Preset { name, number, b_pictures, look_ahead, passes, spatial_aq: number > 1, temporal_aq: number > 3 }
+}
+
+const PRESETS: [Preset; 10] = [
+    row("ultrafast", 1, 0, 0, Passes::One),
+    row("superfast", 2, 3, 0, Passes::One),
+    row("veryfast", 3, 3, 8, Passes::QuarterSize),
+    row("faster", 4, 3, 16, Passes::QuarterSize),
+    row("fast", 4, 3, 16, Passes::QuarterSize),
+    row("medium", 5, 3, 20, Passes::QuarterSize),
+    row("slow", 6, 3, 24, Passes::FullSize),
+    row("slower", 6, 3, 24, Passes::FullSize),
+    row("veryslow", 7, 3, 28, Passes::FullSize),
+    row("placebo", 7, 3, 28, Passes::FullSize),
 ];
 
 const TUNINGS: [&str; 8] = ["film", "animation", "grain", "stillimage", "psnr", "ssim", "fastdecode", "zerolatency"];
@@ -127,7 +143,7 @@ pub struct Settings {
 impl Settings {
     /// The settings of `rung`, as of a device without limits.
     pub fn of(rung: &Rung, live: bool, ten_bit: bool) -> Result<Settings, CodecError> {
-        let (_, preset, b_pictures, look_ahead, passes, spatial_aq, temporal_aq) = preset(rung)?;
+        let Preset { number, b_pictures, look_ahead, passes, spatial_aq, temporal_aq, .. } = preset(rung)?;
         let tunings = tunings(rung)?;
         let tuned = |name| tunings.contains(&name);
         let profile = profile(rung, ten_bit)?;
@@ -140,7 +156,7 @@ impl Settings {
             (false, false) => Tuning::Quality,
         };
         Ok(Settings {
-            preset,
+            preset: number,
             tuning,
             profile,
             ten_bit,
@@ -226,9 +242,9 @@ impl Rates {
     }
 }
 
-fn preset(rung: &Rung) -> Result<(&'static str, u8, u32, u32, Passes, bool, bool), CodecError> {
-    PRESETS.into_iter().find(|(name, ..)| *name == rung.preset).ok_or_else(|| {
-        let names: Vec<&str> = PRESETS.iter().map(|(name, ..)| *name).collect();
+fn preset(rung: &Rung) -> Result<Preset, CodecError> {
+    PRESETS.into_iter().find(|preset| preset.name == rung.preset).ok_or_else(|| {
+        let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
         let detail = format!("rung {}: there is no preset {:?}; presets: {}", rung.name, rung.preset, names.join(" "));
         CodecError::new(Fault::Config, COMPONENT, detail)
     })
@@ -296,15 +312,15 @@ mod tests {
 
     #[test]
     fn slower_presets_never_ask_for_less() {
-        let all: Vec<Settings> = PRESETS.iter().map(|(name, ..)| settings(name, "")).collect();
+        let all: Vec<Settings> = PRESETS.iter().map(|preset| settings(preset.name, "")).collect();
         assert!(all.windows(2).all(|pair| pair[0].preset <= pair[1].preset && pair[0].look_ahead <= pair[1].look_ahead));
         assert_eq!((all[0].preset, all[9].preset), (1, 7));
     }
 
     #[test]
     fn zero_latency_keeps_no_picture_back() {
-        for (preset, ..) in PRESETS {
-            let settings = settings(preset, "film,zerolatency");
+        for preset in PRESETS {
+            let settings = settings(preset.name, "film,zerolatency");
             assert_eq!((settings.delay(), settings.reorder_depth(), settings.tuning), (0, 0, Tuning::UltraLowLatency));
         }
         assert_eq!(settings("ultrafast", "").tuning, Tuning::LowLatency);
@@ -361,7 +377,7 @@ mod tests {
 
         #[test]
         fn look_ahead_and_b_pictures_fit_the_encoder_together(preset in 0usize..10, most_b in 0u32..6) {
-            let rung = rung(PRESETS[preset].0, "");
+            let rung = rung(PRESETS[preset].name, "");
             let lowered = Settings::of(&rung, true, false).unwrap().within(&Limits { b_pictures: most_b, ..ABLE }, &rung).unwrap();
             prop_assert!(lowered.b_pictures <= most_b && lowered.b_pictures + lowered.look_ahead <= LONGEST_LOOK_AHEAD);
         }

@@ -1,11 +1,13 @@
-//! AV1: open bitstream units, the sequence header, the av1C record, key frames.
+//! AV1: open bitstream units, the sequence header, the av1C record, key frames, metadata.
 
 mod config;
+mod metadata;
 mod sequence;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 pub use config::Av1Config;
+pub use metadata::{t35_unit, time_code_unit, with_metadata};
 pub use sequence::SequenceHeader;
 
 use super::bits::{BitReader, Fields};

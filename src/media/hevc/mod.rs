@@ -10,7 +10,7 @@ use bytes::Bytes;
 pub use config::{HevcConfig, ParameterSets};
 pub use profile::ProfileTierLevel;
 pub use sps::{Sps, vps_rate};
-pub use time_code::{TIME_CODE, time_code_payload};
+pub use time_code::{TIME_CODE, time_code_unit};
 
 use super::nal::{sei, units};
 

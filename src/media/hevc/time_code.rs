@@ -2,14 +2,22 @@
 
 use bytes::Bytes;
 
+use super::PREFIX_SEI_HEADER;
 use crate::media::bits::BitWriter;
 use crate::media::h264::ClockTimestamp;
+use crate::media::nal::{SeiMessage, sei};
 
 /// payloadType of time code.
 pub const TIME_CODE: u32 = 136;
 
-/// The payload of a time code message with one clock timestamp of a whole picture.
-pub fn time_code_payload(clock: &ClockTimestamp) -> Bytes {
+/// A prefix SEI unit that tells the time of day of its picture.
+pub fn time_code_unit(clock: &ClockTimestamp) -> Bytes {
+    let message = SeiMessage { payload_type: TIME_CODE, payload: payload(clock) };
+    sei::nal_unit(&PREFIX_SEI_HEADER, [&message])
+}
+
+/// One clock timestamp of a whole picture.
+fn payload(clock: &ClockTimestamp) -> Bytes {
     let mut bits = BitWriter::new();
     bits.bits(1, 2); // num_clock_ts
     bits.flag(true); // clock_timestamp_flag
@@ -42,6 +50,7 @@ mod tests {
             let text: String = byte.iter().chain(std::iter::repeat_n(&'0', 8 - byte.len())).collect();
             expected.push(u8::from_str_radix(&text, 2).unwrap());
         }
-        assert_eq!(time_code_payload(&clock), expected);
+        assert_eq!(payload(&clock), expected);
+        assert_eq!(sei::messages(&time_code_unit(&clock), 2)[0].payload, expected);
     }
 }

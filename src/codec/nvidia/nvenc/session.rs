@@ -48,17 +48,17 @@ pub enum Accepted {
     Kept,
 }
 
-/// A message that travels with a picture: an SEI message of H.264 and HEVC, a metadata unit of AV1.
+/// An SEI message of H.264 or HEVC that travels with a picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// payloadType, or metadata_type.
+    /// payloadType.
     pub kind: u32,
     /// Its payload.
     pub payload: Vec<u8>,
 }
 
-/// Messages of one picture at most: captions and time code.
-const MAX_MESSAGES: usize = 2;
+/// Messages of one picture at most: its captions.
+const MAX_MESSAGES: usize = 1;
 
 impl Session {
     /// Opens a session. [`NvencError::SessionLimit`] where the driver allows no more.
@@ -157,10 +157,6 @@ impl Session {
                     VideoCodec::Hevc => {
                         (*parameters).hevcPicParams.seiPayloadArray = list.as_mut_ptr();
                         (*parameters).hevcPicParams.seiPayloadArrayCnt = count;
-                    }
-                    VideoCodec::Av1 => {
-                        (*parameters).av1PicParams.obuPayloadArray = list.as_mut_ptr();
-                        (*parameters).av1PicParams.obuPayloadArrayCnt = count;
                     }
                     _ => {
                         (*parameters).h264PicParams.seiPayloadArray = list.as_mut_ptr();

@@ -1,0 +1,66 @@
+//! What `headend-worker devices` says of GPUs, on the doubles of the NVIDIA driver and without any.
+
+mod nvidia_support;
+
+use std::process::Command;
+
+use headend::codec::nvidia::cuda::Device;
+use headend::codec::nvidia::nvml::Monitor;
+use headend::media::VideoCodec;
+use headend::media::device::{DeviceReport, Verdict};
+use nvidia_support::*;
+
+/// What the role prints, with the doubles and these faults, or without any driver.
+fn report(faults: Option<&str>) -> Option<DeviceReport> {
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_headend-worker"));
+    worker.arg("devices");
+    if let Some(faults) = faults {
+        worker.env("LD_LIBRARY_PATH", doubles()?).env("HEADEND_DOUBLE_FAULT", faults);
+    }
+    let output = worker.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(serde_json::from_slice(&output.stdout).unwrap())
+}
+
+#[test]
+fn the_probe_tells_full_from_hybrid_and_finds_the_session_limit() {
+    let Some(full) = report(Some("")) else { return };
+    let gpu = &full.gpus[0];
+    assert_eq!((gpu.verdict, gpu.reason.as_str(), gpu.most_sessions), (Verdict::Full, "", None), "{gpu:?}");
+    assert!(gpu.can_decode(VideoCodec::H264, 8, 1920, 1080) && gpu.can_encode(VideoCodec::H264, 1920, 1080));
+
+    let limited = report(Some("nvenc.sessions=3")).unwrap();
+    assert_eq!((limited.gpus[0].verdict, limited.gpus[0].most_sessions), (Verdict::Full, Some(3)));
+
+    for faults in ["nvenc.no_device", "nvenc.unsupported"] {
+        let hybrid = report(Some(faults)).unwrap();
+        assert_eq!(hybrid.gpus[0].verdict, Verdict::Hybrid, "{faults}");
+        assert!(hybrid.gpus[0].reason.contains("no encoder"), "{}", hybrid.gpus[0].reason);
+    }
+    let broken = report(Some("cuda.context=999")).unwrap();
+    assert_eq!(broken.gpus[0].verdict, Verdict::None);
+    assert!(broken.gpus[0].reason.contains("CUDA"), "{}", broken.gpus[0].reason);
+}
+
+#[test]
+fn without_a_driver_the_probe_says_what_to_install() {
+    let report = report(None).unwrap();
+    if report.gpus.is_empty() {
+        let why = report.absent.unwrap();
+        assert!(why.contains("install"), "{why}");
+    }
+}
+
+#[test]
+fn load_figures_come_from_the_management_library() {
+    on_doubles("load_figures_come_from_the_management_library", "", || {
+        let uuid = Device::open(0).unwrap().uuid().unwrap();
+        let monitor = Monitor::open().unwrap();
+        assert!(monitor.driver_version().is_some());
+        let load = monitor.load(&uuid).unwrap();
+        assert_eq!((load.kernels_percent, load.encoder_percent, load.decoder_percent), (Some(7), Some(21), Some(13)));
+        assert_eq!((load.temperature_celsius, load.power_milliwatts), (Some(48), Some(37_000)));
+        assert!(load.memory_used_bytes.is_some_and(|bytes| bytes > 0), "{load:?}");
+        assert_eq!(monitor.load("GPU-of-nobody"), None);
+    });
+}
