@@ -7,10 +7,11 @@ mod kernel_support;
 mod tools;
 
 use std::collections::HashMap;
-use std::fs;
 use std::io::Write;
 use std::mem::size_of;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use headend::codec::frame::{Color, Matrix};
 use headend::codec::nvidia::ladder::job::{
@@ -201,19 +202,23 @@ fn scene(width: u32, height: u32) -> HostImage {
     image
 }
 
-/// The picture scaled by zimg.
-fn by_zimg(image: &HostImage, filter: &str, width: u32, height: u32) -> HostImage {
-    let program = build_folder().join("zimg");
-    if !program.exists() {
-        let building = build_folder().join(format!("zimg.{}", std::process::id()));
+/// zimg as a program.
+fn zimg() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let program = build_folder().join("zimg");
         let mut compile = Command::new("gcc");
         compile.args(["-O2", "-Wall", "-Wextra", "-Werror"]).arg(repository().join("tests/kernel_support/zimg.c"));
-        let built = compile.arg("-o").arg(&building).arg("-lzimg").output().expect("gcc runs");
+        let built = compile.arg("-o").arg(&program).arg("-lzimg").output().expect("gcc runs");
         assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        fs::rename(building, &program).expect("it is put in place");
-    }
+        program
+    })
+}
+
+/// The picture scaled by zimg.
+fn by_zimg(image: &HostImage, filter: &str, width: u32, height: u32) -> HostImage {
     let sizes = [image.planes[0].width as u32, image.planes[0].height as u32, width, height].map(|size| size.to_string());
-    let mut child = Command::new(program).arg(filter).args(sizes).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut child = Command::new(zimg()).arg(filter).args(sizes).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it starts");
     let samples: Vec<u8> = image.planes.iter().flat_map(|plane| plane.samples.iter().map(|sample| *sample as u8)).collect();
     child.stdin.take().expect("piped").write_all(&samples).expect("it reads all before it writes");
     let output = child.wait_with_output().expect("it ends").stdout;
@@ -230,7 +235,7 @@ fn psnr(one: &Plane, other: &Plane) -> f64 {
 
 #[test]
 fn zimg_makes_the_same_pictures() {
-    if !std::path::Path::new("/usr/include/zimg.h").exists() {
+    if !Path::new("/usr/include/zimg.h").exists() {
         return tools::left_out("libzimg-dev missing (make test-deps installs it)");
     }
     let image = scene(1280, 720);

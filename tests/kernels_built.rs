@@ -13,7 +13,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use headend::codec::nvidia::ladder::{Filter, PTX};
+use headend::codec::nvidia::ladder::job::{MODE_COPY, MODE_DIRECT, MODE_WINDOW};
+use headend::codec::nvidia::ladder::{DevicePlanes, Filter, LadderPlan, PTX};
 use kernel_support::compare::{ladder_equals_reference, rung, source};
 use kernel_support::{build_folder, repository};
 use tempfile::TempDir;
@@ -92,9 +93,14 @@ fn threaded(without: u32) -> PathBuf {
 }
 
 fn run(program: &Path) -> Result<(), String> {
-    // One rung out of the window in several chunks, one out of the source, one copied, one enlarged.
-    let rungs = [rung(140, 66, false), rung(16, 8, false), rung(150, 70, false), rung(300, 140, false)];
-    ladder_equals_reference(program, BLOCK, &source(150, 70, false), &rungs, Filter::Lanczos3)
+    // One rung out of the window, one out of the source, one copied, one enlarged, in several chunks.
+    let from = source(640, 240, false);
+    let rungs = [rung(280, 104, false), rung(16, 6, false), rung(640, 240, false), rung(960, 360, false)];
+    let plan = LadderPlan::new(&from, &rungs, Filter::Lanczos3).unwrap();
+    let wide = DevicePlanes { pitch: 1024, ..DevicePlanes::default() };
+    let targets = plan.launch(0, &wide, &[wide; 4]).unwrap().job.planes[1].targets;
+    assert_eq!([0, 1, 2, 3].map(|rung: usize| targets[rung].mode), [MODE_WINDOW, MODE_DIRECT, MODE_COPY, MODE_WINDOW]);
+    ladder_equals_reference(program, BLOCK, &from, &rungs, Filter::Lanczos3)
 }
 
 #[test]

@@ -81,7 +81,7 @@ mod tests {
             let (top, rung) = ((half_width * 2, half_height * 2), (rung_width, rung_height));
             let area = fit(width, height, 1.0, top.0, top.1).rescaled(top, rung);
             prop_assert!(area.lies_in(rung.0, rung.1), "{area:?} in {rung:?}");
-            prop_assert!(area.x % 2 == 0 && area.y % 2 == 0);
+            prop_assert!(area.x.is_multiple_of(2) && area.y.is_multiple_of(2));
         }
     }
 }

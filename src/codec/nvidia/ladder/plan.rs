@@ -6,7 +6,7 @@ use super::filter::{Axis, AxisTable, Filter, Siting};
 use super::job::{BLOCK, DevicePlanes, LadderAxis, LadderJob, LadderPlane, LadderTarget, Launch, MAX_RUNGS};
 use super::tiling::{Outputs, SHARED_BYTES, Tiling};
 use crate::base::Fault;
-use crate::codec::fit::Area;
+use crate::codec::fit::{Area, fit};
 
 /// Longest side of a picture.
 const LONGEST_SIDE: u32 = 16384;
@@ -37,6 +37,20 @@ pub struct RungGeometry {
     pub picture: Area,
     /// Black is 0 and not 16.
     pub full_range: bool,
+}
+
+impl RungGeometry {
+    /// Rungs of these sizes, the top one first: the picture is fitted into the top rung, and the others show what it shows, bars included.
+    /// That is what the software ladder makes.
+    pub fn ladder(shown: Area, pixel_aspect: f64, sizes: &[(u32, u32)], ten_bit: bool, full_range: bool) -> Vec<RungGeometry> {
+        let Some(&top) = sizes.first() else { return Vec::new() };
+        let picture = fit(shown.width, shown.height, pixel_aspect, top.0, top.1);
+        let rung = |&(width, height): &(u32, u32)| {
+            let picture = picture.rescaled(top, (width, height));
+            RungGeometry { width, height, ten_bit, picture, full_range }
+        };
+        sizes.iter().map(rung).collect()
+    }
 }
 
 /// Why a ladder cannot be scaled so.
@@ -246,7 +260,7 @@ fn check(source: &SourceGeometry, rungs: &[RungGeometry]) -> Result<(), LadderEr
             return Err(LadderError::Outside { area, width, height });
         }
     }
-    match rungs.iter().find(|rung| rung.picture.x % 2 != 0 || rung.picture.y % 2 != 0) {
+    match rungs.iter().find(|rung| !rung.picture.x.is_multiple_of(2) || !rung.picture.y.is_multiple_of(2)) {
         Some(odd) => Err(LadderError::OddPlace(odd.picture)),
         None if rungs.iter().any(|rung| rung.ten_bit != rungs[0].ten_bit) => Err(LadderError::MixedDepths),
         None => Ok(()),
@@ -255,7 +269,7 @@ fn check(source: &SourceGeometry, rungs: &[RungGeometry]) -> Result<(), LadderEr
 
 fn check_pitch(planes: &DevicePlanes, row_bytes: u32) -> Result<(), LadderError> {
     // Even rows keep samples of 16 bits aligned.
-    if planes.pitch < row_bytes || planes.pitch % 2 != 0 {
+    if planes.pitch < row_bytes || !planes.pitch.is_multiple_of(2) {
         return Err(LadderError::Pitch { pitch: planes.pitch, row_bytes });
     }
     Ok(())
@@ -321,50 +335,4 @@ fn plane_job(tiling: &Tiling, size: (usize, usize)) -> LadderPlane {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SOURCE: SourceGeometry =
-        SourceGeometry { width: 1920, height: 1088, ten_bit: false, crop: Area { x: 0, y: 8, width: 1920, height: 1080 } };
-
-    fn rung(width: u32, height: u32) -> RungGeometry {
-        RungGeometry { width, height, ten_bit: false, picture: Area::whole(width, height), full_range: false }
-    }
-
-    #[test]
-    fn a_launch_only_fills_in_addresses_and_begins_at_the_crop() {
-        let plan = LadderPlan::new(&SOURCE, &[rung(1920, 1080), rung(640, 360)], Filter::Bicubic).unwrap();
-        let source = DevicePlanes { y: 1 << 20, uv: 1 << 24, pitch: 2048 };
-        let targets = [DevicePlanes { y: 3, uv: 4, pitch: 2048 }, DevicePlanes { y: 5, uv: 6, pitch: 1024 }];
-        let launch = plan.launch(7, &source, &targets).unwrap();
-        assert_eq!((plan.entry(), launch.grid, launch.block), (c"ladder_nv12", [30, 34, 2], [32, 8, 1]));
-        let [luma, chroma] = &launch.job.planes;
-        assert_eq!((launch.job.tables, luma.samples, chroma.samples), (7, (1 << 20) + 8 * 2048, (1 << 24) + 4 * 2048));
-        assert_eq!((luma.targets[1].samples, chroma.targets[0].samples, chroma.targets[1].pitch), (5, 4, 1024));
-    }
-
-    #[test]
-    fn what_a_kernel_would_write_outside_of_its_buffer_is_refused() {
-        let plan = LadderPlan::new(&SOURCE, &[rung(640, 360)], Filter::Bicubic).unwrap();
-        let (wide, narrow) = (DevicePlanes { y: 0, uv: 0, pitch: 2048 }, DevicePlanes { y: 0, uv: 0, pitch: 638 });
-        assert!(plan.launch(0, &wide, &[wide]).is_ok());
-        assert_eq!(plan.launch(0, &wide, &[narrow]).unwrap_err(), LadderError::Pitch { pitch: 638, row_bytes: 640 });
-        assert_eq!(plan.launch(0, &narrow, &[wide]).unwrap_err(), LadderError::Pitch { pitch: 638, row_bytes: 1920 });
-        assert_eq!(plan.launch(0, &wide, &[wide, wide]).unwrap_err(), LadderError::Targets(2, 1));
-    }
-
-    #[test]
-    fn a_geometry_that_makes_no_sense_is_refused() {
-        let refused = |source: SourceGeometry, rungs: &[RungGeometry]| LadderPlan::new(&source, rungs, Filter::Bicubic).err();
-        let beside = Area { x: 2, y: 0, width: 640, height: 360 };
-        let odd = Area { x: 1, y: 0, width: 600, height: 360 };
-        assert_eq!(refused(SOURCE, &[]), Some(LadderError::Rungs(0)));
-        assert_eq!(refused(SOURCE, &[rung(64, 64); 9]), Some(LadderError::Rungs(9)));
-        assert!(matches!(refused(SOURCE, &[rung(20000, 2)]), Some(LadderError::Size { .. })));
-        assert!(matches!(refused(SOURCE, &[RungGeometry { picture: beside, ..rung(640, 360) }]), Some(LadderError::Outside { .. })));
-        assert_eq!(refused(SOURCE, &[RungGeometry { picture: odd, ..rung(640, 360) }]), Some(LadderError::OddPlace(odd)));
-        assert_eq!(refused(SOURCE, &[rung(64, 64), RungGeometry { ten_bit: true, ..rung(64, 64) }]), Some(LadderError::MixedDepths));
-        let empty = Area { x: 0, y: u32::MAX, width: 1, height: u32::MAX };
-        assert!(matches!(refused(SourceGeometry { crop: empty, ..SOURCE }, &[rung(64, 64)]), Some(LadderError::Outside { .. })));
-    }
-}
+mod tests;

@@ -80,7 +80,7 @@ impl Recoloring {
 
     /// The launch for the picture within a rung's buffer. The black around it is the rung's already and stays.
     pub fn launch(&self, planes: &DevicePlanes, picture: Area) -> Result<Launch<RecolorJob>, LadderError> {
-        if picture.x % 2 != 0 || picture.y % 2 != 0 {
+        if !picture.x.is_multiple_of(2) || !picture.y.is_multiple_of(2) {
             return Err(LadderError::OddPlace(picture));
         }
         let beside = u64::from(picture.x) * if self.ten_bit { 2 } else { 1 };

@@ -84,7 +84,7 @@ impl HostImage {
         for (y, row) in bytes.chunks_exact_mut(pitch).enumerate() {
             let sample = |at: usize| match y.checked_sub(luma.height) {
                 None => luma.at(at, y),
-                Some(y) if at % 2 == 0 => cb.at(at / 2, y),
+                Some(y) if at.is_multiple_of(2) => cb.at(at / 2, y),
                 Some(y) => cr.at(at / 2, y),
             };
             let samples = if y < luma.height { luma.width } else { 2 * cb.width };
