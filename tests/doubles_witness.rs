@@ -273,8 +273,8 @@ fn every_codec_encodes_for_a_client_of_the_newer_api() {
         let output = witness(&driver, &["encode", codec, "320", "180", &source.to_string_lossy(), &coded.to_string_lossy()]);
         succeeds(&output);
         let text = told(&output);
-        let idr: Vec<&str> = text.lines().filter(|line| line.ends_with("type 3")).collect();
-        assert_eq!(idr, ["picture 0 type 3", "picture 10 type 3"], "{codec}: a forced IDR where it was asked for, and no other");
+        let idr: Vec<u64> = encoded(&text).iter().filter(|picture| picture.kind == 3).map(|picture| picture.number).collect();
+        assert_eq!(idr, [0, 10], "{codec}: a forced IDR where it was asked for, and no other");
         assert!(text.contains("host memory 23\n") && text.contains("unregister while mapped 9\n"), "{text}");
         let psnr_db = psnr_db(&coded, &["-f", "rawvideo", "-pix_fmt", "nv12", "-s", "320x180"], &source);
         assert!(psnr_db >= LEAST_PSNR_DB, "{codec}: {psnr_db} dB");
@@ -282,6 +282,37 @@ fn every_codec_encodes_for_a_client_of_the_newer_api() {
             let bytes = fs::read(&coded).expect("the stream");
             assert_eq!(bytes.windows(7).filter(|window| window == b"witness").count(), 25, "{codec}: an SEI message in every picture");
         }
+    }
+    assert_clean(&driver);
+}
+
+/// A picture as the witness's encode story tells it.
+struct Encoded {
+    number: u64,
+    bytes: u64,
+    kind: u64,
+}
+
+fn encoded(text: &str) -> Vec<Encoded> {
+    let numbers = |line: &str| line.split(' ').filter_map(|word| word.parse().ok()).collect::<Vec<u64>>();
+    let pictures = text.lines().filter(|line| line.starts_with("picture")).map(numbers);
+    pictures.filter_map(|numbers| <[u64; 3]>::try_from(numbers).ok()).map(|[number, bytes, kind]| Encoded { number, bytes, kind }).collect()
+}
+
+#[test]
+fn a_lower_bit_rate_takes_effect_in_the_running_session() {
+    let Some(driver) = driver("rate") else { return };
+    let noise = "testsrc2=size=320x180:rate=25:duration=1,noise=alls=30:allf=t";
+    let source = made("rate", "source.nv12", &["-f", "lavfi", "-i", noise, "-pix_fmt", "nv12", "-f", "rawvideo"]);
+    for codec in ["h264", "hevc", "av1"] {
+        let output = witness(&driver, &["encode", codec, "320", "180", &source.to_string_lossy(), "/dev/null"]);
+        succeeds(&output);
+        let pictures = encoded(&told(&output));
+        let mean = |range: std::ops::Range<u64>| {
+            pictures.iter().filter(|picture| range.contains(&picture.number)).map(|picture| picture.bytes).sum::<u64>() / 6
+        };
+        // Around the change: before it at 3 Mb/s, after it at 1 Mb/s, without the IDR pictures.
+        assert!(mean(4..10) > mean(19..25), "{codec}: {} then {} bytes a picture", mean(4..10), mean(19..25));
     }
     assert_clean(&driver);
 }
@@ -321,7 +352,7 @@ fn every_fault_that_ffmpeg_can_reach_fires() {
         ("nvenc.unsupported", ENCODE, "unsupported device (2)"),
         ("nvenc.sessions=0", ENCODE, "out of memory (10)"),
         ("nvenc.sessions=0,nvenc.session_code=21", ENCODE, "incompatible client key (21)"),
-        ("nvenc.no_h264", ENCODE, "Codec not supported"),
+        ("nvenc.no_h264", ENCODE, "No capable devices found"),
         ("nvenc.initialise=20", ENCODE, "generic error (20)"),
         ("nvenc.bitstream", ENCODE, "out of memory (10)"),
         ("nvenc.register", UPLOAD, "resource register failed (23)"),
