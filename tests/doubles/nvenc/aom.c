@@ -16,6 +16,10 @@ struct encoder {
 static void set_rate(aom_codec_enc_cfg_t *config, const struct settings *settings) {
     config->rc_end_usage = settings->mode == RATE_CONSTANT_QP ? AOM_Q : settings->mode == RATE_CONSTANT ? AOM_CBR : AOM_VBR;
     config->rc_target_bitrate = settings->bitrate / 1000;
+    // In milliseconds; the library's own buffer of six seconds would hide a change of rate for as long.
+    config->rc_buf_sz = 1000;
+    config->rc_buf_initial_sz = 500;
+    config->rc_buf_optimal_sz = 600;
     if (settings->mode != RATE_CONSTANT_QP) return;
     unsigned level = settings->qp > 255 ? 63 : settings->qp / 4; // NVENC counts 0 to 255, libaom 0 to 63
     config->rc_min_quantizer = config->rc_max_quantizer = level;
