@@ -1,5 +1,6 @@
 // encode CODEC WIDTH HEIGHT NV12-FILE OUTPUT [overwrite]: encodes with API 12.1, one picture under way at a time; the 11th picture
-// is a forced IDR, every picture carries an SEI message, and from the 13th on the bit rate is a third. With `overwrite` the input is changed while the encoder has it.
+// is a forced IDR, every picture carries an SEI message, and from the 13th on the bit rate is a third.
+// With `overwrite` the input is changed while the encoder has it.
 #include HEADER
 
 #include "witness.h"
@@ -35,10 +36,13 @@ static void open_session(struct coder *coder, CUcontext context) {
 static void fill_parameters(struct coder *coder, uint32_t bitrate, NV_ENC_INITIALIZE_PARAMS *parameters) {
     static NV_ENC_PRESET_CONFIG preset;
     preset = (NV_ENC_PRESET_CONFIG){.version = NV_ENC_PRESET_CONFIG_VER, .presetCfg = {.version = NV_ENC_CONFIG_VER}};
-    MUST(coder->api.nvEncGetEncodePresetConfigEx(coder->session, coder->codec, NV_ENC_PRESET_P4_GUID, NV_ENC_TUNING_INFO_LOW_LATENCY, &preset));
+    MUST(coder->api.nvEncGetEncodePresetConfigEx(coder->session, coder->codec, NV_ENC_PRESET_P4_GUID, NV_ENC_TUNING_INFO_LOW_LATENCY,
+        &preset));
     preset.presetCfg.rcParams.averageBitRate = bitrate;
-    *parameters = (NV_ENC_INITIALIZE_PARAMS){.version = NV_ENC_INITIALIZE_PARAMS_VER, .encodeGUID = coder->codec, .presetGUID = NV_ENC_PRESET_P4_GUID,
-                                           .encodeWidth = coder->width, .encodeHeight = coder->height, .frameRateNum = 25, .frameRateDen = 1,
+    *parameters = (NV_ENC_INITIALIZE_PARAMS){.version = NV_ENC_INITIALIZE_PARAMS_VER, .encodeGUID = coder->codec,
+        .presetGUID = NV_ENC_PRESET_P4_GUID,
+                                           .encodeWidth = coder->width, .encodeHeight = coder->height, .frameRateNum = 25,
+                                               .frameRateDen = 1,
                                            .enablePTD = 1, .encodeConfig = &preset.presetCfg, .tuningInfo = NV_ENC_TUNING_INFO_LOW_LATENCY};
 }
 
@@ -76,8 +80,10 @@ static void encode(struct coder *coder, int number, int overwrite) {
     NV_ENC_SEI_PAYLOAD sei = {sizeof text, 5, text}; // user data: 16 bytes of identity, then anything
     NV_ENC_MAP_INPUT_RESOURCE map = {.version = NV_ENC_MAP_INPUT_RESOURCE_VER, .registeredResource = coder->registered};
     MUST(coder->api.nvEncMapInputResource(coder->session, &map));
-    NV_ENC_PIC_PARAMS picture = {.version = NV_ENC_PIC_PARAMS_VER, .inputWidth = coder->width, .inputHeight = coder->height, .inputPitch = coder->width,
-                                 .inputTimeStamp = (uint64_t)number * 3600, .inputBuffer = map.mappedResource, .outputBitstream = coder->bitstream,
+    NV_ENC_PIC_PARAMS picture = {.version = NV_ENC_PIC_PARAMS_VER, .inputWidth = coder->width, .inputHeight = coder->height,
+        .inputPitch = coder->width,
+                                 .inputTimeStamp = (uint64_t)number * 3600, .inputBuffer = map.mappedResource,
+                                     .outputBitstream = coder->bitstream,
                                  .bufferFmt = map.mappedBufferFmt, .pictureStruct = NV_ENC_PIC_STRUCT_FRAME,
                                  .encodePicFlags = number == 10 ? NV_ENC_PIC_FLAG_FORCEIDR : 0};
     if (coder->hevc) {
@@ -93,7 +99,8 @@ static void encode(struct coder *coder, int number, int overwrite) {
     NV_ENC_LOCK_BITSTREAM lock = {.version = NV_ENC_LOCK_BITSTREAM_VER, .outputBitstream = coder->bitstream};
     MUST(coder->api.nvEncLockBitstream(coder->session, &lock));
     fwrite(lock.bitstreamBufferPtr, 1, lock.bitstreamSizeInBytes, coder->output);
-    printf("picture %llu bytes %u type %d\n", (unsigned long long)lock.outputTimeStamp / 3600, lock.bitstreamSizeInBytes, (int)lock.pictureType);
+    printf("picture %llu bytes %u type %d\n", (unsigned long long)lock.outputTimeStamp / 3600, lock.bitstreamSizeInBytes,
+        (int)lock.pictureType);
     MUST(coder->api.nvEncUnlockBitstream(coder->session, coder->bitstream));
     if (number == 0) printf("unregister while mapped %d\n", (int)coder->api.nvEncUnregisterResource(coder->session, coder->registered));
     MUST(coder->api.nvEncUnmapInputResource(coder->session, map.mappedResource));
