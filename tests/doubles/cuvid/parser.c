@@ -275,6 +275,7 @@ static CUresult take_picture(struct parser *parser, const uint8_t *data, int len
 
 static CUresult cut(struct parser *parser, const uint8_t *data, int length, int64_t pts) {
     CUresult status = CUDA_SUCCESS;
+    const int64_t given = pts;
     do {
         uint8_t *picture;
         int size;
@@ -283,7 +284,10 @@ static CUresult cut(struct parser *parser, const uint8_t *data, int length, int6
         length -= used;
         pts = AV_NOPTS_VALUE;
         // After a picture that was ended by flag, libavcodec's HEVC parser cuts off the first zero of the next start code by itself.
-        if (size > 3) status = take_picture(parser, picture, size, parser->cutter->pts);
+        int is_zero = size == 1 && !*picture;
+        // Its AV1 parser hands on what it gets, and loses the time.
+        int64_t own = parser->client.CodecType == cudaVideoCodec_AV1 && parser->cutter->pts == AV_NOPTS_VALUE ? given : parser->cutter->pts;
+        if (size && !is_zero) status = take_picture(parser, picture, size, own);
     } while (length > 0 && !status);
     return status;
 }
