@@ -1,4 +1,5 @@
 //! Settings as the structures that start and change a session.
+#![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
 
@@ -156,6 +157,7 @@ fn set_rates(config: *mut sdk::NV_ENC_CONFIG, rates: Rates, custom_vbv: bool) {
     }
 }
 
+// SAFETY: the caller gives a structure of its own that is initialised.
 unsafe fn set_h264(config: *mut sdk::NV_ENC_CONFIG_H264, video: &Video, settings: &Settings, own_idrs: u32) {
     use sdk::NV_ENC_H264_ENTROPY_CODING_MODE as Entropy;
     // SAFETY: the caller's structure; see `set_config`.
@@ -184,6 +186,7 @@ unsafe fn set_h264(config: *mut sdk::NV_ENC_CONFIG_H264, video: &Video, settings
     }
 }
 
+// SAFETY: the caller gives a structure of its own that is initialised.
 unsafe fn set_hevc(config: *mut sdk::NV_ENC_CONFIG_HEVC, video: &Video, settings: &Settings, own_idrs: u32) {
     // SAFETY: the caller's structure; see `set_config`.
     unsafe {
@@ -205,6 +208,7 @@ unsafe fn set_hevc(config: *mut sdk::NV_ENC_CONFIG_HEVC, video: &Video, settings
     }
 }
 
+// SAFETY: the caller gives a structure of its own that is initialised.
 unsafe fn set_av1(config: *mut sdk::NV_ENC_CONFIG_AV1, video: &Video, settings: &Settings, own_idrs: u32) {
     let (primaries, transfer, matrix) = color(video.color);
     // SAFETY: the caller's structure; see `set_config`.
@@ -228,6 +232,7 @@ unsafe fn set_av1(config: *mut sdk::NV_ENC_CONFIG_AV1, video: &Video, settings: 
     }
 }
 
+// SAFETY: the caller gives a structure of its own that is initialised.
 unsafe fn set_vui(vui: *mut sdk::NV_ENC_CONFIG_H264_VUI_PARAMETERS, video: &Video) {
     let (primaries, transfer, matrix) = color(video.color);
     // SAFETY: the caller's structure; see `set_config`.
