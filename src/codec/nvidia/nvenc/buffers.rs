@@ -1,4 +1,5 @@
 //! What a session works on: registered and mapped inputs, bitstream buffers.
+#![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
 use std::rc::Rc;

@@ -1,4 +1,5 @@
 //! The functions of `libnvidia-encode.so.1` and the table of functions that it hands out.
+#![allow(unsafe_code)]
 
 use std::ffi::{c_char, c_int, c_void};
 use std::mem::offset_of;

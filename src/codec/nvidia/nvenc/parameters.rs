@@ -1,4 +1,5 @@
 //! Settings as the structures that start and change a session.
+#![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
 

@@ -1,4 +1,5 @@
 //! An encode session of a device.
+#![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_int, c_void};
 use std::fmt;
