@@ -16,9 +16,9 @@ const PIECE: usize = 64;
 /// Where samples lie: rows of luma, then half as many rows of interleaved chroma, all `pitch` bytes apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SemiPlanarLayout {
-    /// Width in pixels.
+    /// Width in pixels, even.
     pub width: u32,
-    /// Height in pixels.
+    /// Height in pixels, even.
     pub height: u32,
     /// P010 instead of NV12.
     pub ten_bit: bool,
@@ -33,7 +33,9 @@ impl SemiPlanarLayout {
         if !(1..=MAX_SIDE).contains(&width) || !(1..=MAX_SIDE).contains(&height) {
             return None;
         }
-        let row = (width as usize).next_multiple_of(2) * if ten_bit { 2 } else { 1 };
+        // Of an odd row libswscale leaves P010's last chroma sample out: what is odd is scaled by a pixel.
+        let (width, height) = ((width & !1).max(2), (height & !1).max(2));
+        let row = width as usize * if ten_bit { 2 } else { 1 };
         Some(SemiPlanarLayout { width, height, ten_bit, pitch: row.next_multiple_of(PIECE) + PIECE })
     }
 
@@ -71,16 +73,18 @@ impl SemiPlanar {
         else {
             return Err(CodecError::new(Fault::Bug, COMPONENT, "too little memory for a picture"));
         };
-        if side(picture) != Some((layout.width, layout.height)) {
+        let of_this = SemiPlanarLayout::of(picture, layout.ten_bit);
+        let Some((from_width, from_height)) = side(picture).filter(|_| of_this.as_ref() == Some(layout)) else {
             return Err(CodecError::new(Fault::Bug, COMPONENT, "a picture of another size"));
-        }
+        };
         let (format, planes) = match picture {
             HostPicture::Planar(planar) => (PLAIN_420, planes_of(planar)),
             HostPicture::Decoded(decoded) => (decoded.format(), decoded.planes()),
         };
         let format_out = if layout.ten_bit { ffi::AVPixelFormat::AV_PIX_FMT_P010LE } else { ffi::AVPixelFormat::AV_PIX_FMT_NV12 };
         let (width, height) = (layout.width, layout.height);
-        let (source, target) = (Side { width, height, format, color: from }, Side { width, height, format: format_out as i32, color: to });
+        let source = Side { width: from_width, height: from_height, format, color: from };
+        let target = Side { width, height, format: format_out as i32, color: to };
         let converter = match &mut self.open {
             Some((known, wished, converter)) if (*known, *wished) == (source, target) => converter,
             other => &mut other.insert((source, target, Converter::open(source, target)?)).2,
@@ -109,9 +113,10 @@ mod tests {
                 SemiPlanar::default().convert(&picture, color, color, &layout, &mut out).unwrap();
                 let sample = |at: usize| if ten_bit { (u16::from_le_bytes([out[at * 2], out[at * 2 + 1]]) >> 8) as u8 } else { out[at] };
                 let pitch = layout.pitch / if ten_bit { 2 } else { 1 };
-                for (y, x) in [(0, 0), (height as usize - 1, width as usize - 1)] {
+                let (width, height) = (layout.width as usize, layout.height as usize);
+                for (y, x) in [(0, 0), (height - 1, width - 1)] {
                     assert_eq!(sample(y * pitch + x), 60, "{width}x{height} {ten_bit}");
-                    let chroma = (height as usize + y / 2) * pitch + x / 2 * 2;
+                    let chroma = (height + y / 2) * pitch + x / 2 * 2;
                     assert_eq!((sample(chroma), sample(chroma + 1)), (90, 170), "{width}x{height} {ten_bit}");
                 }
             }

@@ -1,4 +1,5 @@
 //! The functions of `libcuda.so.1` that are used, by the names and signatures of cuda.h.
+#![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 

@@ -2,6 +2,7 @@
 //!
 //! Copies of samples go through the ledger of the module above and nowhere else; tables and counters go through [`Buffer::write`] and
 //! [`Buffer::read`].
+#![allow(unsafe_code)]
 
 use std::ffi::c_void;
 use std::ptr::{NonNull, null, null_mut};

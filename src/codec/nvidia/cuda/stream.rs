@@ -1,4 +1,5 @@
 //! Streams, events, modules and launches.
+#![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_void};
 use std::ptr::null_mut;

@@ -1,4 +1,5 @@
 //! What a device decodes, as its driver says.
+#![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
 //! A decoder of NVDEC and the surfaces that it lends.
+#![allow(unsafe_code)]
 
 use std::ffi::c_int;
 use std::mem::MaybeUninit;

@@ -1,4 +1,5 @@
 //! What the parser says of a coded sequence, in types of ours.
+#![allow(unsafe_code)]
 
 use std::ffi::c_int;
 use std::ptr::addr_of;

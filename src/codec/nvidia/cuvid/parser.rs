@@ -1,4 +1,5 @@
 //! The parser: finds sequences and pictures in a byte stream and says in which order to decode and to show them.
+#![allow(unsafe_code)]
 
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
