@@ -19,8 +19,10 @@ const SESSIONS_WITHIN: Duration = Duration::from_secs(60);
 const FORGIVEN_AFTER: Duration = Duration::from_secs(600);
 /// However often a channel was lost on a device, it tries again after this.
 const LONGEST_AWAY: Duration = Duration::from_secs(600);
-/// A channel that requires a device keeps away from one on which it was lost for this long only: it has nowhere else to go.
+/// A channel that requires a device keeps away from one on which it was lost for this long only, at first and at most: it has nowhere else
+/// to go.
 const REQUIRED_AWAY: Duration = Duration::from_secs(1);
+const LONGEST_REQUIRED_AWAY: Duration = Duration::from_secs(60);
 /// Waits of a channel that has no seat.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -101,8 +103,12 @@ pub(super) struct Seating {
 
 impl Seating {
     pub(super) fn new(desk: SeatDesk, channel: &str, wish: DeviceWish) -> Seating {
+        let away = match wish.policy {
+            DevicePolicy::Require => Backoff::new(REQUIRED_AWAY, LONGEST_REQUIRED_AWAY),
+            DevicePolicy::Prefer | DevicePolicy::Software => Backoff::new(desk.return_after(), LONGEST_AWAY),
+        };
         Seating {
-            away: Backoff::new(desk.return_after(), LONGEST_AWAY),
+            away,
             desk,
             channel: channel.to_owned(),
             wish,
@@ -323,7 +329,7 @@ impl Seating {
         if now.since(self.seated_at) >= FORGIVEN_AFTER {
             self.away.succeeded();
         }
-        let away = if self.wish.policy == DevicePolicy::Require { REQUIRED_AWAY } else { self.away.failed() };
+        let away = self.away.failed();
         self.avoided.retain(|(avoided, _)| avoided != uuid);
         self.avoided.push((uuid.to_owned(), now.after(away)));
     }
@@ -401,6 +407,13 @@ impl Seating {
         if let Some(seat) = seat {
             family.with_label_values(&[&*self.channel, seat]).set(1);
         }
+    }
+}
+
+/// A channel that has ended is in no seat.
+impl Drop for Seating {
+    fn drop(&mut self) {
+        self.show_seat(None);
     }
 }
 
