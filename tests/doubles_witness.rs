@@ -3,14 +3,15 @@
 
 mod support;
 
+#[path = "doubles_support/faults.rs"]
+mod faults;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use support::doubles::Driver;
 use support::tools;
-use support::wait;
 
 const SOURCE: &str = "testsrc2=size=640x360:rate=25:duration=2";
 const SMALL: &str = "testsrc2=size=320x180:rate=25:duration=1";
@@ -273,8 +274,8 @@ fn every_codec_encodes_for_a_client_of_the_newer_api() {
         let output = witness(&driver, &["encode", codec, "320", "180", &source.to_string_lossy(), &coded.to_string_lossy()]);
         succeeds(&output);
         let text = told(&output);
-        let idr: Vec<&str> = text.lines().filter(|line| line.ends_with("type 3")).collect();
-        assert_eq!(idr, ["picture 0 type 3", "picture 10 type 3"], "{codec}: a forced IDR where it was asked for, and no other");
+        let idr: Vec<u64> = encoded(&text).iter().filter(|picture| picture.kind == 3).map(|picture| picture.number).collect();
+        assert_eq!(idr, [0, 10], "{codec}: a forced IDR where it was asked for, and no other");
         assert!(text.contains("host memory 23\n") && text.contains("unregister while mapped 9\n"), "{text}");
         let psnr_db = psnr_db(&coded, &["-f", "rawvideo", "-pix_fmt", "nv12", "-s", "320x180"], &source);
         assert!(psnr_db >= LEAST_PSNR_DB, "{codec}: {psnr_db} dB");
@@ -282,6 +283,37 @@ fn every_codec_encodes_for_a_client_of_the_newer_api() {
             let bytes = fs::read(&coded).expect("the stream");
             assert_eq!(bytes.windows(7).filter(|window| window == b"witness").count(), 25, "{codec}: an SEI message in every picture");
         }
+    }
+    assert_clean(&driver);
+}
+
+/// A picture as the witness's encode story tells it.
+struct Encoded {
+    number: u64,
+    bytes: u64,
+    kind: u64,
+}
+
+fn encoded(text: &str) -> Vec<Encoded> {
+    let numbers = |line: &str| line.split(' ').filter_map(|word| word.parse().ok()).collect::<Vec<u64>>();
+    let pictures = text.lines().filter(|line| line.starts_with("picture")).map(numbers);
+    pictures.filter_map(|numbers| <[u64; 3]>::try_from(numbers).ok()).map(|[number, bytes, kind]| Encoded { number, bytes, kind }).collect()
+}
+
+#[test]
+fn a_lower_bit_rate_takes_effect_in_the_running_session() {
+    let Some(driver) = driver("rate") else { return };
+    let noise = "testsrc2=size=320x180:rate=25:duration=3,noise=alls=30:allf=t";
+    let source = made("rate", "source.nv12", &["-f", "lavfi", "-i", noise, "-pix_fmt", "nv12", "-f", "rawvideo"]);
+    for codec in ["h264", "hevc", "av1"] {
+        let output = witness(&driver, &["encode", codec, "320", "180", &source.to_string_lossy(), "/dev/null"]);
+        succeeds(&output);
+        let pictures = encoded(&told(&output));
+        let mean = |range: std::ops::Range<u64>| {
+            pictures.iter().filter(|picture| range.contains(&picture.number)).map(|picture| picture.bytes).sum::<u64>() / 6
+        };
+        // At 3 Mb/s, and at 1 Mb/s once the encoders have found their way to it; no IDR picture is among them.
+        assert!(mean(4..10) > mean(60..66), "{codec}: {} then {} bytes a picture", mean(4..10), mean(60..66));
     }
     assert_clean(&driver);
 }
@@ -294,125 +326,4 @@ fn an_input_that_changes_under_the_encoder_is_noticed() {
     succeeds(&witness(&driver, &["encode", "h264", "320", "180", &source.to_string_lossy(), &coded.to_string_lossy(), "overwrite"]));
     assert!(driver.report().violations().iter().any(|line| line.contains("was overwritten")), "{:?}", driver.report());
     assert!(driver.report().counter("overwritten_inputs") > Some(0));
-}
-
-/// What each fault does to an ffmpeg, and that it fired.
-#[test]
-fn every_fault_that_ffmpeg_can_reach_fires() {
-    const DECODE: &str = "-c:v h264_cuvid -i {} -f null -";
-    const ENCODE: &str = "-i {} -c:v h264_nvenc -f null -";
-    const UPLOAD: &str = "-init_hw_device cuda=d -filter_hw_device d -i {} -vf hwupload_cuda -c:v h264_nvenc -f null -";
-    const DOWNLOAD: &str = "-hwaccel cuda -hwaccel_output_format cuda -c:v h264_cuvid -i {} -vf hwdownload,format=nv12 -f null -";
-    let Some(driver) = driver("faults") else { return };
-    let clip = h264("faults");
-    for (fault, line, message) in [
-        ("cuda.init=999", DECODE, "CUDA_ERROR_UNKNOWN"),
-        ("cuda.devices=0", ENCODE, "CUDA_ERROR_NO_DEVICE"),
-        ("cuda.context=2", DECODE, "CUDA_ERROR_OUT_OF_MEMORY"),
-        ("cuda.alloc=2@after=2", UPLOAD, "CUDA_ERROR_OUT_OF_MEMORY"),
-        ("nvdec.create=801", DECODE, "CUDA_ERROR_NOT_SUPPORTED"),
-        ("nvdec.unsupported", DECODE, "not supported"),
-        ("nvdec.ecc_at_decode=5", DECODE, "CUDA_ERROR_ECC_UNCORRECTABLE"),
-        ("nvdec.decode=5", DECODE, "CUDA_ERROR_UNKNOWN"),
-        ("nvdec.map_out_of_memory=3", DECODE, "CUDA_ERROR_OUT_OF_MEMORY"),
-        ("cuda.loss_at_sync=3", DOWNLOAD, "CUDA_ERROR_LAUNCH_FAILED"),
-        ("nvenc.api=1000", ENCODE, "does not support the required nvenc API version"),
-        ("nvenc.no_device", ENCODE, "no encode device (1)"),
-        ("nvenc.unsupported", ENCODE, "unsupported device (2)"),
-        ("nvenc.sessions=0", ENCODE, "out of memory (10)"),
-        ("nvenc.sessions=0,nvenc.session_code=21", ENCODE, "incompatible client key (21)"),
-        ("nvenc.no_h264", ENCODE, "Codec not supported"),
-        ("nvenc.initialise=20", ENCODE, "generic error (20)"),
-        ("nvenc.bitstream", ENCODE, "out of memory (10)"),
-        ("nvenc.register", UPLOAD, "resource register failed (23)"),
-        ("nvenc.map_out_of_memory=3", UPLOAD, "out of memory (10)"),
-        ("nvenc.encode=10", ENCODE, "generic error (20)"),
-    ] {
-        let name = fault.split(['=', ',']).next().unwrap_or(fault);
-        let driver = Driver::new(&format!("fault-{name}")).expect("built before");
-        driver.set(fault);
-        let output = ffmpeg(&driver, &debian(), line, &clip);
-        assert!(said(&output).contains(message), "{fault}: {}", said(&output));
-        assert!(driver.report().fired(name), "{fault} did not fire: {:?}", driver.report());
-    }
-    let output = ffmpeg(&driver, &debian(), UPLOAD, &clip);
-    succeeds(&output);
-}
-
-#[test]
-fn faults_of_a_launch_fire() {
-    let Some(driver) = driver("launch") else { return };
-    driver.set("cuda.ecc_at_launch=1");
-    let output = witness(&driver, &["kernel"]);
-    assert!(said(&output).contains("cuLaunchKernel") && said(&output).contains(": 214"), "{}", said(&output));
-    driver.set("cuda.illegal_at_launch=1");
-    let output = witness(&driver, &["kernel"]);
-    assert!(said(&output).contains("cuMemcpyDtoH_v2") && said(&output).contains(": 700"), "{}", said(&output));
-    let report = driver.report();
-    assert!(report.fired("cuda.ecc_at_launch") && report.fired("cuda.illegal_at_launch"), "{report:?}");
-}
-
-#[test]
-fn a_stalled_encoder_goes_on_or_never_does() {
-    let Some(driver) = driver("stall") else { return };
-    let clip = h264("stall");
-    driver.set("nvenc.lock_stall_ms=300@after=3@times=2");
-    succeeds(&ffmpeg(&driver, &debian(), "-i {} -c:v h264_nvenc -f null -", &clip));
-    assert!(driver.report().fired("nvenc.lock_stall_ms"));
-
-    driver.set("nvenc.lock_stall_ms=-1@after=3");
-    let mut command = Command::new("timeout");
-    command.args(["--signal=KILL", "3", "ffmpeg", "-v", "error", "-y", "-i"]).arg(&clip).args(["-c:v", "h264_nvenc", "-f", "null", "-"]);
-    driver.equip(&mut command);
-    let output = command.stdin(Stdio::null()).output().expect("ffmpeg starts");
-    assert!(!output.status.success(), "it came to an end: {}", said(&output));
-    assert!(driver.report().lines_that_fired("nvenc.lock_stall_ms") >= 3);
-}
-
-#[test]
-fn a_session_of_another_process_counts_until_it_dies() {
-    let Some(driver) = driver("sessions") else { return };
-    let clip = h264("sessions");
-    driver.set("nvenc.sessions=1");
-    let folder = driver.libraries().join("witness");
-    let mut command = Command::new(folder.join("witness"));
-    driver.equip(&mut command);
-    let mut holder = command.arg("hold").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the witness starts");
-    let mut line = String::new();
-    BufReader::new(holder.stdout.take().expect("its output").take(100)).read_line(&mut line).expect("a line");
-    assert_eq!(line, "holding\n");
-
-    let refused = ffmpeg(&driver, &debian(), "-i {} -c:v h264_nvenc -f null -", &clip);
-    assert!(said(&refused).contains("out of memory (10)"), "{}", said(&refused));
-    holder.kill().expect("it can be ended");
-    holder.wait().expect("it ends");
-    succeeds(&ffmpeg(&driver, &debian(), "-i {} -c:v h264_nvenc -f null -", &clip));
-}
-
-#[test]
-fn a_device_that_is_gone_after_a_restart_stays_gone() {
-    let Some(driver) = driver("gone") else { return };
-    let clip = h264("gone");
-    driver.set("cuda.gone_after_starts=1");
-    succeeds(&ffmpeg(&driver, &debian(), "-c:v h264_cuvid -i {} -f null -", &clip));
-    let output = ffmpeg(&driver, &debian(), "-c:v h264_cuvid -i {} -f null -", &clip);
-    assert!(said(&output).contains("CUDA_ERROR_NO_DEVICE"), "{}", said(&output));
-    assert!(driver.report().fired("cuda.gone_after_starts"));
-}
-
-#[test]
-fn a_running_program_meets_a_fault_and_counters_on_request() {
-    let Some(driver) = driver("running") else { return };
-    let clip = h264("running");
-    let mut command = Command::new("timeout");
-    command.args(["30", "ffmpeg", "-v", "error", "-y", "-re", "-stream_loop", "-1", "-i"]).arg(&clip);
-    command.args(["-c:v", "h264_nvenc", "-f", "null", "-"]).stdin(Stdio::null()).stderr(Stdio::piped());
-    driver.equip(&mut command);
-    let program = command.spawn().expect("ffmpeg starts");
-    driver.set("dump=1");
-    wait::until("the counters of a running program", wait::seconds(10), || driver.report().counter("encoded").is_some());
-    driver.set("nvenc.encode=1");
-    let output = program.wait_with_output().expect("ffmpeg ends");
-    assert!(said(&output).contains("generic error (20)"), "{}", said(&output));
-    assert!(driver.report().fired("nvenc.encode"));
 }

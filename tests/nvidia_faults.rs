@@ -21,7 +21,8 @@ struct Stage {
 impl Stage {
     fn new(name: &str, policy: &str) -> Option<Stage> {
         let (true, Some(driver)) = (tools::has(&["ffmpeg"]), Driver::new(name)) else { return None };
-        let configuration = format!("[devices]\nreturn_after = \"1s\"\n\n{}", config(&[channel("demo").text("device", policy).text("window", "60s")]));
+        let configuration =
+            format!("[devices]\nreturn_after = \"1s\"\n\n{}", config(&[channel("demo").text("device", policy).text("window", "60s")]));
         let appliance = Appliance::start_equipped(&configuration, &|command| driver.equip(command));
         let clip = media::NUMBERED.flv();
         let url = appliance.publish_url("demo");
@@ -93,5 +94,68 @@ fn a_session_that_breaks_or_hangs_is_opened_anew() {
         stage.goes_on();
     }
     stage.wait_for_seat("the healed device is taken back", 30, "GPU-");
+    stage.end();
+}
+
+/// What the log must say, and how often, of a channel that starts on a broken device.
+fn starts_with(name: &str, faults: &str, key: &str, seat: &str, words: &[&str]) {
+    let (true, Some(driver)) = (tools::has(&["ffmpeg"]), Driver::new(name)) else { return };
+    driver.set(faults);
+    let appliance = Appliance::start_equipped(&config(&[channel("demo")]), &|command| driver.equip(command));
+    let _publisher = Publisher::start(&media::PLAIN.flv(), &appliance.publish_url("demo"));
+    appliance.wait_on_air("demo", seconds(20));
+    let mut watch = Watch::cmaf(&appliance, "demo");
+    watch.until("three segments", seconds(15), |watch| watch.count() >= 3);
+    watch.assert_clean();
+    assert!(driver.report().fired(key), "{key} has fired");
+    assert!(channel_seat(&appliance).starts_with(seat), "{faults}: seated on {}", channel_seat(&appliance));
+    appliance.wait_for_log(words, seconds(2));
+    assert_eq!(driver.report().violations(), Vec::<&str>::new());
+}
+
+#[test]
+fn a_ladder_that_needs_more_sessions_than_there_are_goes_to_software_whole() {
+    starts_with("few-sessions", "nvenc.sessions=1", "nvenc.sessions", "software", &["demo", "session"]);
+}
+
+#[test]
+fn a_codec_that_the_device_cannot_decode_is_decoded_on_the_host_and_counted() {
+    starts_with("no-create", "nvdec.create=801", "nvdec.create", "GPU-", &["demo", "decod"]);
+}
+
+#[test]
+fn a_device_without_memory_left_is_left_alone() {
+    starts_with("no-memory", "cuda.alloc=2@after=8", "cuda.alloc", "software", &["demo", "memory"]);
+}
+
+#[test]
+fn a_device_that_is_gone_after_a_restart_is_not_waited_for() {
+    let Some(mut stage) = Stage::new("gone", "prefer") else { return };
+    stage.driver.set("cuda.gone_after_starts=1");
+    support::process::signal(stage.appliance.busiest_worker(), "KILL");
+    stage.wait_for_seat("software takes over", 15, "software");
+    stage.goes_on();
+    assert!(stage.driver.report().fired("cuda.gone_after_starts"));
+    stage.end();
+}
+
+#[test]
+fn a_slow_driver_and_full_queues_are_sat_out_or_replaced() {
+    let Some(mut stage) = Stage::new("slow", "prefer") else { return };
+    for (fault, key) in [
+        ("nvenc.lock_stall_ms=300@times=2", "nvenc.lock_stall_ms"),
+        ("nvdec.map_out_of_memory=1", "nvdec.map_out_of_memory"),
+        ("nvenc.map_out_of_memory=1", "nvenc.map_out_of_memory"),
+        ("nvdec.picture_error=1@times=3", "nvdec.picture_error"),
+        ("nvdec.decode=1@times=1", "nvdec.decode"),
+    ] {
+        stage.wait_for_seat("the channel is on the device", 40, "GPU-");
+        stage.goes_on();
+        stage.driver.set(fault);
+        let Stage { driver, watch, .. } = &mut stage;
+        watch.until("the fault fires", seconds(10), |_| driver.report().fired(key));
+        stage.driver.heal();
+        stage.goes_on();
+    }
     stage.end();
 }

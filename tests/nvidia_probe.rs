@@ -10,41 +10,55 @@ use headend::media::VideoCodec;
 use headend::media::device::{DeviceReport, Verdict};
 use nvidia_support::*;
 
-/// What the role prints, with the doubles and these faults, or without any driver.
-fn report(faults: Option<&str>) -> Option<DeviceReport> {
+/// What the role prints, on a driver with these faults or without any driver.
+fn report(driver: Option<(&Driver, &str)>) -> DeviceReport {
     let mut worker = Command::new(env!("CARGO_BIN_EXE_headend-worker"));
     worker.arg("devices");
-    if let Some(faults) = faults {
-        worker.env("LD_LIBRARY_PATH", doubles()?).env("HEADEND_DOUBLE_FAULT", faults);
+    if let Some((driver, faults)) = driver {
+        driver.set(faults);
+        driver.equip(&mut worker);
     }
     let output = worker.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(serde_json::from_slice(&output.stdout).unwrap())
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A driver that has the kernels too.
+#[track_caller]
+fn driver(test: &str) -> Option<Driver> {
+    let driver = Driver::new(test)?;
+    if driver.libraries().join("libheadend-kernels-cpu.so").exists() {
+        return Some(driver);
+    }
+    tools::left_out("the kernels' CPU build is missing (make doubles builds it)");
+    None
 }
 
 #[test]
 fn the_probe_tells_full_from_hybrid_and_finds_the_session_limit() {
-    let Some(full) = report(Some("")) else { return };
+    let Some(driver) = driver("the_probe_tells_full_from_hybrid_and_finds_the_session_limit") else { return };
+    let with = |faults| report(Some((&driver, faults)));
+    let full = with("");
     let gpu = &full.gpus[0];
     assert_eq!((gpu.verdict, gpu.reason.as_str(), gpu.most_sessions), (Verdict::Full, "", None), "{gpu:?}");
     assert!(gpu.can_decode(VideoCodec::H264, 8, 1920, 1080) && gpu.can_encode(VideoCodec::H264, 1920, 1080));
 
-    let limited = report(Some("nvenc.sessions=3")).unwrap();
+    let limited = with("nvenc.sessions=3");
     assert_eq!((limited.gpus[0].verdict, limited.gpus[0].most_sessions), (Verdict::Full, Some(3)));
 
     for faults in ["nvenc.no_device", "nvenc.unsupported"] {
-        let hybrid = report(Some(faults)).unwrap();
+        let hybrid = with(faults);
         assert_eq!(hybrid.gpus[0].verdict, Verdict::Hybrid, "{faults}");
         assert!(hybrid.gpus[0].reason.contains("no encoder"), "{}", hybrid.gpus[0].reason);
     }
-    let broken = report(Some("cuda.context=999")).unwrap();
+    let broken = with("cuda.context=999");
     assert_eq!(broken.gpus[0].verdict, Verdict::None);
     assert!(broken.gpus[0].reason.contains("CUDA"), "{}", broken.gpus[0].reason);
 }
 
 #[test]
 fn without_a_driver_the_probe_says_what_to_install() {
-    let report = report(None).unwrap();
+    let report = report(None);
     if report.gpus.is_empty() {
         let why = report.absent.unwrap();
         assert!(why.contains("install"), "{why}");

@@ -101,14 +101,10 @@ pub async fn watch_devices(desk: SeatDesk, program: WorkerProgram, mut stop: wat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
 
     /// A worker that does as the text says.
     fn worker(folder: &std::path::Path, script: &str) -> WorkerProgram {
-        let path = folder.join("script");
-        fs::write(&path, script).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        std::fs::write(folder.join("script"), script).unwrap();
         // The shell reads the text: a file that was just written may still be open in a process that another test is starting.
         let shell = folder.join("headend-worker");
         std::os::unix::fs::symlink(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/stand_in_probe.sh"), &shell).unwrap();

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use crate::base::metrics::metrics;
 use crate::base::{Fault, Mono};
 use crate::media::device::{DeviceReport, GpuReport, Seat};
-use crate::placement::devices::{Change, State, Ticket, Usage, gpu_name, lendable_bytes};
+use crate::placement::devices::{Change, PassedOver, State, Ticket, Usage, gpu_name, lendable_bytes};
 use crate::placement::{Devices, Need, Refusal};
 
 /// What a seat in software is called in labels, statuses and the API.
@@ -130,12 +130,7 @@ impl SeatDesk {
     ///
     /// # Errors
     /// As [`Devices::seat`].
-    pub fn seat(
-        &self,
-        channel: &str,
-        need: &Need,
-        before: &[Ticket],
-    ) -> Result<(Lease, Vec<crate::placement::devices::PassedOver>), Refusal> {
+    pub fn seat(&self, channel: &str, need: &Need, before: &[Ticket]) -> Result<(Lease, Vec<PassedOver>), Refusal> {
         let granted = self.devices().seat(channel, need, before)?;
         self.show();
         Ok((Lease { seat: granted.seat, follows: granted.follows, ticket: granted.ticket, desk: self.clone() }, granted.passed))
@@ -259,6 +254,10 @@ impl SeatDesk {
             };
             bytes("total", gpu.memory_bytes);
             bytes("lendable", lendable_bytes(gpu));
+            // So that zero shows.
+            for fault in [Fault::DeviceLost, Fault::SessionLost, Fault::Overload] {
+                families.faults.with_label_values(&[&*gpu.uuid, fault.label()]).inc_by(0);
+            }
             if let Some(most) = gpu.most_sessions {
                 families.most_sessions.with_label_values(&[&*gpu.uuid]).set(i64::from(most));
             }

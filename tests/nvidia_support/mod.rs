@@ -4,7 +4,7 @@
 
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
-use std::path::PathBuf;
+use std::cell::RefCell;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -20,53 +20,46 @@ use headend::media::hevc::HevcConfig;
 use headend::media::{AccessUnit, Grid, Packet, Rung, Slot, Track, VideoCodec, VideoTrack, nal};
 
 #[path = "../support/tools.rs"]
-mod tools;
+pub mod tools;
+
+#[path = "../support/wait.rs"]
+mod wait;
+
+#[path = "../support/doubles.rs"]
+mod doubles;
+
+pub use doubles::{Driver, Report};
 
 const CHILD: &str = "HEADEND_TEST_ON_DOUBLES";
 
-/// The folder of the doubles; says that the test is left out where they are not built.
-#[track_caller]
-pub fn doubles() -> Option<PathBuf> {
-    let folder = tools::repository().join("target/doubles");
-    if folder.join("libcuda.so.1").is_file() {
-        return Some(folder);
-    }
-    tools::left_out("target/doubles is missing (make doubles builds it)");
-    None
-}
-
-/// Runs `body` in a child of this test, of the name `test`, that finds the doubles and has these `faults`.
+/// Runs `body` in a child of this test, of the name `test`, on a driver with these `faults`. Every fault must fire, and a real driver
+/// must have had nothing to complain of.
 #[track_caller]
 pub fn on_doubles(test: &str, faults: &str, body: impl FnOnce()) {
-    let report = told_by_doubles(test, faults, body);
-    assert!(!report.lines().any(|line| line.starts_with("violation")), "{report}");
+    let Some(report) = told_by_doubles(test, faults, body) else { return };
+    assert!(report.violations().is_empty(), "{report:?}");
 }
 
-/// As [`on_doubles`], giving back what the doubles reported.
+/// As [`on_doubles`], giving back what the doubles reported; none in the child, and where they cannot be built.
 #[track_caller]
-pub fn told_by_doubles(test: &str, faults: &str, body: impl FnOnce()) -> String {
+pub fn told_by_doubles(test: &str, faults: &str, body: impl FnOnce()) -> Option<Report> {
     if std::env::var_os(CHILD).is_some() {
         body();
-        return String::new();
+        return None;
     }
-    let Some(folder) = doubles() else { return String::new() };
-    let report = tempfile::NamedTempFile::new().unwrap();
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(CHILD, "1")
-        .env("LD_LIBRARY_PATH", folder)
-        .env("HEADEND_DOUBLE_FAULT", faults)
-        .env("HEADEND_DOUBLE_REPORT", report.path())
-        .output()
-        .unwrap();
+    let driver = Driver::new(test)?;
+    driver.set(faults);
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    driver.equip(&mut child);
+    let output = child.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(CHILD, "1").output().unwrap();
     let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{test}: {}\n{told}", output.status);
-    let report = std::fs::read_to_string(report.path()).unwrap();
     assert!(told.contains("1 passed"), "{test} did not run in its child:\n{told}");
+    let report = driver.report();
     for fault in faults.split(',').filter_map(|entry| entry.split(['=', '@']).next()).filter(|name| !name.is_empty() && !is_setting(name)) {
-        assert!(report.contains(&format!("fired {fault}")), "{fault} did not fire:\n{report}");
+        assert!(report.fired(fault), "{fault} did not fire: {report:?}");
     }
-    report
+    Some(report)
 }
 
 /// Entries that are no faults.
@@ -87,6 +80,14 @@ pub struct Place {
     pub stream: Arc<Stream>,
     pub pool: Arc<DevicePool>,
     pub ledger: Arc<CopyLedger>,
+    /// What is being uploaded: nobody waits for it here, so an encoder that does not wait either sees the wrong picture.
+    uploads: RefCell<Vec<Pinned>>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.stream.synchronize().unwrap();
+    }
 }
 
 impl Place {
@@ -94,7 +95,7 @@ impl Place {
         let device = Device::open(0).unwrap();
         let stream = Stream::new(&device).unwrap();
         let pool = DevicePool::new(&device, &rung.name, format, (rung.width, rung.height), buffers).unwrap();
-        Place { stream, pool, ledger: Arc::default() }
+        Place { stream, pool, ledger: Arc::default(), uploads: RefCell::default() }
     }
 
     /// The picture of `slot` on the device: a bright bar on a slope, further right with every slot.
@@ -119,7 +120,7 @@ impl Place {
         let mut host = Pinned::new(self.stream.device(), rows.width_bytes * rows.height).unwrap();
         paint(host.bytes_mut(), rows.width_bytes);
         self.ledger.to_device(CopyReason::Slate, (&host, rows.width_bytes), &picture, &self.stream).unwrap();
-        self.stream.synchronize().unwrap();
+        self.uploads.borrow_mut().push(host);
         shown(slot, Arc::new(picture))
     }
 

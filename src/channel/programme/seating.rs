@@ -11,7 +11,7 @@ use crate::channel::supervisor::Whose;
 use crate::media::Rung;
 use crate::media::device::{CopyCount, CopyReason, Seat};
 use crate::placement::devices::{PassedOver, SourceShape, Ticket, Why, listed};
-use crate::placement::{DevicePolicy, DeviceWish, GpuChoice, Need};
+use crate::placement::{DevicePolicy, DeviceWish, GpuChoice, Need, Refusal};
 
 /// A second session that is lost on a device within this span is one too many.
 const SESSIONS_WITHIN: Duration = Duration::from_secs(60);
@@ -186,7 +186,12 @@ impl Seating {
             MoveTo::Gpu(uuid) => on_gpu(uuid),
         };
         let need = Need { wish: &wish, source, rungs, avoid: &[] };
-        let (lease, _) = self.desk.seat(&self.channel, &need, &[]).map_err(|refusal| refusal.to_string())?;
+        let words = |refusal: Refusal| match refusal {
+            // The policy of a planned change is not the channel's.
+            Refusal::Require(passed) => listed(&passed),
+            refusal => refusal.to_string(),
+        };
+        let (lease, _) = self.desk.seat(&self.channel, &need, &[]).map_err(words)?;
         self.next = Some(Arc::new(lease));
         match to {
             MoveTo::Same => {}

@@ -52,8 +52,8 @@ impl NvDecoder {
     /// with its first pictures.
     pub fn open(channel: &Arc<ChannelDevice>, track: &VideoTrack) -> Result<NvDecoder, CodecError> {
         let units = Units::of(track)?;
-        if let Some((bits, size)) = units::described(track)? {
-            check_ability(channel.device(), track.codec, bits, size)?;
+        if let Some(described) = units::described(track)? {
+            check_ability(channel.device(), track.codec, described.bits, described.size)?;
         }
         let stage = Stage {
             channel: Arc::clone(channel),

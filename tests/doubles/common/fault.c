@@ -112,7 +112,8 @@ static int reload(void) {
 
 static struct entry *find(const char *key, int device) {
     for (int i = 0; i < entry_count; i++)
-        if (!strcmp(entries[i].key, key) && (entries[i].device == ANY_DEVICE || device == ANY_DEVICE || entries[i].device == device)) return &entries[i];
+        if (!strcmp(entries[i].key, key) && (entries[i].device == ANY_DEVICE || device == ANY_DEVICE || entries[i].device == device))
+            return &entries[i];
     return NULL;
 }
 

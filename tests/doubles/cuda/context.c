@@ -29,7 +29,8 @@ CUresult context_error(const struct context *context) {
 
 struct context *context_of(CUcontext handle) {
     uintptr_t own = (uintptr_t)handle - (uintptr_t)contexts, primary = (uintptr_t)handle - (uintptr_t)primaries;
-    int known = (own < sizeof contexts && own % sizeof contexts[0] == 0) || (primary < sizeof primaries && primary % sizeof primaries[0] == 0);
+    int known = (own < sizeof contexts && own % sizeof contexts[0] == 0) || (primary < sizeof primaries &&
+        primary % sizeof primaries[0] == 0);
     return known ? (struct context *)handle : NULL;
 }
 

@@ -38,7 +38,8 @@ static CUresult check_copy(const struct copy *copy) {
     CUresult status = CUDA_SUCCESS;
     if (copy->destination_pitch < copy->width || copy->source_pitch < copy->width) return (CUresult)CUDA_INVALID_VALUE;
     if (copy->to_device) status = check_range(copy->context, copy->destination, extent(copy->destination_pitch, copy->width, copy->height));
-    if (!status && copy->from_device) status = check_range(copy->context, copy->source, extent(copy->source_pitch, copy->width, copy->height));
+    if (!status && copy->from_device)
+        status = check_range(copy->context, copy->source, extent(copy->source_pitch, copy->width, copy->height));
     // A device address given as a host's would fault in the real driver's own copy, too; say it here instead.
     if (!status && !copy->to_device && memory_is_device(copy->destination)) status = (CUresult)CUDA_INVALID_VALUE;
     if (!status && !copy->from_device && memory_is_device(copy->source)) status = (CUresult)CUDA_INVALID_VALUE;
@@ -92,8 +93,10 @@ static CUresult submit(struct copy request, CUstream handle, int synchronous) {
     if (!request.width || !request.height) return CUDA_SUCCESS; // an empty copy succeeds, whatever its pointers
     if ((status = check_copy(&request))) return status;
     count_copy(&request);
-    int host_reads = !request.from_device && !pinned_covers((void *)request.source, extent(request.source_pitch, request.width, request.height));
-    int host_writes = !request.to_device && !pinned_covers((void *)request.destination, extent(request.destination_pitch, request.width, request.height));
+    int host_reads = !request.from_device && !pinned_covers((void *)request.source, extent(request.source_pitch, request.width,
+        request.height));
+    int host_writes = !request.to_device && !pinned_covers((void *)request.destination, extent(request.destination_pitch, request.width,
+        request.height));
     if (host_reads) stage(&request);
     struct copy *copy = malloc(sizeof *copy);
     *copy = request;
@@ -149,7 +152,8 @@ static uint64_t start_of(uint64_t base, size_t pitch, size_t x, size_t y) {
 }
 
 static CUresult copy_2d(const CUDA_MEMCPY2D *plan, CUstream stream, int synchronous) {
-    if (!plan || plan->srcMemoryType == CU_MEMORYTYPE_ARRAY || plan->dstMemoryType == CU_MEMORYTYPE_ARRAY) return (CUresult)CUDA_INVALID_VALUE;
+    if (!plan || plan->srcMemoryType == CU_MEMORYTYPE_ARRAY || plan->dstMemoryType == CU_MEMORYTYPE_ARRAY)
+        return (CUresult)CUDA_INVALID_VALUE;
     struct copy copy = {.width = plan->WidthInBytes, .height = plan->Height};
     copy.source_pitch = plan->srcPitch ? plan->srcPitch : plan->WidthInBytes;
     copy.destination_pitch = plan->dstPitch ? plan->dstPitch : plan->WidthInBytes;

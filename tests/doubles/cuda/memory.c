@@ -133,7 +133,8 @@ static CUresult insert_block(struct block block, uint64_t limit, uint64_t *offse
 CUresult memory_alloc(struct context *context, size_t bytes, enum block_use use, CUdeviceptr *address) {
     uint64_t offset = 0, limit = total_bytes(context->device);
     if (!bytes || bytes > ARENA_BYTES) return (CUresult)(bytes ? CUDA_OUT_OF_MEMORY : CUDA_INVALID_VALUE);
-    struct block block = {.bytes = bytes, .span = (bytes + PAGE - 1) & ~(PAGE - 1), .owner = context, .device = context->device, .use = use};
+    struct block block = {.bytes = bytes, .span = (bytes + PAGE - 1) & ~(PAGE - 1), .owner = context, .device = context->device,
+        .use = use};
     pthread_mutex_lock(&lock);
     CUresult status = insert_block(block, limit, &offset);
     pthread_mutex_unlock(&lock);
@@ -186,7 +187,8 @@ CUresult double_device_range(CUdeviceptr address, size_t bytes) {
     CUresult status = (CUresult)CUDA_ILLEGAL_ADDRESS;
     pthread_mutex_lock(&lock);
     for (size_t i = 0; i < block_count; i++)
-        if (offset >= blocks[i].offset && bytes <= blocks[i].bytes && offset - blocks[i].offset <= blocks[i].bytes - bytes) status = CUDA_SUCCESS;
+        if (offset >= blocks[i].offset && bytes <= blocks[i].bytes && offset - blocks[i].offset <= blocks[i].bytes - bytes)
+            status = CUDA_SUCCESS;
     pthread_mutex_unlock(&lock);
     return status;
 }

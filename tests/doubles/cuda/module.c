@@ -209,7 +209,8 @@ DOUBLE_EXPORT CUresult cuFuncGetAttribute(int *value, int attribute, CUfunction 
 
 static void call_kernel(void *argument) {
     struct launch *launch = argument;
-    launch->run(launch->grid[0], launch->grid[1], launch->grid[2], launch->block[0], launch->block[1], launch->block[2], launch->parameters);
+    launch->run(launch->grid[0], launch->grid[1], launch->grid[2], launch->block[0], launch->block[1], launch->block[2],
+        launch->parameters);
 }
 
 static void run_launch(void *argument, CUresult status) {
@@ -246,7 +247,8 @@ static CUresult launch_faults(int device) {
     return CUDA_SUCCESS;
 }
 
-DOUBLE_EXPORT CUresult cuLaunchKernel(CUfunction handle, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y,
+DOUBLE_EXPORT CUresult cuLaunchKernel(CUfunction handle, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
+    unsigned block_y,
                                       unsigned block_z, unsigned shared, CUstream stream_handle, void **parameters, void **extra) {
     struct context *context;
     struct stream *stream;
@@ -256,7 +258,8 @@ DOUBLE_EXPORT CUresult cuLaunchKernel(CUfunction handle, unsigned grid_x, unsign
     if (status) return status;
     if (!function) return (CUresult)CUDA_INVALID_HANDLE;
     struct launch *launch = calloc(1, sizeof *launch);
-    *launch = (struct launch){.context = context, .run = function->run, .grid = {grid_x, grid_y, grid_z}, .block = {block_x, block_y, block_z}};
+    *launch = (struct launch){.context = context, .run = function->run, .grid = {grid_x, grid_y, grid_z}, .block = {block_x, block_y,
+        block_z}};
     if (extra || (function->count && !parameters) || !within_limits(launch->grid, launch->block, shared, function)) {
         free(launch);
         return (CUresult)CUDA_INVALID_VALUE;

@@ -91,12 +91,15 @@ DOUBLE_EXPORT CUresult cuvidGetDecoderCaps(CUVIDDECODECAPS *caps) {
 }
 
 static CUresult check_info(const CUVIDDECODECREATEINFO *info) {
-    if (codec_of(info->CodecType) == AV_CODEC_ID_NONE || info->ChromaFormat != cudaVideoChromaFormat_420) return (CUresult)CUDA_NOT_SUPPORTED;
-    if (info->OutputFormat != cudaVideoSurfaceFormat_NV12 && info->OutputFormat != cudaVideoSurfaceFormat_P016) return (CUresult)CUDA_NOT_SUPPORTED;
+    if (codec_of(info->CodecType) == AV_CODEC_ID_NONE || info->ChromaFormat != cudaVideoChromaFormat_420)
+        return (CUresult)CUDA_NOT_SUPPORTED;
+    if (info->OutputFormat != cudaVideoSurfaceFormat_NV12 && info->OutputFormat != cudaVideoSurfaceFormat_P016)
+        return (CUresult)CUDA_NOT_SUPPORTED;
     if (!info->ulNumDecodeSurfaces || info->ulNumDecodeSurfaces > 32) return (CUresult)CUDA_INVALID_VALUE;
     if (!info->ulNumOutputSurfaces || info->ulNumOutputSurfaces > 64) return (CUresult)CUDA_INVALID_VALUE;
     if (info->ulWidth < 48 || info->ulHeight < 16 || info->ulWidth > 8192 || info->ulHeight > 8192) return (CUresult)CUDA_NOT_SUPPORTED;
-    if (!info->ulTargetWidth || !info->ulTargetHeight || (info->ulTargetWidth | info->ulTargetHeight) & 1) return (CUresult)CUDA_INVALID_VALUE;
+    if (!info->ulTargetWidth || !info->ulTargetHeight || (info->ulTargetWidth | info->ulTargetHeight) & 1)
+        return (CUresult)CUDA_INVALID_VALUE;
     return CUDA_SUCCESS;
 }
 
@@ -179,7 +182,8 @@ DOUBLE_EXPORT CUresult cuvidReconfigureDecoder(CUvideodecoder handle, CUVIDRECON
     CUresult status = double_context_status(decoder->context);
     if (status) return status;
     CUVIDDECODECREATEINFO info = decoder->info;
-    unsigned long most_width = info.ulMaxWidth ? info.ulMaxWidth : info.ulWidth, most_height = info.ulMaxHeight ? info.ulMaxHeight : info.ulHeight;
+    unsigned long most_width = info.ulMaxWidth ? info.ulMaxWidth : info.ulWidth;
+    unsigned long most_height = info.ulMaxHeight ? info.ulMaxHeight : info.ulHeight;
     if (change->ulWidth > most_width || change->ulHeight > most_height || anything_mapped(decoder)) return (CUresult)CUDA_INVALID_VALUE;
     info.ulMaxWidth = most_width;
     info.ulMaxHeight = most_height;
@@ -217,7 +221,8 @@ DOUBLE_EXPORT CUresult cuvidDecodePicture(CUvideodecoder handle, CUVIDPICPARAMS 
     if (!status) status = decode_faults(decoder->device);
     if (status) return status;
     int index = picture->CurrPicIdx;
-    if (index < 0 || (unsigned long)index >= decoder->info.ulNumDecodeSurfaces || !picture->nBitstreamDataLen) return (CUresult)CUDA_INVALID_VALUE;
+    if (index < 0 || (unsigned long)index >= decoder->info.ulNumDecodeSurfaces || !picture->nBitstreamDataLen)
+        return (CUresult)CUDA_INVALID_VALUE;
     // The double decodes what its own parser hands out, on the thread that it hands it to.
     if (!handing_over || handing_over->data != picture->pBitstreamData) {
         double_violation("cuvidDecodePicture outside of the parser's callback");
@@ -245,7 +250,8 @@ void decoder_store(void *handle, int index, const AVFrame *frame) {
         struct surface *surface = &decoder->surfaces[index];
         av_frame_free(&surface->frame);
         surface->frame = av_frame_clone(frame);
-        surface->status = frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT) ? cuvidDecodeStatus_Error_Concealed : cuvidDecodeStatus_Success;
+        surface->status = frame->decode_error_flags || (frame->flags & AV_FRAME_FLAG_CORRUPT)
+            ? cuvidDecodeStatus_Error_Concealed : cuvidDecodeStatus_Success;
     }
     pthread_mutex_unlock(&lock);
 }
@@ -255,13 +261,15 @@ DOUBLE_EXPORT CUresult cuvidGetDecodeStatus(CUvideodecoder handle, int index, CU
     if (!decoder || index < 0 || index >= SURFACES || !result) return (CUresult)CUDA_INVALID_VALUE;
     CUresult status = double_context_status(decoder->context);
     if (status) return status;
-    result->decodeStatus = double_fault_at("nvdec.picture_error", decoder->device) ? cuvidDecodeStatus_Error : decoder->surfaces[index].status;
+    result->decodeStatus = double_fault_at("nvdec.picture_error", decoder->device)
+        ? cuvidDecodeStatus_Error : decoder->surfaces[index].status;
     return CUDA_SUCCESS;
 }
 
 static void present(void *argument, CUresult status) {
     struct presentation *presentation = argument;
-    if (!status) post_process(presentation->frame, &presentation->info, double_alias(presentation->address), surface_pitch(&presentation->info));
+    uint8_t *target = double_alias(presentation->address);
+    if (!status) post_process(presentation->frame, &presentation->info, target, surface_pitch(&presentation->info));
     av_frame_free(&presentation->frame);
     free(presentation);
 }
@@ -297,7 +305,8 @@ static CUresult check_map(struct decoder *decoder, int index) {
     return (CUresult)CUDA_INVALID_VALUE;
 }
 
-DOUBLE_EXPORT CUresult cuvidMapVideoFrame64(CUvideodecoder handle, int index, unsigned long long *address, unsigned *pitch, CUVIDPROCPARAMS *process) {
+DOUBLE_EXPORT CUresult cuvidMapVideoFrame64(CUvideodecoder handle, int index, unsigned long long *address, unsigned *pitch,
+    CUVIDPROCPARAMS *process) {
     struct decoder *decoder = decoder_of(handle);
     if (!decoder || !address || !pitch || !process) return (CUresult)CUDA_INVALID_VALUE;
     pthread_mutex_lock(&lock);
@@ -306,7 +315,8 @@ DOUBLE_EXPORT CUresult cuvidMapVideoFrame64(CUvideodecoder handle, int index, un
     struct presentation *presentation = NULL;
     if (output) {
         presentation = malloc(sizeof *presentation);
-        *presentation = (struct presentation){av_frame_clone(decoder->surfaces[index].frame), decoder->info, output->address, decoder->output_bytes};
+        *presentation = (struct presentation){av_frame_clone(decoder->surfaces[index].frame), decoder->info, output->address,
+            decoder->output_bytes};
         *output = (struct output){output->address, 1, index, process->output_stream};
         decoder->surfaces[index].mapped++;
     }

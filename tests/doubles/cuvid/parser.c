@@ -105,7 +105,8 @@ static int min_surfaces(const struct parser *parser) {
 
 static void display_ratio(const AVCodecContext *codec, CUVIDEOFORMAT *format) {
     AVRational sample = codec->sample_aspect_ratio.num ? codec->sample_aspect_ratio : (AVRational){1, 1};
-    av_reduce(&format->display_aspect_ratio.x, &format->display_aspect_ratio.y, (int64_t)codec->width * sample.num, (int64_t)codec->height * sample.den, 1 << 16);
+    av_reduce(&format->display_aspect_ratio.x, &format->display_aspect_ratio.y, (int64_t)codec->width * sample.num,
+        (int64_t)codec->height * sample.den, 1 << 16);
 }
 
 static CUVIDEOFORMAT describe(const struct parser *parser) {
@@ -134,8 +135,10 @@ static CUVIDEOFORMAT describe(const struct parser *parser) {
 }
 
 static int same_format(const CUVIDEOFORMAT *a, const CUVIDEOFORMAT *b) {
-    return a->coded_width == b->coded_width && a->coded_height == b->coded_height && !memcmp(&a->display_area, &b->display_area, sizeof a->display_area) &&
-           a->bit_depth_luma_minus8 == b->bit_depth_luma_minus8 && a->chroma_format == b->chroma_format && a->progressive_sequence == b->progressive_sequence;
+    int same_size = a->coded_width == b->coded_width && a->coded_height == b->coded_height;
+    int same_area = !memcmp(&a->display_area, &b->display_area, sizeof a->display_area);
+    int same_samples = a->bit_depth_luma_minus8 == b->bit_depth_luma_minus8 && a->chroma_format == b->chroma_format;
+    return same_size && same_area && same_samples && a->progressive_sequence == b->progressive_sequence;
 }
 
 static int show_first(struct parser *parser) {
@@ -234,7 +237,8 @@ static int send(struct parser *parser, const uint8_t *data, int length) {
 // A new size ends the pictures of the old one before libavcodec sees it, since it would drop those it still holds.
 static int end_old_size(struct parser *parser) {
     const AVCodecParserContext *cut = parser->cutter;
-    int changed = parser->has_format && cut->width && (cut->width != parser->cut_width || cut->height != parser->cut_height || cut->format != parser->cut_format);
+    int changed = parser->has_format && cut->width && (cut->width != parser->cut_width || cut->height != parser->cut_height ||
+        cut->format != parser->cut_format);
     if (cut->width) {
         parser->cut_width = cut->width;
         parser->cut_height = cut->height;
@@ -271,6 +275,7 @@ static CUresult take_picture(struct parser *parser, const uint8_t *data, int len
 
 static CUresult cut(struct parser *parser, const uint8_t *data, int length, int64_t pts) {
     CUresult status = CUDA_SUCCESS;
+    const int64_t given = pts;
     do {
         uint8_t *picture;
         int size;
@@ -279,7 +284,10 @@ static CUresult cut(struct parser *parser, const uint8_t *data, int length, int6
         length -= used;
         pts = AV_NOPTS_VALUE;
         // After a picture that was ended by flag, libavcodec's HEVC parser cuts off the first zero of the next start code by itself.
-        if (size > 3) status = take_picture(parser, picture, size, parser->cutter->pts);
+        int is_zero = size == 1 && !*picture;
+        // Its AV1 parser hands on what it gets, and loses the time.
+        int64_t own = parser->client.CodecType == cudaVideoCodec_AV1 && parser->cutter->pts == AV_NOPTS_VALUE ? given : parser->cutter->pts;
+        if (size && !is_zero) status = take_picture(parser, picture, size, own);
     } while (length > 0 && !status);
     return status;
 }

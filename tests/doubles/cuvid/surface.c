@@ -60,7 +60,8 @@ int post_process(const AVFrame *frame, const CUVIDDECODECREATEINFO *info, uint8_
     // libswscale moves 10-bit samples to P010 bit for bit; P016 is the same memory.
     if (sample == 2 && source_sample == 2) output = AV_PIX_FMT_P010LE;
     keep_size_of_near_equals(&from, &to);
-    struct SwsContext *scaler = sws_getContext(from.width, from.height, without_range(frame->format), to.width, to.height, output, SWS_BILINEAR, NULL, NULL, NULL);
+    struct SwsContext *scaler = sws_getContext(from.width, from.height, without_range(frame->format), to.width, to.height, output,
+        SWS_BILINEAR, NULL, NULL, NULL);
     if (!scaler) return 0;
     const uint8_t *source[4] = {0};
     for (int plane = 0; plane < 3; plane++) {

@@ -16,6 +16,10 @@ struct encoder {
 static void set_rate(aom_codec_enc_cfg_t *config, const struct settings *settings) {
     config->rc_end_usage = settings->mode == RATE_CONSTANT_QP ? AOM_Q : settings->mode == RATE_CONSTANT ? AOM_CBR : AOM_VBR;
     config->rc_target_bitrate = settings->bitrate / 1000;
+    // In milliseconds; the library's own buffer of six seconds would hide a change of rate for as long.
+    config->rc_buf_sz = 1000;
+    config->rc_buf_initial_sz = 500;
+    config->rc_buf_optimal_sz = 600;
     if (settings->mode != RATE_CONSTANT_QP) return;
     unsigned level = settings->qp > 255 ? 63 : settings->qp / 4; // NVENC counts 0 to 255, libaom 0 to 63
     config->rc_min_quantizer = config->rc_max_quantizer = level;
@@ -55,10 +59,12 @@ static struct encoder *open_aom(const struct settings *settings, const char **re
     struct encoder *encoder = calloc(1, sizeof *encoder);
     aom_codec_iface_t *av1 = aom_codec_av1_cx();
     *refusal = "libaom refuses these parameters";
-    if (planar_open(&encoder->planar, settings) && aom_codec_enc_config_default(av1, &encoder->config, AOM_USAGE_REALTIME) == AOM_CODEC_OK) {
+    if (planar_open(&encoder->planar, settings) && aom_codec_enc_config_default(av1, &encoder->config,
+        AOM_USAGE_REALTIME) == AOM_CODEC_OK) {
         set_stream(&encoder->config, settings);
         set_rate(&encoder->config, settings);
-        encoder->is_open = aom_codec_enc_init(&encoder->aom, av1, &encoder->config, settings->ten_bit ? AOM_CODEC_USE_HIGHBITDEPTH : 0) == AOM_CODEC_OK;
+        encoder->is_open = aom_codec_enc_init(&encoder->aom, av1, &encoder->config, settings->ten_bit
+            ? AOM_CODEC_USE_HIGHBITDEPTH : 0) == AOM_CODEC_OK;
     }
     if (encoder->is_open) {
         set_colour(encoder, settings);
@@ -73,15 +79,16 @@ static uint32_t delay_aom(struct encoder *encoder) {
     return 0;
 }
 
-static int encode_aom(struct encoder *encoder, const struct samples *samples, uint64_t number, int force_idr, const struct sei *sei, size_t sei_count,
-                      struct coded *coded) {
+static int encode_aom(struct encoder *encoder, const struct samples *samples, uint64_t number, int force_idr, const struct sei *sei,
+    size_t sei_count, struct coded *coded) {
     aom_image_t image;
     aom_codec_iter_t iterator = NULL;
     const aom_codec_cx_pkt_t *packet;
     (void)sei, (void)sei_count; // AV1 has no SEI
     if (!samples) return 0; // nothing is ever held back
     planar_fill(&encoder->planar, samples);
-    if (!aom_img_wrap(&image, encoder->planar.ten_bit ? AOM_IMG_FMT_I42016 : AOM_IMG_FMT_I420, encoder->planar.width, encoder->planar.height, 1, encoder->planar.planes[0])) return -1;
+    if (!aom_img_wrap(&image, encoder->planar.ten_bit ? AOM_IMG_FMT_I42016 : AOM_IMG_FMT_I420, encoder->planar.width,
+        encoder->planar.height, 1, encoder->planar.planes[0])) return -1;
     for (int plane = 0; plane < 3; plane++) {
         image.planes[plane] = encoder->planar.planes[plane];
         image.stride[plane] = (int)encoder->planar.strides[plane];

@@ -48,7 +48,8 @@ uint8_t *input_data(const struct input *input) {
     return input->owned ? input->memory : double_alias(input->address);
 }
 
-struct input *input_register(struct session *session, CUdeviceptr address, enum layout layout, uint32_t width, uint32_t height, uint32_t pitch, int *status) {
+struct input *input_register(struct session *session, CUdeviceptr address, enum layout layout, uint32_t width, uint32_t height,
+    uint32_t pitch, int *status) {
     uint32_t row = layout == LAYOUT_P010 ? width * 2 : width;
     *status = ENC_REGISTER_FAILED;
     if (double_fault("nvenc.register", session->device, 1)) {
@@ -67,7 +68,8 @@ struct input *input_register(struct session *session, CUdeviceptr address, enum 
         session_fail(session, 0, "memory of the stream-ordered allocator cannot be registered");
         return NULL;
     }
-    struct input *input = take_input((struct input){.alive = 1, .layout = layout, .width = width, .height = height, .pitch = pitch, .address = address, .session = session});
+    struct input *input = take_input((struct input){.alive = 1, .layout = layout, .width = width, .height = height, .pitch = pitch,
+        .address = address, .session = session});
     *status = input ? ENC_SUCCESS : ENC_OUT_OF_MEMORY;
     if (!input) return NULL;
     double_count(COUNT_registrations, 1);
@@ -77,7 +79,8 @@ struct input *input_register(struct session *session, CUdeviceptr address, enum 
 
 struct input *input_create(struct session *session, enum layout layout, uint32_t width, uint32_t height) {
     uint32_t row = layout == LAYOUT_P010 ? width * 2 : width;
-    struct input value = {.alive = 1, .owned = 1, .layout = layout, .width = width, .height = height, .pitch = (row + 127) & ~127u, .session = session};
+    struct input value = {.alive = 1, .owned = 1, .layout = layout, .width = width, .height = height, .pitch = (row + 127) & ~127u,
+        .session = session};
     value.memory = calloc(1, samples_bytes(value.pitch, height));
     return value.memory ? take_input(value) : NULL;
 }
@@ -94,9 +97,11 @@ int input_destroy(struct session *session, struct input *input) {
 
 int input_map(struct session *session, struct input *input) {
     if (!input || input->session != session || input->owned) return session_fail(session, ENC_NOT_REGISTERED, "not a registered resource");
-    if (double_fault_at("nvenc.map_out_of_memory", session->device)) return session_fail(session, ENC_OUT_OF_MEMORY, "out of memory by a fault");
+    if (double_fault_at("nvenc.map_out_of_memory", session->device))
+        return session_fail(session, ENC_OUT_OF_MEMORY, "out of memory by a fault");
     if (input->mapped) return session_fail(session, ENC_MAP_FAILED, "the resource is mapped already");
-    if (double_device_range(input->address, input_bytes(input))) return session_fail(session, ENC_MAP_FAILED, "the registered memory was freed");
+    if (double_device_range(input->address, input_bytes(input)))
+        return session_fail(session, ENC_MAP_FAILED, "the registered memory was freed");
     input->mapped = 1;
     double_count(COUNT_maps, 1);
     double_level(LEVEL_mapped, 1);
@@ -177,7 +182,8 @@ int bitstream_lock(struct session *session, struct bitstream *bitstream, int wai
     else if (!bitstream->ready && !wait)
         status = ENC_LOCK_BUSY;
     else if (!bitstream->ready)
-        status = session_fail(session, ENC_INVALID_CALL, bitstream->awaited ? "the encoder needs more input before this comes out" : "nothing was encoded into this buffer");
+        status = session_fail(session, ENC_INVALID_CALL, bitstream->awaited
+            ? "the encoder needs more input before this comes out" : "nothing was encoded into this buffer");
     else if (bitstream->failed)
         status = session_fail(session, ENC_GENERIC, "the picture could not be encoded");
     else

@@ -2,14 +2,8 @@
 // the neutral terms of session.h.
 #include HEADER
 
-#include "session.h"
+#include "entry_settings.h"
 
-#include <string.h>
-
-// A struct is taken when its revision and its API's major version are this header's; the layout depends on nothing else.
-static int has_version(uint32_t given, uint32_t ours) {
-    return (given & 0x70ff00ffu) == (ours & 0x70ff00ffu);
-}
 #define CHECK_VERSION(pointer, version_)                                                                                       \
     do {                                                                                                                       \
         if (!(pointer)) return NV_ENC_ERR_INVALID_PTR;                                                                         \
@@ -21,32 +15,6 @@ static int has_version(uint32_t given, uint32_t ours) {
         int lost_ = session_check(session);                                                                                    \
         if (lost_) return (NVENCSTATUS)lost_;                                                                                  \
     } while (0)
-
-#if NVENCAPI_MAJOR_VERSION >= 12
-#define CODECS 3
-#else
-#define CODECS 2
-#endif
-
-static const GUID *codec_guid(enum codec codec) {
-#if CODECS == 3
-    if (codec == CODEC_AV1) return &NV_ENC_CODEC_AV1_GUID;
-#endif
-    return codec == CODEC_HEVC ? &NV_ENC_CODEC_HEVC_GUID : &NV_ENC_CODEC_H264_GUID;
-}
-
-static int same(const GUID *a, const GUID *b) {
-    return !memcmp(a, b, sizeof *a);
-}
-
-// Which codec, -1 for none that this device encodes.
-static int codec_of_guid(const struct session *session, GUID guid) {
-    for (int codec = 0; codec < CODECS; codec++) {
-        static const char *const refusals[] = {"nvenc.no_h264", "nvenc.no_hevc", "nvenc.no_av1"};
-        if (same(&guid, codec_guid(codec))) return double_fault(refusals[codec], session->device, 1) ? -1 : codec;
-    }
-    return -1;
-}
 
 static NVENCSTATUS NVENCAPI open_session_ex(NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS *parameters, void **handle) {
     CHECK_VERSION(parameters, NV_ENC_OPEN_ENCODE_SESSION_EX_PARAMS_VER);
@@ -74,25 +42,6 @@ static NVENCSTATUS NVENCAPI codec_guid_count(void *handle, uint32_t *count) {
     return codec_guids(handle, guids, CODECS, count);
 }
 
-static const GUID *profiles(int codec, uint32_t *count) {
-    static GUID h264[4], hevc[3];
-    h264[0] = NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID;
-    h264[1] = NV_ENC_H264_PROFILE_BASELINE_GUID;
-    h264[2] = NV_ENC_H264_PROFILE_MAIN_GUID;
-    h264[3] = NV_ENC_H264_PROFILE_HIGH_GUID;
-    hevc[0] = NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID;
-    hevc[1] = NV_ENC_HEVC_PROFILE_MAIN_GUID;
-    hevc[2] = NV_ENC_HEVC_PROFILE_MAIN10_GUID;
-#if CODECS == 3
-    static GUID av1[2];
-    av1[0] = NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID;
-    av1[1] = NV_ENC_AV1_PROFILE_MAIN_GUID;
-    if (codec == CODEC_AV1) return *count = 2, av1;
-#endif
-    *count = codec == CODEC_HEVC ? 3 : 4;
-    return codec == CODEC_HEVC ? hevc : h264;
-}
-
 static NVENCSTATUS NVENCAPI profile_guids(void *handle, GUID codec_guid_, GUID *guids, uint32_t size, uint32_t *count) {
     CHECK_SESSION(handle);
     int codec = codec_of_guid(session, codec_guid_);
@@ -111,18 +60,6 @@ static NVENCSTATUS NVENCAPI profile_guid_count(void *handle, GUID codec_guid_, u
     return NV_ENC_SUCCESS;
 }
 
-static const NV_ENC_BUFFER_FORMAT formats[] = {NV_ENC_BUFFER_FORMAT_NV12, NV_ENC_BUFFER_FORMAT_YV12, NV_ENC_BUFFER_FORMAT_IYUV, NV_ENC_BUFFER_FORMAT_YUV420_10BIT};
-
-static int layout_of(NV_ENC_BUFFER_FORMAT format) {
-    switch (format) {
-    case NV_ENC_BUFFER_FORMAT_NV12: return LAYOUT_NV12;
-    case NV_ENC_BUFFER_FORMAT_YV12: return LAYOUT_YV12;
-    case NV_ENC_BUFFER_FORMAT_IYUV: return LAYOUT_IYUV;
-    case NV_ENC_BUFFER_FORMAT_YUV420_10BIT: return LAYOUT_P010;
-    default: return -1;
-    }
-}
-
 static NVENCSTATUS NVENCAPI input_formats(void *handle, GUID codec_guid_, NV_ENC_BUFFER_FORMAT *list, uint32_t size, uint32_t *count) {
     CHECK_SESSION(handle);
     int codec = codec_of_guid(session, codec_guid_);
@@ -138,35 +75,6 @@ static NVENCSTATUS NVENCAPI input_format_count(void *handle, GUID codec_guid_, u
     return input_formats(handle, codec_guid_, list, 4, count);
 }
 
-static int capability(int codec, NV_ENC_CAPS which) {
-    switch ((int)which) {
-    case NV_ENC_CAPS_NUM_MAX_BFRAMES: return codec == CODEC_H264 ? 4 : 0;
-    case NV_ENC_CAPS_SUPPORTED_RATECONTROL_MODES: return 1 | 2 | NV_ENC_PARAMS_RC_CBR | NV_ENC_PARAMS_RC_VBR;
-    case NV_ENC_CAPS_SUPPORT_CABAC: return codec == CODEC_H264;
-    case NV_ENC_CAPS_SUPPORT_BDIRECT_MODE:
-    case NV_ENC_CAPS_SUPPORT_ADAPTIVE_TRANSFORM: return codec == CODEC_H264;
-    case NV_ENC_CAPS_LEVEL_MAX: return codec == CODEC_H264 ? 52 : codec == CODEC_HEVC ? 186 : 23;
-    case NV_ENC_CAPS_LEVEL_MIN: return codec == CODEC_H264 ? 10 : codec == CODEC_HEVC ? 30 : 0;
-    case NV_ENC_CAPS_WIDTH_MAX:
-    case NV_ENC_CAPS_HEIGHT_MAX: return codec == CODEC_H264 ? 4096 : 8192;
-    case NV_ENC_CAPS_WIDTH_MIN: return 145;
-    case NV_ENC_CAPS_HEIGHT_MIN: return 49;
-    case NV_ENC_CAPS_MB_NUM_MAX: return codec == CODEC_H264 ? 65536 : 262144;
-    case NV_ENC_CAPS_MB_PER_SEC_MAX: return 983040;
-    case NV_ENC_CAPS_SUPPORT_10BIT_ENCODE: return codec != CODEC_H264;
-    case NV_ENC_CAPS_SUPPORT_DYN_RES_CHANGE:
-    case NV_ENC_CAPS_SUPPORT_DYN_BITRATE_CHANGE:
-    case NV_ENC_CAPS_SUPPORT_CUSTOM_VBV_BUF_SIZE:
-    case NV_ENC_CAPS_SUPPORT_LOOKAHEAD:
-    case NV_ENC_CAPS_SUPPORT_TEMPORAL_AQ:
-    case NV_ENC_CAPS_SUPPORT_MULTIPLE_REF_FRAMES:
-    case NV_ENC_CAPS_DYNAMIC_QUERY_ENCODER_CAPACITY:
-    case NV_ENC_CAPS_NUM_ENCODER_ENGINES: return 1;
-    case NV_ENC_CAPS_SUPPORT_BFRAME_REF_MODE: return codec == CODEC_H264 ? 2 : 0;
-    default: return 0;
-    }
-}
-
 static NVENCSTATUS NVENCAPI encode_caps(void *handle, GUID codec_guid_, NV_ENC_CAPS_PARAM *parameter, int *value) {
     CHECK_SESSION(handle);
     CHECK_VERSION(parameter, NV_ENC_CAPS_PARAM_VER);
@@ -175,10 +83,6 @@ static NVENCSTATUS NVENCAPI encode_caps(void *handle, GUID codec_guid_, NV_ENC_C
     *value = capability(codec, parameter->capsToQuery);
     return NV_ENC_SUCCESS;
 }
-
-static const GUID *const presets[] = {&NV_ENC_PRESET_P1_GUID, &NV_ENC_PRESET_P2_GUID, &NV_ENC_PRESET_P3_GUID, &NV_ENC_PRESET_P4_GUID,
-                                      &NV_ENC_PRESET_P5_GUID, &NV_ENC_PRESET_P6_GUID, &NV_ENC_PRESET_P7_GUID};
-#define PRESETS (sizeof presets / sizeof presets[0])
 
 static NVENCSTATUS NVENCAPI preset_guids(void *handle, GUID codec_guid_, GUID *guids, uint32_t size, uint32_t *count) {
     CHECK_SESSION(handle);
@@ -193,40 +97,8 @@ static NVENCSTATUS NVENCAPI preset_count(void *handle, GUID codec_guid_, uint32_
     return codec_of_guid(session, codec_guid_) < 0 ? NV_ENC_ERR_UNSUPPORTED_PARAM : NV_ENC_SUCCESS;
 }
 
-static int is_preset(const GUID *guid) {
-    for (size_t i = 0; i < PRESETS; i++)
-        if (same(guid, presets[i])) return 1;
-    return 0;
-}
-
-static void default_config(int codec, int low_latency, NV_ENC_CONFIG *config) {
-    memset(config, 0, sizeof *config);
-    config->version = NV_ENC_CONFIG_VER;
-    config->gopLength = low_latency ? NVENC_INFINITE_GOPLENGTH : 250;
-    config->frameIntervalP = low_latency || codec != CODEC_H264 ? 1 : 3;
-    config->frameFieldMode = NV_ENC_PARAMS_FRAME_FIELD_MODE_FRAME;
-    config->mvPrecision = NV_ENC_MV_PRECISION_QUARTER_PEL;
-    config->profileGUID = codec == CODEC_H264 ? NV_ENC_H264_PROFILE_HIGH_GUID : codec == CODEC_HEVC ? NV_ENC_HEVC_PROFILE_MAIN_GUID : NV_ENC_CODEC_PROFILE_AUTOSELECT_GUID;
-    config->rcParams.version = NV_ENC_RC_PARAMS_VER;
-    config->rcParams.rateControlMode = low_latency ? NV_ENC_PARAMS_RC_CBR : NV_ENC_PARAMS_RC_VBR;
-    config->rcParams.averageBitRate = 4000000;
-    config->rcParams.constQP = (NV_ENC_QP){28, 31, 25};
-    if (codec == CODEC_H264) {
-        config->encodeCodecConfig.h264Config.idrPeriod = config->gopLength;
-        config->encodeCodecConfig.h264Config.chromaFormatIDC = 1;
-    } else if (codec == CODEC_HEVC) {
-        config->encodeCodecConfig.hevcConfig.idrPeriod = config->gopLength;
-        config->encodeCodecConfig.hevcConfig.chromaFormatIDC = 1;
-    }
-#if CODECS == 3
-    if (codec == CODEC_AV1) {
-        config->encodeCodecConfig.av1Config.idrPeriod = config->gopLength;
-        config->encodeCodecConfig.av1Config.chromaFormatIDC = 1;
-    }
-#endif
-}
-
-static NVENCSTATUS NVENCAPI preset_config_ex(void *handle, GUID codec_guid_, GUID preset, NV_ENC_TUNING_INFO tuning, NV_ENC_PRESET_CONFIG *result) {
+static NVENCSTATUS NVENCAPI preset_config_ex(void *handle, GUID codec_guid_, GUID preset, NV_ENC_TUNING_INFO tuning,
+    NV_ENC_PRESET_CONFIG *result) {
     CHECK_SESSION(handle);
     CHECK_VERSION(result, NV_ENC_PRESET_CONFIG_VER);
     if (!has_version(result->presetCfg.version, NV_ENC_CONFIG_VER)) return NV_ENC_ERR_INVALID_VERSION;
@@ -238,84 +110,6 @@ static NVENCSTATUS NVENCAPI preset_config_ex(void *handle, GUID codec_guid_, GUI
 
 static NVENCSTATUS NVENCAPI preset_config(void *handle, GUID codec_guid_, GUID preset, NV_ENC_PRESET_CONFIG *result) {
     return preset_config_ex(handle, codec_guid_, preset, NV_ENC_TUNING_INFO_HIGH_QUALITY, result);
-}
-
-static void read_rate(const NV_ENC_RC_PARAMS *rate, struct settings *settings) {
-    settings->mode = rate->rateControlMode == NV_ENC_PARAMS_RC_CONSTQP ? RATE_CONSTANT_QP : rate->rateControlMode == NV_ENC_PARAMS_RC_VBR ? RATE_VARIABLE : RATE_CONSTANT;
-    settings->qp = rate->constQP.qpInterP;
-    settings->bitrate = rate->averageBitRate ? rate->averageBitRate : 2000000;
-    settings->max_bitrate = rate->maxBitRate;
-    settings->vbv_bits = rate->vbvBufferSize;
-    settings->vbv_initial_bits = rate->vbvInitialDelay;
-    settings->look_ahead = rate->enableLookahead ? rate->lookaheadDepth : 0;
-}
-
-static void read_colour(const NV_ENC_CONFIG_H264_VUI_PARAMETERS *vui, struct settings *settings) {
-    settings->full_range = vui->videoSignalTypePresentFlag && vui->videoFullRangeFlag;
-    settings->has_colour = vui->videoSignalTypePresentFlag && vui->colourDescriptionPresentFlag;
-    settings->primaries = (int)vui->colourPrimaries;
-    settings->transfer = (int)vui->transferCharacteristics;
-    settings->matrix = (int)vui->colourMatrix;
-}
-
-static void read_h264(const NV_ENC_CONFIG *config, struct settings *settings) {
-    const NV_ENC_CONFIG_H264 *h264 = &config->encodeCodecConfig.h264Config;
-    settings->repeat_headers = h264->repeatSPSPPS;
-    settings->no_headers = h264->disableSPSPPS;
-    settings->delimiters = h264->outputAUD;
-    settings->level = h264->level;
-    settings->entropy = h264->entropyCodingMode == NV_ENC_H264_ENTROPY_CODING_MODE_CAVLC ? ENTROPY_CAVLC : ENTROPY_CABAC;
-    settings->profile = same(&config->profileGUID, &NV_ENC_H264_PROFILE_BASELINE_GUID) ? 1 : same(&config->profileGUID, &NV_ENC_H264_PROFILE_MAIN_GUID) ? 2
-        : same(&config->profileGUID, &NV_ENC_H264_PROFILE_HIGH_GUID) ? 3 : 0;
-    read_colour(&h264->h264VUIParameters, settings);
-}
-
-static void read_hevc(const NV_ENC_CONFIG *config, struct settings *settings) {
-    const NV_ENC_CONFIG_HEVC *hevc = &config->encodeCodecConfig.hevcConfig;
-    settings->repeat_headers = hevc->repeatSPSPPS;
-    settings->no_headers = hevc->disableSPSPPS;
-    settings->delimiters = hevc->outputAUD;
-    settings->ten_bit = hevc->pixelBitDepthMinus8 == 2;
-    read_colour(&hevc->hevcVUIParameters, settings);
-}
-
-static void read_av1(const NV_ENC_CONFIG *config, struct settings *settings) {
-#if CODECS == 3
-    const NV_ENC_CONFIG_AV1 *av1 = &config->encodeCodecConfig.av1Config;
-    settings->ten_bit = av1->pixelBitDepthMinus8 == 2;
-    settings->repeat_headers = av1->repeatSeqHdr;
-    settings->no_headers = av1->disableSeqHdr;
-    settings->has_colour = av1->colorPrimaries || av1->matrixCoefficients;
-    settings->full_range = (int)av1->colorRange;
-    settings->primaries = (int)av1->colorPrimaries;
-    settings->transfer = (int)av1->transferCharacteristics;
-    settings->matrix = (int)av1->matrixCoefficients;
-#else
-    (void)config, (void)settings;
-#endif
-}
-
-static int read_settings(struct session *session, const NV_ENC_INITIALIZE_PARAMS *parameters, struct settings *settings) {
-    const NV_ENC_CONFIG *config = parameters->encodeConfig;
-    NV_ENC_CONFIG from_preset;
-    int codec = codec_of_guid(session, parameters->encodeGUID);
-    if (codec < 0) return session_fail(session, ENC_UNSUPPORTED_PARAM, "the codec is not encoded here");
-    if (!is_preset(&parameters->presetGUID)) return session_fail(session, ENC_UNSUPPORTED_PARAM, "not one of the presets P1 to P7");
-    if (!parameters->enablePTD) return session_fail(session, ENC_UNSUPPORTED_PARAM, "picture types are decided here only");
-    if (parameters->enableEncodeAsync) return session_fail(session, ENC_UNSUPPORTED_PARAM, "completion events are a matter of Windows");
-    if (config && !has_version(config->version, NV_ENC_CONFIG_VER)) return ENC_INVALID_VERSION;
-    if (!config) default_config(codec, 0, &from_preset), config = &from_preset;
-    *settings = (struct settings){.codec = (enum codec)codec, .width = parameters->encodeWidth, .height = parameters->encodeHeight,
-                                  .max_width = parameters->maxEncodeWidth, .max_height = parameters->maxEncodeHeight,
-                                  .rate_numerator = parameters->frameRateNum, .rate_denominator = parameters->frameRateDen, .gop_length = config->gopLength};
-    settings->b_frames = config->frameIntervalP > 1 ? (uint32_t)config->frameIntervalP - 1 : 0;
-    if (config->gopLength != NVENC_INFINITE_GOPLENGTH && config->frameIntervalP > (int)config->gopLength)
-        return session_fail(session, ENC_INVALID_PARAM, "frameIntervalP is larger than the GOP");
-    read_rate(&config->rcParams, settings);
-    if (codec == CODEC_H264) read_h264(config, settings);
-    if (codec == CODEC_HEVC) read_hevc(config, settings);
-    if (codec == CODEC_AV1) read_av1(config, settings);
-    return ENC_SUCCESS;
 }
 
 static NVENCSTATUS NVENCAPI initialise(void *handle, NV_ENC_INITIALIZE_PARAMS *parameters) {
@@ -383,8 +177,10 @@ static NVENCSTATUS NVENCAPI register_resource(void *handle, NV_ENC_REGISTER_RESO
     CHECK_VERSION(parameters, NV_ENC_REGISTER_RESOURCE_VER);
     int layout = layout_of(parameters->bufferFormat), status;
     if (parameters->resourceType != NV_ENC_INPUT_RESOURCE_TYPE_CUDADEVICEPTR) return NV_ENC_ERR_UNIMPLEMENTED;
-    if (layout < 0) return (NVENCSTATUS)session_fail(session, ENC_UNSUPPORTED_PARAM, "buffer format 0x%x", (unsigned)parameters->bufferFormat);
-    parameters->registeredResource = input_register(session, (CUdeviceptr)parameters->resourceToRegister, (enum layout)layout, parameters->width,
+    if (layout < 0) return (NVENCSTATUS)session_fail(session, ENC_UNSUPPORTED_PARAM, "buffer format 0x%x",
+        (unsigned)parameters->bufferFormat);
+    parameters->registeredResource = input_register(session, (CUdeviceptr)parameters->resourceToRegister, (enum layout)layout,
+        parameters->width,
                                                     parameters->height, parameters->pitch, &status);
     return (NVENCSTATUS)status;
 }
@@ -411,19 +207,18 @@ static NVENCSTATUS NVENCAPI unmap_resource(void *handle, NV_ENC_INPUT_PTR resour
     return (NVENCSTATUS)input_unmap(session, input_of(resource));
 }
 
-static void read_sei(const NV_ENC_SEI_PAYLOAD *payloads, uint32_t count, struct job *job) {
-    for (uint32_t i = 0; payloads && i < count && i < SEI_LIMIT; i++)
-        job->sei[job->sei_count++] = (struct sei){payloads[i].payloadType, payloads[i].payloadSize, payloads[i].payload};
-}
-
 static NVENCSTATUS NVENCAPI encode_picture(void *handle, NV_ENC_PIC_PARAMS *parameters) {
     CHECK_SESSION(handle);
     CHECK_VERSION(parameters, NV_ENC_PIC_PARAMS_VER);
     if (parameters->encodePicFlags & NV_ENC_PIC_FLAG_EOS) return (NVENCSTATUS)session_end_of_stream(session);
     struct job job = {.timestamp = parameters->inputTimeStamp, .duration = parameters->inputDuration};
     job.force_idr = !!(parameters->encodePicFlags & (NV_ENC_PIC_FLAG_FORCEIDR | NV_ENC_PIC_FLAG_FORCEINTRA));
-    if (session->settings.codec == CODEC_H264) read_sei(parameters->codecPicParams.h264PicParams.seiPayloadArray, parameters->codecPicParams.h264PicParams.seiPayloadArrayCnt, &job);
-    if (session->settings.codec == CODEC_HEVC) read_sei(parameters->codecPicParams.hevcPicParams.seiPayloadArray, parameters->codecPicParams.hevcPicParams.seiPayloadArrayCnt, &job);
+    if (session->settings.codec == CODEC_H264)
+        read_sei(parameters->codecPicParams.h264PicParams.seiPayloadArray, parameters->codecPicParams.h264PicParams.seiPayloadArrayCnt,
+            &job);
+    if (session->settings.codec == CODEC_HEVC)
+        read_sei(parameters->codecPicParams.hevcPicParams.seiPayloadArray, parameters->codecPicParams.hevcPicParams.seiPayloadArrayCnt,
+            &job);
     return (NVENCSTATUS)session_encode(session, input_of(parameters->inputBuffer), bitstream_of(parameters->outputBitstream), &job);
 }
 

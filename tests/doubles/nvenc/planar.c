@@ -45,6 +45,7 @@ void planar_fill(struct planar *planar, const struct samples *samples) {
         const uint8_t *source = interleaved ? samples->planes[1] + (plane == 2 ? sample : 0) : samples->planes[plane];
         size_t stride = (size_t)samples->strides[interleaved ? 1 : plane], shift = plane ? 1 : 0;
         for (uint32_t y = 0; y < planar->height >> shift; y++)
-            copy_row(planar->planes[plane] + y * planar->strides[plane], source + y * stride, interleaved ? 2 : 1, planar->width >> shift, planar->ten_bit);
+            copy_row(planar->planes[plane] + y * planar->strides[plane], source + y * stride, interleaved ? 2 : 1,
+                planar->width >> shift, planar->ten_bit);
     }
 }

@@ -64,13 +64,17 @@ static const struct encoder_kind *kind_of(enum codec codec) {
 }
 
 static int check_settings(struct session *session, const struct settings *settings) {
-    if (settings->width < 145 || settings->height < 49) return session_fail(session, ENC_INVALID_PARAM, "%ux%u is smaller than 145x49", settings->width, settings->height);
+    if (settings->width < 145 || settings->height < 49)
+        return session_fail(session, ENC_INVALID_PARAM, "%ux%u is smaller than 145x49", settings->width, settings->height);
     uint32_t most = settings->codec == CODEC_H264 ? 4096 : 8192;
-    if (settings->width > most || settings->height > most) return session_fail(session, ENC_INVALID_PARAM, "%ux%u is larger than %ux%u", settings->width, settings->height, most, most);
-    if (settings->width & 1 || settings->height & 1) return session_fail(session, ENC_INVALID_PARAM, "%ux%u is odd", settings->width, settings->height);
+    if (settings->width > most || settings->height > most)
+        return session_fail(session, ENC_INVALID_PARAM, "%ux%u is larger than %ux%u", settings->width, settings->height, most, most);
+    if (settings->width & 1 || settings->height & 1)
+        return session_fail(session, ENC_INVALID_PARAM, "%ux%u is odd", settings->width, settings->height);
     if (!settings->rate_numerator || !settings->rate_denominator) return session_fail(session, ENC_INVALID_PARAM, "no frame rate");
     if (settings->codec == CODEC_H264 && settings->ten_bit) return session_fail(session, ENC_UNSUPPORTED_PARAM, "no 10-bit H.264");
-    if (settings->codec != CODEC_H264 && settings->b_frames) return session_fail(session, ENC_UNSUPPORTED_PARAM, "no B frames with this codec");
+    if (settings->codec != CODEC_H264 && settings->b_frames)
+        return session_fail(session, ENC_UNSUPPORTED_PARAM, "no B frames with this codec");
     return ENC_SUCCESS;
 }
 
@@ -116,14 +120,16 @@ int session_reconfigure(struct session *session, const struct settings *settings
     if (settings->codec != old->codec || settings->b_frames != old->b_frames || settings->look_ahead != old->look_ahead)
         return session_fail(session, ENC_UNSUPPORTED_PARAM, "codec, B frames and look-ahead cannot be reconfigured");
     if (settings->width > old->max_width || settings->height > old->max_height)
-        return session_fail(session, ENC_INVALID_PARAM, "%ux%u is beyond the maximum of %ux%u", settings->width, settings->height, old->max_width, old->max_height);
+        return session_fail(session, ENC_INVALID_PARAM, "%ux%u is beyond the maximum of %ux%u", settings->width, settings->height,
+            old->max_width, old->max_height);
     if (resized && !(reset && force_idr)) return session_fail(session, ENC_INVALID_PARAM, "a new size needs resetEncoder and forceIDR");
     struct settings fresh = *settings;
     fresh.max_width = old->max_width;
     fresh.max_height = old->max_height;
     pthread_mutex_lock(&session->lock);
     session_settle(session);
-    status = resized || reset ? reopen(session, &fresh) : session->kind->reconfigure(session->encoder, &fresh) ? ENC_SUCCESS : ENC_INVALID_PARAM;
+    status = resized || reset ? reopen(session, &fresh) : session->kind->reconfigure(session->encoder, &fresh)
+        ? ENC_SUCCESS : ENC_INVALID_PARAM;
     if (!status) session->settings = fresh;
     pthread_mutex_unlock(&session->lock);
     return status;
@@ -131,12 +137,15 @@ int session_reconfigure(struct session *session, const struct settings *settings
 
 static int check_submission(struct session *session, const struct input *input, const struct bitstream *output) {
     if (!session->encoder) return session_fail(session, ENC_NOT_INITIALIZED, "not initialised");
-    if (!input || !output || input->session != session || output->session != session) return session_fail(session, ENC_INVALID_PTR, "an unknown buffer");
+    if (!input || !output || input->session != session || output->session != session)
+        return session_fail(session, ENC_INVALID_PTR, "an unknown buffer");
     if (!input->owned && !input->mapped) return session_fail(session, ENC_NOT_MAPPED, "the input is not mapped");
     if (input->width < session->settings.width || input->height < session->settings.height)
         return session_fail(session, ENC_INVALID_PARAM, "the input is smaller than the picture");
-    if ((input->layout == LAYOUT_P010) != session->settings.ten_bit) return session_fail(session, ENC_INVALID_PARAM, "the input's depth is not the encoder's");
-    if (output->awaited || output->ready || output->locked) return session_fail(session, ENC_INVALID_CALL, "the bitstream buffer is in use");
+    if ((input->layout == LAYOUT_P010) != session->settings.ten_bit)
+        return session_fail(session, ENC_INVALID_PARAM, "the input's depth is not the encoder's");
+    if (output->awaited || output->ready || output->locked)
+        return session_fail(session, ENC_INVALID_CALL, "the bitstream buffer is in use");
     if (double_fault_at("nvenc.encode", session->device)) return session_fail(session, ENC_GENERIC, "encode failed by a fault");
     return ENC_SUCCESS;
 }

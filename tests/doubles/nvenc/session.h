@@ -79,7 +79,8 @@ struct encoder_kind {
     // Pictures that the library holds back before the first comes out.
     uint32_t (*delay)(struct encoder *encoder);
     // Encodes `samples` (NULL: flush); 1 and `coded` (valid until the next call), 0 for none now, -1 on failure.
-    int (*encode)(struct encoder *encoder, const struct samples *samples, uint64_t number, int force_idr, const struct sei *sei, size_t sei_count,
+    int (*encode)(struct encoder *encoder, const struct samples *samples, uint64_t number, int force_idr, const struct sei *sei,
+        size_t sei_count,
                   struct coded *coded);
     int (*reconfigure)(struct encoder *encoder, const struct settings *settings);
     // Parameter sets; the length, or 0.
@@ -171,7 +172,8 @@ void job_release(struct job *job);
 void give_back_input(struct bitstream *bitstream);
 
 // buffers.c
-struct input *input_register(struct session *session, CUdeviceptr address, enum layout layout, uint32_t width, uint32_t height, uint32_t pitch, int *status);
+struct input *input_register(struct session *session, CUdeviceptr address, enum layout layout, uint32_t width, uint32_t height,
+    uint32_t pitch, int *status);
 struct input *input_create(struct session *session, enum layout layout, uint32_t width, uint32_t height);
 int input_destroy(struct session *session, struct input *input);
 int input_map(struct session *session, struct input *input);

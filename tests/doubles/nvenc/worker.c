@@ -132,7 +132,8 @@ static void encode_job(struct session *session, struct job *job) {
     struct samples samples = samples_of(job->input);
     double_delay();
     check_unchanged(job, "before it was read");
-    int result = readable(job->input) ? session->kind->encode(session->encoder, &samples, job->number, job->force_idr, job->sei, job->sei_count, &coded) : -1;
+    int result = readable(job->input) ? session->kind->encode(session->encoder, &samples, job->number, job->force_idr, job->sei,
+        job->sei_count, &coded) : -1;
     pthread_mutex_lock(&session->lock);
     if (result > 0) deliver(session, &coded);
     if (result < 0) fail_waiting(session);

@@ -20,7 +20,8 @@ static void set_rate(x264_param_t *parameters, const struct settings *settings) 
         parameters->rc.i_qp_constant = (int)settings->qp;
         return;
     }
-    int rate = (int)(settings->bitrate / 1000), most = settings->mode == RATE_CONSTANT || !settings->max_bitrate ? rate : (int)(settings->max_bitrate / 1000);
+    int rate = (int)(settings->bitrate / 1000);
+    int most = settings->mode == RATE_CONSTANT || !settings->max_bitrate ? rate : (int)(settings->max_bitrate / 1000);
     parameters->rc.i_rc_method = X264_RC_ABR;
     parameters->rc.i_bitrate = rate;
     if (!settings->vbv_bits) return;
@@ -72,7 +73,8 @@ static struct encoder *open_x264(const struct settings *settings, const char **r
     set_stream(parameters, settings);
     set_structure(parameters, settings);
     set_rate(parameters, settings);
-    if (settings->profile) x264_param_apply_profile(parameters, settings->profile == 1 ? "baseline" : settings->profile == 2 ? "main" : "high");
+    if (settings->profile)
+        x264_param_apply_profile(parameters, settings->profile == 1 ? "baseline" : settings->profile == 2 ? "main" : "high");
     encoder->repeat_headers = settings->repeat_headers;
     encoder->no_headers = settings->no_headers;
     encoder->width = settings->width;
@@ -124,7 +126,8 @@ static int attach_sei(x264_picture_t *picture, const struct sei *sei, size_t cou
 
 // Parameter sets come with the first IDR, with every one only where the client wants it; x264's own signature never comes.
 static int is_wanted(const struct encoder *encoder, const x264_nal_t *nal) {
-    if (nal->i_type == NAL_SPS || nal->i_type == NAL_PPS) return !encoder->no_headers && (encoder->repeat_headers || !encoder->sent_headers);
+    if (nal->i_type == NAL_SPS || nal->i_type == NAL_PPS)
+        return !encoder->no_headers && (encoder->repeat_headers || !encoder->sent_headers);
     return nal->i_type != NAL_SEI || !memmem(nal->p_payload, (size_t)nal->i_payload, "x264 - core", 11);
 }
 
@@ -157,8 +160,8 @@ static enum picture_type type_of(int type) {
     }
 }
 
-static int encode_x264(struct encoder *encoder, const struct samples *samples, uint64_t number, int force_idr, const struct sei *sei, size_t sei_count,
-                       struct coded *coded) {
+static int encode_x264(struct encoder *encoder, const struct samples *samples, uint64_t number, int force_idr, const struct sei *sei,
+    size_t sei_count, struct coded *coded) {
     x264_picture_t input, output;
     x264_nal_t *nals;
     int count, size;

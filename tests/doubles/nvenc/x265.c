@@ -21,7 +21,8 @@ static void set_rate(x265_param *parameters, const struct settings *settings) {
         parameters->rc.qp = (int)settings->qp;
         return;
     }
-    int rate = (int)(settings->bitrate / 1000), most = settings->mode == RATE_CONSTANT || !settings->max_bitrate ? rate : (int)(settings->max_bitrate / 1000);
+    int rate = (int)(settings->bitrate / 1000);
+    int most = settings->mode == RATE_CONSTANT || !settings->max_bitrate ? rate : (int)(settings->max_bitrate / 1000);
     parameters->rc.rateControlMode = X265_RC_ABR;
     parameters->rc.bitrate = rate;
     parameters->rc.vbvMaxBitrate = settings->vbv_bits ? (most < rate ? rate : most) : 0;
@@ -117,8 +118,8 @@ static size_t gather(struct encoder *encoder, const x265_nal *nals, uint32_t cou
     return length;
 }
 
-static int encode_x265(struct encoder *encoder, const struct samples *samples, uint64_t number, int force_idr, const struct sei *sei, size_t sei_count,
-                       struct coded *coded) {
+static int encode_x265(struct encoder *encoder, const struct samples *samples, uint64_t number, int force_idr, const struct sei *sei,
+    size_t sei_count, struct coded *coded) {
     x265_picture input, output = {0};
     x265_sei_payload payloads[SEI_LIMIT];
     x265_nal *nals;
@@ -132,7 +133,8 @@ static int encode_x265(struct encoder *encoder, const struct samples *samples, u
         }
         input.pts = (int64_t)number;
         input.sliceType = force_idr ? X265_TYPE_IDR : X265_TYPE_AUTO;
-        for (size_t i = 0; i < sei_count; i++) payloads[i] = (x265_sei_payload){(int)sei[i].size, (SEIPayloadType)sei[i].type, sei[i].payload};
+        for (size_t i = 0; i < sei_count; i++) payloads[i] = (x265_sei_payload){(int)sei[i].size, (SEIPayloadType)sei[i].type,
+            sei[i].payload};
         input.userSEI = (x265_sei){(int)sei_count, sei_count ? payloads : NULL};
     }
     int result = encoder->api->encoder_encode(encoder->x265, &nals, &count, samples ? &input : NULL, &output);

@@ -25,8 +25,10 @@ struct player {
 };
 
 static void configure(struct player *player, const CUVIDEOFORMAT *format) {
-    CUVIDDECODECREATEINFO create = {.ulWidth = format->coded_width, .ulHeight = format->coded_height, .ulNumDecodeSurfaces = format->min_num_decode_surfaces,
-                                    .CodecType = format->codec, .ChromaFormat = format->chroma_format, .ulMaxWidth = 1920, .ulMaxHeight = 1088,
+    CUVIDDECODECREATEINFO create = {.ulWidth = format->coded_width, .ulHeight = format->coded_height,
+        .ulNumDecodeSurfaces = format->min_num_decode_surfaces,
+                                    .CodecType = format->codec, .ChromaFormat = format->chroma_format, .ulMaxWidth = 1920,
+                                        .ulMaxHeight = 1088,
                                     .ulTargetWidth = player->width, .ulTargetHeight = player->height, .ulNumOutputSurfaces = 1};
     CUVIDRECONFIGUREDECODERINFO change = {.ulWidth = format->coded_width, .ulHeight = format->coded_height, .ulTargetWidth = player->width,
                                           .ulTargetHeight = player->height, .ulNumDecodeSurfaces = format->min_num_decode_surfaces};

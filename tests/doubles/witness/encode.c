@@ -1,5 +1,6 @@
 // encode CODEC WIDTH HEIGHT NV12-FILE OUTPUT [overwrite]: encodes with API 12.1, one picture under way at a time; the 11th picture
-// is a forced IDR and every picture carries an SEI message. With `overwrite` the input is changed while the encoder has it.
+// is a forced IDR, every picture carries an SEI message, and from the 13th on the bit rate is a third.
+// With `overwrite` the input is changed while the encoder has it.
 #include HEADER
 
 #include "witness.h"
@@ -16,6 +17,7 @@ struct coder {
     CUstream stream;
     void *registered, *bitstream;
     FILE *output;
+    GUID codec;
     int hevc;
 };
 
@@ -31,15 +33,29 @@ static void open_session(struct coder *coder, CUcontext context) {
     MUST(coder->api.nvEncOpenEncodeSessionEx(&open, &coder->session));
 }
 
-static void initialise(struct coder *coder, GUID codec) {
+static void fill_parameters(struct coder *coder, uint32_t bitrate, NV_ENC_INITIALIZE_PARAMS *parameters) {
     static NV_ENC_PRESET_CONFIG preset;
     preset = (NV_ENC_PRESET_CONFIG){.version = NV_ENC_PRESET_CONFIG_VER, .presetCfg = {.version = NV_ENC_CONFIG_VER}};
-    MUST(coder->api.nvEncGetEncodePresetConfigEx(coder->session, codec, NV_ENC_PRESET_P4_GUID, NV_ENC_TUNING_INFO_LOW_LATENCY, &preset));
-    preset.presetCfg.rcParams.averageBitRate = 3000000;
-    NV_ENC_INITIALIZE_PARAMS parameters = {.version = NV_ENC_INITIALIZE_PARAMS_VER, .encodeGUID = codec, .presetGUID = NV_ENC_PRESET_P4_GUID,
-                                           .encodeWidth = coder->width, .encodeHeight = coder->height, .frameRateNum = 25, .frameRateDen = 1,
+    MUST(coder->api.nvEncGetEncodePresetConfigEx(coder->session, coder->codec, NV_ENC_PRESET_P4_GUID, NV_ENC_TUNING_INFO_LOW_LATENCY,
+        &preset));
+    preset.presetCfg.rcParams.averageBitRate = bitrate;
+    *parameters = (NV_ENC_INITIALIZE_PARAMS){.version = NV_ENC_INITIALIZE_PARAMS_VER, .encodeGUID = coder->codec,
+        .presetGUID = NV_ENC_PRESET_P4_GUID,
+                                           .encodeWidth = coder->width, .encodeHeight = coder->height, .frameRateNum = 25,
+                                               .frameRateDen = 1,
                                            .enablePTD = 1, .encodeConfig = &preset.presetCfg, .tuningInfo = NV_ENC_TUNING_INFO_LOW_LATENCY};
+}
+
+static void initialise(struct coder *coder) {
+    NV_ENC_INITIALIZE_PARAMS parameters;
+    fill_parameters(coder, 3000000, &parameters);
     MUST(coder->api.nvEncInitializeEncoder(coder->session, &parameters));
+}
+
+static void reconfigure(struct coder *coder, uint32_t bitrate) {
+    NV_ENC_RECONFIGURE_PARAMS change = {.version = NV_ENC_RECONFIGURE_PARAMS_VER};
+    fill_parameters(coder, bitrate, &change.reInitEncodeParams);
+    MUST(coder->api.nvEncReconfigureEncoder(coder->session, &change));
 }
 
 static void make_buffers(struct coder *coder) {
@@ -64,8 +80,10 @@ static void encode(struct coder *coder, int number, int overwrite) {
     NV_ENC_SEI_PAYLOAD sei = {sizeof text, 5, text}; // user data: 16 bytes of identity, then anything
     NV_ENC_MAP_INPUT_RESOURCE map = {.version = NV_ENC_MAP_INPUT_RESOURCE_VER, .registeredResource = coder->registered};
     MUST(coder->api.nvEncMapInputResource(coder->session, &map));
-    NV_ENC_PIC_PARAMS picture = {.version = NV_ENC_PIC_PARAMS_VER, .inputWidth = coder->width, .inputHeight = coder->height, .inputPitch = coder->width,
-                                 .inputTimeStamp = (uint64_t)number * 3600, .inputBuffer = map.mappedResource, .outputBitstream = coder->bitstream,
+    NV_ENC_PIC_PARAMS picture = {.version = NV_ENC_PIC_PARAMS_VER, .inputWidth = coder->width, .inputHeight = coder->height,
+        .inputPitch = coder->width,
+                                 .inputTimeStamp = (uint64_t)number * 3600, .inputBuffer = map.mappedResource,
+                                     .outputBitstream = coder->bitstream,
                                  .bufferFmt = map.mappedBufferFmt, .pictureStruct = NV_ENC_PIC_STRUCT_FRAME,
                                  .encodePicFlags = number == 10 ? NV_ENC_PIC_FLAG_FORCEIDR : 0};
     if (coder->hevc) {
@@ -81,7 +99,8 @@ static void encode(struct coder *coder, int number, int overwrite) {
     NV_ENC_LOCK_BITSTREAM lock = {.version = NV_ENC_LOCK_BITSTREAM_VER, .outputBitstream = coder->bitstream};
     MUST(coder->api.nvEncLockBitstream(coder->session, &lock));
     fwrite(lock.bitstreamBufferPtr, 1, lock.bitstreamSizeInBytes, coder->output);
-    printf("picture %llu type %d\n", (unsigned long long)lock.outputTimeStamp / 3600, (int)lock.pictureType);
+    printf("picture %llu bytes %u type %d\n", (unsigned long long)lock.outputTimeStamp / 3600, lock.bitstreamSizeInBytes,
+        (int)lock.pictureType);
     MUST(coder->api.nvEncUnlockBitstream(coder->session, coder->bitstream));
     if (number == 0) printf("unregister while mapped %d\n", (int)coder->api.nvEncUnregisterResource(coder->session, coder->registered));
     MUST(coder->api.nvEncUnmapInputResource(coder->session, map.mappedResource));
@@ -100,11 +119,13 @@ int tell_encode(char **arguments) {
     if (!input || !coder.output) return 66;
     MUST(cuMemHostAlloc(&host, bytes, 0));
     open_session(&coder, context);
-    initialise(&coder, codec_guid(arguments[0]));
+    coder.codec = codec_guid(arguments[0]);
+    initialise(&coder);
     make_buffers(&coder);
     for (int number = 0; fread(host, 1, bytes, input) == bytes; number++) {
         // The stream is the encoder's too, so that the copy is done before the picture is read; the host buffer is free once it is locked.
         MUST(cuMemcpyHtoDAsync_v2(coder.memory, host, bytes, coder.stream));
+        if (number == 12) reconfigure(&coder, 1000000);
         encode(&coder, number, arguments[5] != NULL);
     }
     NV_ENC_PIC_PARAMS end = {.version = NV_ENC_PIC_PARAMS_VER, .encodePicFlags = NV_ENC_PIC_FLAG_EOS};

@@ -10,8 +10,9 @@ use super::error::CudaError;
 
 /// `CU_STREAM_NON_BLOCKING`: the legacy stream of other libraries in the process does not hold it up.
 const NON_BLOCKING: u32 = 1;
-/// `CU_EVENT_DISABLE_TIMING`: an event that only orders is cheaper.
-const WITHOUT_TIMING: u32 = 2;
+/// `CU_EVENT_DISABLE_TIMING`: an event that only orders is cheaper. `CU_EVENT_BLOCKING_SYNC`: who waits for it sleeps; without it the
+/// driver turns in circles on a core that x264 has use for.
+const ORDERING: u32 = 2 | 1;
 /// `CUDA_ERROR_NOT_READY`.
 const NOT_READY: i32 = 600;
 
@@ -86,7 +87,7 @@ unsafe impl Sync for Event {}
 impl Event {
     /// An event that only orders.
     pub fn new(device: &Arc<Device>) -> Result<Event, CudaError> {
-        Event::with_flags(device, WITHOUT_TIMING)
+        Event::with_flags(device, ORDERING)
     }
 
     /// An event that also tells the time, for measurements.

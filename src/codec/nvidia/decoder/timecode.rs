@@ -152,8 +152,7 @@ mod tests {
     }
 
     fn unit_of_hevc() -> Bytes {
-        let message = SeiMessage { payload_type: hevc::TIME_CODE, payload: hevc::time_code_payload(&CLOCK) };
-        joined([&sei::nal_unit(&hevc::PREFIX_SEI_HEADER, [&message])[..], &[0x02, 0x01, 0x9a]])
+        joined([&hevc::time_code_unit(&CLOCK)[..], &[0x02, 0x01, 0x9a]])
     }
 
     fn timecodes(rate: Rate) -> Timecodes {

@@ -68,25 +68,39 @@ fn put(stream: &mut Vec<u8>, unit: &[u8]) {
     stream.extend_from_slice(unit);
 }
 
-/// Bits of a sample and the size of coded pictures by the track's description, where it says. `Unsupported` for anything but 4:2:0.
-pub(super) fn described(track: &VideoTrack) -> Result<Option<(u8, (u32, u32))>, CodecError> {
+/// What a track's description says of its pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Described {
+    /// Bits of a sample.
+    pub(super) bits: u8,
+    /// Width and height in pixels.
+    pub(super) size: (u32, u32),
+    is_420: bool,
+}
+
+/// By the track's description, where it says. `Unsupported` for anything but 4:2:0.
+pub(super) fn described(track: &VideoTrack) -> Result<Option<Described>, CodecError> {
     let found = match track.codec {
-        VideoCodec::H264 => {
-            h264_sps(track).map(|sps| (sps.chroma_format == 1, sps.bit_depth_luma.max(sps.bit_depth_chroma), (sps.width, sps.height)))
-        }
-        VideoCodec::Hevc => {
-            hevc_sps(track).map(|sps| (sps.chroma_format == 1, sps.bit_depth_luma.max(sps.bit_depth_chroma), (sps.width, sps.height)))
-        }
-        VideoCodec::Av1 => av1_header(track).map(|header| {
-            let is_420 = !header.monochrome && header.subsampling_x && header.subsampling_y;
-            (is_420, header.bit_depth, (header.width, header.height))
+        VideoCodec::H264 => h264_sps(track).map(|sps| Described {
+            bits: sps.bit_depth_luma.max(sps.bit_depth_chroma),
+            size: (sps.width, sps.height),
+            is_420: sps.chroma_format == 1,
+        }),
+        VideoCodec::Hevc => hevc_sps(track).map(|sps| Described {
+            bits: sps.bit_depth_luma.max(sps.bit_depth_chroma),
+            size: (sps.width, sps.height),
+            is_420: sps.chroma_format == 1,
+        }),
+        VideoCodec::Av1 => av1_header(track).map(|header| Described {
+            bits: header.bit_depth,
+            size: (header.width, header.height),
+            is_420: !header.monochrome && header.subsampling_x && header.subsampling_y,
         }),
         VideoCodec::Other => None,
     };
     match found {
-        Some((false, ..)) => Err(CodecError::new(Fault::Unsupported, COMPONENT, "the source's chroma is not 4:2:0")),
-        Some((true, bits, size)) => Ok(Some((bits, size))),
-        None => Ok(None),
+        Some(Described { is_420: false, .. }) => Err(CodecError::new(Fault::Unsupported, COMPONENT, "the source's chroma is not 4:2:0")),
+        known => Ok(known),
     }
 }
 
@@ -151,8 +165,9 @@ mod tests {
 
     #[test]
     fn the_description_tells_depth_and_size_before_anything_is_decoded() {
-        assert_eq!(described(&track(VideoCodec::H264, AVCC)).unwrap(), Some((8, (1920, 1080))));
-        assert_eq!(described(&track(VideoCodec::Av1, AV1C)).unwrap(), Some((8, (1920, 1080))));
+        let full_hd = Some(Described { bits: 8, size: (1920, 1080), is_420: true });
+        assert_eq!(described(&track(VideoCodec::H264, AVCC)).unwrap(), full_hd);
+        assert_eq!(described(&track(VideoCodec::Av1, AV1C)).unwrap(), full_hd);
         assert_eq!(described(&track(VideoCodec::H264, b"\x07")).unwrap(), None);
         assert_eq!(Units::of(&track(VideoCodec::Other, b"")).unwrap_err().fault(), Fault::Unsupported);
     }
