@@ -30,6 +30,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::{env, fs};
 
 use bench::Bench;
+use headend::codec::software::forward_library_logs;
 use options::Options;
 use report::{Findings, Report, Verdict};
 use support::wait::{self, seconds};
@@ -127,6 +128,8 @@ fn run_apart(check: &Check, options: &Options, card: &std::path::Path, results: 
 /// Runs one check in this process.
 fn run_here(name: &str, options: &Options) -> Result<ExitCode, String> {
     let check = CHECKS.iter().find(|check| check.0 == name).ok_or_else(|| format!("there is no check {name}"))?;
+    // libav's own remarks; what counts comes back as errors.
+    forward_library_logs();
     let bench = Bench::new(options)?;
     let mut findings = Findings::new(name, bench.is_double, options.results.as_deref().ok_or("--run goes with --results")?);
     let ended = catch_unwind(AssertUnwindSafe(|| check.3(&bench, &mut findings)));

@@ -80,11 +80,13 @@ impl Findings {
         self.say(what, figure, outcome.map_or_else(Verdict::Failed, |()| Verdict::Held));
     }
 
-    /// As [`Findings::judge`] of a figure that depends on the speed of the card: on a double there is none, and nothing to judge.
-    pub fn judge_speed(&mut self, what: &str, figure: &str, outcome: Result<(), String>) {
-        match self.is_double {
-            true => self.say(what, "no figure on a double", Verdict::Held),
-            false => self.judge(what, figure, outcome),
+    /// As [`Findings::judge`] of a figure that depends on the speed of the card, and how it must be: on a double there is none, and only
+    /// a failure to measure counts.
+    pub fn judge_speed(&mut self, what: &str, measured: Result<String, String>, wanted: Result<(), String>) {
+        match measured {
+            Err(cause) => self.judge(what, "", Err(cause)),
+            Ok(_) if self.is_double => self.say(what, "no figure on a double", Verdict::Held),
+            Ok(figure) => self.judge(what, &figure, wanted),
         }
     }
 

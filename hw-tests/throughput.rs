@@ -34,8 +34,7 @@ pub fn check(bench: &Bench, findings: &mut Findings) -> Result<(), String> {
             continue;
         }
         let runs = Run::of(&short, device).and_then(|short| Ok((short, Run::of(&long, device)?)));
-        let figure = runs.as_ref().map_or_else(|_| String::new(), |(short, long)| compared(short, long));
-        findings.judge_speed(what, &figure, runs.map(|_| ()));
+        findings.judge_speed(what, runs.map(|(short, long)| compared(&short, &long)), Ok(()));
     }
     Ok(())
 }

@@ -14,7 +14,8 @@ use support::tools;
 #[track_caller]
 fn hw_test() -> Option<PathBuf> {
     let here = std::env::current_exe().expect("this binary has a path");
-    let built = fs::read_dir(here.parent().expect("it lies in a folder")).expect("the folder can be read").flatten().map(|entry| entry.path());
+    let built =
+        fs::read_dir(here.parent().expect("it lies in a folder")).expect("the folder can be read").flatten().map(|entry| entry.path());
     let is_it = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         name.strip_prefix("hw-").is_some_and(|hash| hash.chars().all(|digit| digit.is_ascii_hexdigit()))
