@@ -22,6 +22,7 @@ use headend::media::{AccessUnit, Grid, Packet, Rung, Slot, Track, VideoCodec, Vi
 #[path = "../support/tools.rs"]
 pub mod tools;
 
+#[allow(clippy::disallowed_methods, reason = "waiting for processes takes a clock")]
 #[path = "../support/wait.rs"]
 mod wait;
 
