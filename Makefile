@@ -14,6 +14,7 @@ FUZZ_SECONDS ?= 30
 SOAK_MINUTES ?= 60
 SOAK_KILLS ?= 200
 SOAK_CYCLES ?= 1000
+SOAK_STARTS ?= 1000
 
 BUILD_PACKAGES := build-essential pkg-config clang libclang-dev libx264-dev libsrt-openssl-dev \
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev
@@ -100,9 +101,10 @@ fuzz-short: ## fuzz every target for FUZZ_SECONDS with cargo-fuzz, where it is i
 bench: build bench-deps ## compare with the peers and print the tables (minutes)
 	@export PYTHONDONTWRITEBYTECODE=1; python3 benches/transcode.py && python3 benches/copy_hls.py && python3 benches/srt_ingest.py && python3 benches/origin.py && python3 benches/latency.py
 
-soak: build test-deps ## publish for SOAK_MINUTES with kills; SOAK_KILLS kills; SOAK_CYCLES publishers: playlists, memory, descriptors; SRT over bad lines
+soak: build test-deps doubles ## publish for SOAK_MINUTES with kills; SOAK_KILLS kills; SOAK_CYCLES publishers: playlists, memory, descriptors; SRT over bad lines; SOAK_STARTS channels on a device
 	@HEADEND_SOAK_MINUTES=$(SOAK_MINUTES) HEADEND_SOAK_KILLS=$(SOAK_KILLS) HEADEND_SOAK_CYCLES=$(SOAK_CYCLES) cargo test --locked --release --test soak -- --nocapture
 	@cargo test --locked --release --test srt_loss -- --ignored --nocapture
+	@HEADEND_SOAK_STARTS=$(SOAK_STARTS) cargo test --locked --test hw --test hw_on_doubles -- --nocapture channels_that_come_and_go
 
 .PHONY: kernels kernels-check
 

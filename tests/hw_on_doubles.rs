@@ -37,12 +37,16 @@ struct Ran {
 
 impl Ran {
     fn of(driver: &Driver, faults: &str, checks: &str) -> Option<Ran> {
+        Ran::with(driver, faults, &["--only", checks])
+    }
+
+    fn with(driver: &Driver, faults: &str, arguments: &[&str]) -> Option<Ran> {
         let folder = tempfile::tempdir().expect("a folder for the report");
         let report = folder.path().join("report.md");
         driver.set(faults);
         let mut command = Command::new(hw_test()?);
         driver.equip(&mut command);
-        command.args(["--quick", "--only", checks, "--report"]).arg(&report).stdin(Stdio::null());
+        command.arg("--quick").args(arguments).arg("--report").arg(&report).stdin(Stdio::null());
         let output = command.output().expect("it starts");
         let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
         let text = fs::read_to_string(&report).unwrap_or_else(|cause| panic!("no report: {cause}\n{said}"));
@@ -88,6 +92,22 @@ fn what_a_card_without_an_encoder_cannot_do_is_left_out_and_its_downloads_are_co
     }
     let downloads = ran.rows.iter().find(|row| row[1].contains("one download per rung")).expect("the ledger is looked at");
     assert!(downloads[3].ends_with("held") && downloads[2].contains("150 host_encoded"), "{downloads:?}");
+}
+
+/// `make soak` makes it a thousand (`HEADEND_SOAK_STARTS`).
+#[test]
+fn channels_that_come_and_go_leave_nothing_on_the_device() {
+    let (true, Some(driver)) = (tools::has(&["ffmpeg"]), Driver::new("hw-cycles")) else { return };
+    let starts = std::env::var("HEADEND_SOAK_STARTS").unwrap_or_else(|_| "50".into());
+    let Some(ran) = Ran::with(&driver, "", &["--only", "cycles", "--cycles", &starts]) else { return };
+    println!("{}", ran.said);
+    assert!(ran.succeeded, "{}", ran.said);
+    let report = driver.report();
+    for level in ["sessions_live", "decoders_live", "registered_live", "mapped_live", "video_mapped_live", "streams_live", "blocks_live"] {
+        assert_eq!(report.newest(level), 0, "{level} after {starts} starts: {report:?}");
+    }
+    assert!(report.newest("registrations") > 50 && report.newest("encoded") > 50, "{report:?}");
+    assert!(report.violations().is_empty(), "{:?}", report.violations());
 }
 
 #[test]
