@@ -83,11 +83,21 @@ lint: deps ## style, lints
 	@cargo fmt --all --check || { echo "style: run cargo fmt" >&2; exit 1; }
 	@cargo clippy --all-targets --locked --quiet -- -D warnings
 
-# Tests of one file run one after another where they start the appliance; the files run one after another anyway.
+# Tests in real time mostly wait, so they run in two lanes beside each other; within a lane, files and tests that start the appliance run one
+# after another. What is not named in the second lane is in the first.
+SECOND_LANE := doubles_witness feeds hostile_http hostile_rtmp hw_on_doubles kernels_built nvidia_encode nvidia_faults nvidia_live \
+  nvidia_pipeline nvidia_probe nvidia_probe_words play_copy publish_others reconnects worker_killed
+FIRST_LANE := $(filter-out $(SECOND_LANE),$(notdir $(basename $(wildcard tests/*.rs))))
+CARGO_TEST := cargo test --locked --no-fail-fast
+
 test: test-deps doubles lint ## run everything that must hold before a change lands
-	@mkdir -p target && rm -f target/test.log
-	@outcome=0; HEADEND_TEST_STRICT=1 QA_NODE_MODULES="$(CURDIR)/.qa/node_modules" \
-	  cargo test --locked --no-fail-fast </dev/null 2>&1 | tee target/test.log || outcome=$$?; \
+	@mkdir -p target && rm -f target/test.log target/second-lane.log
+	@cargo test --locked --no-run --quiet
+	@export HEADEND_TEST_STRICT=1 QA_NODE_MODULES="$(CURDIR)/.qa/node_modules"; outcome=0; \
+	  $(CARGO_TEST) $(addprefix --test ,$(SECOND_LANE)) </dev/null >target/second-lane.log 2>&1 & second=$$!; \
+	  $(CARGO_TEST) --lib --bins --test hw $(addprefix --test ,$(FIRST_LANE)) </dev/null 2>&1 | tee target/test.log || outcome=$$?; \
+	  wait $$second || outcome=$$?; cat target/second-lane.log | tee -a target/test.log; \
+	  $(CARGO_TEST) --doc </dev/null 2>&1 | tee -a target/test.log || outcome=$$?; \
 	  .ci/summary target/test.log; exit $$outcome
 
 # Long runs need nightly and cargo-fuzz; tests/fuzz_short.rs runs the same bodies on stable each time.
