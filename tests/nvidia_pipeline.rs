@@ -259,3 +259,21 @@ fn a_device_that_is_lost_at_a_launch_costs_the_worker_and_nothing_hangs() {
     assert_eq!((fault_of(&said), status.success()), (Some(Fault::DeviceLost), false), "{:?}", said.faults);
     assert!(desk.report().contains("fired cuda.ecc_at_launch"), "{}", desk.report());
 }
+
+#[test]
+fn a_picture_that_the_driver_refuses_is_left_out_and_costs_neither_the_worker_nor_an_old_picture() {
+    let Some(desk) = Desk::new() else { return };
+    let clip = desk.clip("clip.mp4", "640x360", &[]);
+    let mut worker = desk.worker(Open { seat: desk.seat(true), ..file(live().rungs) }, "nvdec.decode=30@times=1");
+    worker.feed(&clip, 0);
+    let (said, status) = worker.drain();
+    assert!(status.success() && said.drained, "{:?}", said.faults);
+    assert!(
+        !said.faults.iter().any(|fault| matches!(fault, FromWorker::Fault { fault, .. } if *fault != Fault::Corrupt)),
+        "{:?}",
+        said.faults
+    );
+    assert_fills_slots(&said, 0, 0..50);
+    let report = desk.report();
+    assert!(report.contains("fired nvdec.decode") && report.contains("launches=49"), "{report}");
+}

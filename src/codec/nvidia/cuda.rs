@@ -28,6 +28,9 @@ const COMPUTE_MINOR: c_int = 76;
 const MEMORY_CLOCK_KHZ: c_int = 36;
 const MEMORY_BUS_BITS: c_int = 37;
 
+/// `CU_CTX_SCHED_BLOCKING_SYNC`: who waits inside the driver sleeps, and leaves its core to x264.
+const BLOCKING_SYNC: u32 = 4;
+
 /// A GPU with its primary context retained, which every owner in this process shares.
 #[derive(Debug)]
 pub struct Device {
@@ -76,6 +79,8 @@ impl Device {
         let (mut raw, mut context) = (0, null_mut());
         // SAFETY: writes the device's number.
         cuda.check("cuDeviceGet", unsafe { (cuda.device)(&mut raw, c_int::try_from(ordinal).unwrap_or(c_int::MAX)) })?;
+        // SAFETY: plain numbers. A context that is active already keeps its flags, and one with others works as well.
+        unsafe { (cuda.set_flags)(raw, BLOCKING_SYNC) };
         // SAFETY: writes the context's handle, which is released in `drop`.
         cuda.check("cuDevicePrimaryCtxRetain", unsafe { (cuda.retain)(&mut context, raw) })?;
         Ok(Arc::new(Device { cuda, raw, context, ordinal }))

@@ -2,6 +2,7 @@
 
 mod attached;
 mod clean;
+mod failed;
 mod timecode;
 mod units;
 
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use attached::AttachedQueue;
 use clean::CleanFrom;
+use failed::FailedSurfaces;
 use units::Units;
 
 use super::channel::ChannelDevice;
@@ -45,6 +47,7 @@ struct Stage {
     scaler: RungScaler,
     attached: AttachedQueue,
     clean: CleanFrom,
+    failed: FailedSurfaces,
 }
 
 impl NvDecoder {
@@ -62,6 +65,7 @@ impl NvDecoder {
             scaler: RungScaler::new(channel),
             attached: AttachedQueue::of(track),
             clean: CleanFrom::default(),
+            failed: FailedSurfaces::default(),
         };
         Ok(NvDecoder { parser: Parser::open(channel.device(), track.codec, DISPLAY_DELAY)?, units, stage, ended: false })
     }
@@ -116,7 +120,7 @@ impl Events for Run<'_> {
             check_ability(stage.channel.device(), stage.codec, format.bits, format.coded)?;
             let engine = match stage.engine.take() {
                 Some(engine) => engine.follow(format)?,
-                None => Engine::open(stage.channel.device(), stage.codec, format)?,
+                None => Engine::open(stage.channel.stream(), stage.codec, format)?,
             };
             let (_, _, width, height) = format.shown;
             tracing::info!(codec = ?stage.codec, width, height, bits = format.bits, surfaces = engine.surfaces(), "decoding on the device");
@@ -126,12 +130,15 @@ impl Events for Run<'_> {
     }
 
     fn picture(&mut self, picture: Picture<'_>) -> Result<(), CodecError> {
-        self.stage.engine()?.decode(picture).map_err(of_picture)
+        let (index, second_field) = (picture.index(), picture.is_second_field());
+        let decoded = self.stage.engine().and_then(|engine| engine.decode(picture).map_err(|cause| self.stage.judged(cause)));
+        self.stage.failed.decoded(index, second_field, decoded.is_ok());
+        decoded
     }
 
     fn display(&mut self, display: Display) -> Result<(), CodecError> {
         let attached = self.stage.attached.taken(display.pts);
-        if self.stopped || !self.stage.clean.shows(display.pts) {
+        if self.stopped || !self.stage.clean.shows(display.pts) || self.stage.failed.has(display.index) {
             return Ok(());
         }
         let surface = self.stage.scaled(&display)?;
@@ -140,18 +147,25 @@ impl Events for Run<'_> {
         self.stopped = !(self.sink)(frame);
         Ok(())
     }
+
+    fn judged(&self, cause: CudaError) -> CodecError {
+        self.stage.judged(cause)
+    }
 }
 
 impl Stage {
+    fn judged(&self, cause: CudaError) -> CodecError {
+        of_picture(cause, || self.channel.stream().synchronize())
+    }
+
     fn engine(&self) -> Result<&Engine, CodecError> {
         self.engine.as_ref().ok_or_else(|| CodecError::new(Fault::Corrupt, COMPONENT, "a picture before its parameter sets"))
     }
 
     fn scaled(&mut self, display: &Display) -> Result<Surface, CodecError> {
-        let channel = Arc::clone(&self.channel);
         let engine =
             self.engine.as_ref().ok_or_else(|| CodecError::new(Fault::Corrupt, COMPONENT, "a picture before its parameter sets"))?;
-        let surface = engine.map(display, channel.stream()).map_err(of_picture)?;
+        let surface = engine.map(display).map_err(|cause| self.judged(cause))?;
         if engine.is_damaged(display) {
             return Err(CodecError::new(Fault::Corrupt, COMPONENT, "a picture was decoded with errors and is left out"));
         }
@@ -167,10 +181,41 @@ impl Stage {
     }
 }
 
-/// A picture that the driver refuses as an argument is a broken picture: this code hands on what the parser made of the source's bytes.
-fn of_picture(cause: CudaError) -> CodecError {
-    match cause.fault() {
-        Fault::Bug => CodecError::new(Fault::Corrupt, COMPONENT, cause.to_string()),
-        _ => cause.of(COMPONENT),
+/// Statuses with which drivers also answer broken bytes on a device that is well: INVALID_VALUE, MAP_FAILED, UNKNOWN.
+const ALSO_OF_BROKEN_BYTES: [i32; 3] = [1, 205, 999];
+
+/// What a refusal of the driver means. `well` asks the device; one that still works was given a broken picture, since this code hands on
+/// what the parser made of the source's bytes.
+fn of_picture(cause: CudaError, well: impl FnOnce() -> Result<(), CudaError>) -> CodecError {
+    if cause.fault() != Fault::Bug && !cause.status().is_some_and(|status| ALSO_OF_BROKEN_BYTES.contains(&status)) {
+        return cause.of(COMPONENT);
+    }
+    match well() {
+        Ok(()) => CodecError::new(Fault::Corrupt, COMPONENT, format!("a picture is left out: {cause}")),
+        Err(loss) => CodecError::new(loss.fault(), COMPONENT, format!("{cause}, and then {loss}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(status: i32) -> CudaError {
+        CudaError::Call { call: "cuvidDecodePicture", status, name: String::new() }
+    }
+
+    #[test]
+    fn a_refusal_on_a_device_that_is_well_is_the_sources_fault() {
+        for status in [1, 205, 400, 999] {
+            assert_eq!(of_picture(answered(status), || Ok(())).fault(), Fault::Corrupt, "{status}");
+            assert_eq!(of_picture(answered(status), || Err(answered(719))).fault(), Fault::DeviceLost, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_loss_that_says_so_is_not_asked_about() {
+        let unasked = || -> Result<(), CudaError> { panic!("asked") };
+        assert_eq!([214, 700, 719].map(|status| of_picture(answered(status), unasked).fault()), [Fault::DeviceLost; 3]);
+        assert_eq!(of_picture(answered(2), unasked).fault(), Fault::Overload);
     }
 }

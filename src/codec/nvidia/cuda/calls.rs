@@ -46,6 +46,7 @@ table! {
         pci = "cuDeviceGetPCIBusId": fn(*mut c_char, c_int, c_int) -> c_int;
         uuid = "cuDeviceGetUuid": fn(*mut c_void, c_int) -> c_int;
         attribute = "cuDeviceGetAttribute": fn(*mut c_int, c_int, c_int) -> c_int;
+        set_flags = "cuDevicePrimaryCtxSetFlags_v2": fn(c_int, c_uint) -> c_int;
         retain = "cuDevicePrimaryCtxRetain": fn(*mut Handle, c_int) -> c_int;
         release = "cuDevicePrimaryCtxRelease_v2": fn(c_int) -> c_int;
         push = "cuCtxPushCurrent_v2": fn(Handle) -> c_int;

@@ -17,7 +17,7 @@ use super::format::StreamFormat;
 use super::parser::{Display, Picture};
 use crate::base::Fault;
 use crate::codec::error::CodecError;
-use crate::codec::nvidia::cuda::{CudaError, Device, DevicePointer, Handle, Stream};
+use crate::codec::nvidia::cuda::{CudaError, DevicePointer, Handle, Stream};
 use crate::media::VideoCodec;
 
 /// Surfaces beyond what decoding needs, so that it goes on while one is shown.
@@ -33,7 +33,8 @@ const DAMAGED: [c_int; 2] = [8, 9];
 #[derive(Debug)]
 pub(in crate::codec::nvidia) struct Engine {
     cuvid: &'static Cuvid,
-    device: Arc<Device>,
+    /// Where what reads its output is queued.
+    stream: Arc<Stream>,
     raw: Handle,
     codec: VideoCodec,
     format: StreamFormat,
@@ -43,11 +44,12 @@ pub(in crate::codec::nvidia) struct Engine {
 }
 
 impl Engine {
-    /// Opens a decoder, with as many surfaces as `format` needs.
-    pub(in crate::codec::nvidia) fn open(device: &Arc<Device>, codec: VideoCodec, format: StreamFormat) -> Result<Engine, CodecError> {
+    /// Opens a decoder whose pictures are read on `stream`, with as many surfaces as `format` needs.
+    pub(in crate::codec::nvidia) fn open(stream: &Arc<Stream>, codec: VideoCodec, format: StreamFormat) -> Result<Engine, CodecError> {
         let native =
             native(codec).ok_or_else(|| CodecError::new(Fault::Unsupported, COMPONENT, format!("{codec:?} is not decoded here")))?;
         let cuvid = Cuvid::load().map_err(|cause| CudaError::Load(cause).of(COMPONENT))?;
+        let device = stream.device();
         let surfaces = surfaces_for(&format);
         let (width, height) = format.coded;
         let (shown, target_width, target_height) = (shown(&format), format.shown.2, format.shown.3);
@@ -75,8 +77,8 @@ impl Engine {
             ((*area).left, (*area).top, (*area).right, (*area).bottom) = shown;
             (cuvid.create)(&mut raw, wish)
         };
-        device.check("cuvidCreateDecoder", status).map_err(|cause| cause.of(COMPONENT))?;
-        Ok(Engine { cuvid, device: Arc::clone(device), raw, codec, format, largest: format.coded, surfaces })
+        device.check("cuvidCreateDecoder", status).map_err(not_created)?;
+        Ok(Engine { cuvid, stream: Arc::clone(stream), raw, codec, format, largest: format.coded, surfaces })
     }
 
     /// Pictures that it decodes.
@@ -92,10 +94,10 @@ impl Engine {
     /// Goes on with other pictures; the driver keeps codec, depth, surfaces and largest size, and a decoder is made anew where those do
     /// not suffice.
     pub(in crate::codec::nvidia) fn follow(self, format: StreamFormat) -> Result<Engine, CodecError> {
-        let (device, codec) = (Arc::clone(&self.device), self.codec);
+        let (stream, codec) = (Arc::clone(&self.stream), self.codec);
         match self.reconfigured(format) {
             Some(engine) => Ok(engine),
-            None => Engine::open(&device, codec, format),
+            None => Engine::open(&stream, codec, format),
         }
     }
 
@@ -110,7 +112,9 @@ impl Engine {
         if !fits || format.bits != self.format.bits || surfaces_for(&format) > self.surfaces {
             return None;
         }
-        let entered = self.device.enter().ok()?;
+        // The last launch may still read the output surfaces that are made anew.
+        self.stream.synchronize().ok()?;
+        let entered = self.stream.device().enter().ok()?;
         let (shown, target_width, target_height) = (shown(&format), format.shown.2, format.shown.3);
         let mut info = MaybeUninit::<CUVIDRECONFIGUREDECODERINFO>::zeroed();
         let wish = info.as_mut_ptr();
@@ -124,7 +128,7 @@ impl Engine {
             (self.cuvid.reconfigure)(self.raw, wish)
         };
         drop(entered);
-        match self.device.check("cuvidReconfigureDecoder", status) {
+        match self.stream.device().check("cuvidReconfigureDecoder", status) {
             Ok(()) => {
                 self.format = format;
                 Some(self)
@@ -138,14 +142,14 @@ impl Engine {
 
     /// Queues decoding one picture.
     pub(in crate::codec::nvidia) fn decode(&self, picture: Picture<'_>) -> Result<(), CudaError> {
-        let _current = self.device.enter()?;
+        let _current = self.stream.device().enter()?;
         // SAFETY: the parser's own description, which lives during its callback.
-        self.device.check("cuvidDecodePicture", unsafe { (self.cuvid.decode)(self.raw, picture.raw()) })
+        self.stream.device().check("cuvidDecodePicture", unsafe { (self.cuvid.decode)(self.raw, picture.raw()) })
     }
 
-    /// Lends a decoded picture. It is ready for what is queued on `stream` from here on.
-    pub(in crate::codec::nvidia) fn map(&self, display: &Display, stream: &Stream) -> Result<Surface<'_>, CudaError> {
-        let _current = self.device.enter()?;
+    /// Lends a decoded picture. It is ready for what is queued on the stream from here on.
+    pub(in crate::codec::nvidia) fn map(&self, display: &Display) -> Result<Surface<'_>, CudaError> {
+        let _current = self.stream.device().enter()?;
         let mut info = MaybeUninit::<CUVIDPROCPARAMS>::zeroed();
         let wish = info.as_mut_ptr();
         let (mut pointer, mut pitch) = (0, 0);
@@ -155,16 +159,16 @@ impl Engine {
             (*wish).second_field = display.repeat_first_field.saturating_add(1);
             (*wish).top_field_first = display.top_field_first.into();
             (*wish).unpaired_field = c_int::from(display.repeat_first_field < 0);
-            (*wish).output_stream = stream.handle().cast();
+            (*wish).output_stream = self.stream.handle().cast();
             (self.cuvid.map)(self.raw, display.index, &mut pointer, &mut pitch, wish)
         };
-        self.device.check("cuvidMapVideoFrame64", status)?;
+        self.stream.device().check("cuvidMapVideoFrame64", status)?;
         Ok(Surface { engine: self, pointer, pitch: pitch as usize })
     }
 
     /// Whether the picture was decoded with errors, hidden or not. Drivers that cannot say say nothing.
     pub(in crate::codec::nvidia) fn is_damaged(&self, display: &Display) -> bool {
-        let Ok(_current) = self.device.enter() else { return false };
+        let Ok(_current) = self.stream.device().enter() else { return false };
         let mut info = MaybeUninit::<CUVIDGETDECODESTATUS>::zeroed();
         // SAFETY: a structure of zeros that the driver fills in; its number is read as the int that it is.
         let (status, decoded) = unsafe {
@@ -177,7 +181,9 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        if let Ok(_current) = self.device.enter() {
+        // The last launch may still read an output surface. Where the device is lost nothing does.
+        let _ = self.stream.synchronize();
+        if let Ok(_current) = self.stream.device().enter() {
             // SAFETY: created in this context and destroyed once; no surface is mapped, since mapping borrows it.
             unsafe { (self.cuvid.destroy)(self.raw) };
         }
@@ -212,7 +218,7 @@ impl Surface<'_> {
 
 impl Drop for Surface<'_> {
     fn drop(&mut self) {
-        if let Ok(_current) = self.engine.device.enter() {
+        if let Ok(_current) = self.engine.stream.device().enter() {
             // SAFETY: mapped by this decoder and given back once.
             unsafe { (self.engine.cuvid.unmap)(self.engine.raw, self.pointer) };
         }
@@ -228,4 +234,26 @@ fn shown(format: &StreamFormat) -> (i16, i16, i16, i16) {
 
 fn surfaces_for(format: &StreamFormat) -> u32 {
     (format.surfaces.max(1) + SPARE_SURFACES).min(MAX_SURFACES)
+}
+
+/// Nothing but sizes of the source can be invalid here: another decoder takes them on.
+fn not_created(cause: CudaError) -> CodecError {
+    match cause.status() {
+        Some(1) => CodecError::new(Fault::Unsupported, COMPONENT, cause.to_string()),
+        _ => cause.of(COMPONENT),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_that_the_driver_calls_invalid_are_left_to_another_decoder() {
+        let fault = |status| not_created(CudaError::Call { call: "cuvidCreateDecoder", status, name: String::new() }).fault();
+        assert_eq!(
+            (fault(1), fault(801), fault(2), fault(719)),
+            (Fault::Unsupported, Fault::Unsupported, Fault::Overload, Fault::DeviceLost)
+        );
+    }
 }

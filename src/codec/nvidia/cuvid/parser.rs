@@ -32,6 +32,8 @@ pub(in crate::codec::nvidia) trait Events {
     fn picture(&mut self, picture: Picture<'_>) -> Result<(), CodecError>;
     /// A picture is to be shown.
     fn display(&mut self, display: Display) -> Result<(), CodecError>;
+    /// What it means that the driver refused a part of the stream.
+    fn judged(&self, cause: CudaError) -> CodecError;
 }
 
 /// A picture as the parser describes it to the decoder.
@@ -44,6 +46,18 @@ pub(in crate::codec::nvidia) struct Picture<'a> {
 impl Picture<'_> {
     pub(super) fn raw(&self) -> *mut CUVIDPICPARAMS {
         self.raw
+    }
+
+    /// The surface that it is decoded to.
+    pub(in crate::codec::nvidia) fn index(&self) -> c_int {
+        // SAFETY: the driver's own description, which lives during the callback.
+        unsafe { (*self.raw).CurrPicIdx }
+    }
+
+    /// It completes the frame whose first field came before it.
+    pub(in crate::codec::nvidia) fn is_second_field(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { (*self.raw).second_field != 0 }
     }
 }
 
@@ -68,6 +82,8 @@ pub(in crate::codec::nvidia) struct Parser {
     cuvid: &'static Cuvid,
     device: Arc<Device>,
     raw: Handle,
+    /// `CUVID_PKT_ENDOFPICTURE` where an access unit is exactly one picture, else 0.
+    ends_picture: u64,
     /// Shared with the driver; boxed by `Box::into_raw`.
     context: NonNull<Context>,
 }
@@ -105,14 +121,14 @@ impl Parser {
             (cuvid.create_parser)(&mut raw, wish)
         };
         // Made before the status is looked at: dropped, it frees the context.
-        let parser = Parser { cuvid, device: Arc::clone(device), raw, context };
+        let parser = Parser { cuvid, device: Arc::clone(device), raw, ends_picture: ends_picture(codec), context };
         parser.device.check("cuvidCreateVideoParser", status).map_err(|cause| cause.of(COMPONENT))?;
         Ok(parser)
     }
 
     /// One whole access unit.
     pub(in crate::codec::nvidia) fn parse(&mut self, data: &[u8], pts: MediaTime, events: &mut dyn Events) -> Result<(), CodecError> {
-        self.feed(data, pts, Flags::CUVID_PKT_TIMESTAMP as u64 | Flags::CUVID_PKT_ENDOFPICTURE as u64, events)
+        self.feed(data, pts, Flags::CUVID_PKT_TIMESTAMP as u64 | self.ends_picture, events)
     }
 
     /// The end of the stream: every picture that is held is shown.
@@ -139,7 +155,7 @@ impl Parser {
         drop(entered);
         match failure {
             Some(failure) => Err(failure),
-            None => self.device.check("cuvidParseVideoData", status).map_err(|cause| cause.of(COMPONENT)),
+            None => self.device.check("cuvidParseVideoData", status).map_err(|cause| events.judged(cause)),
         }
     }
 }
@@ -154,6 +170,14 @@ impl Drop for Parser {
         }
         // SAFETY: leaked in `open`; the parser that knew it is gone.
         drop(unsafe { Box::from_raw(self.context.as_ptr()) });
+    }
+}
+
+/// A temporal unit of AV1 may hold frames that are not shown beside the one that is.
+fn ends_picture(codec: VideoCodec) -> u64 {
+    match codec {
+        VideoCodec::Av1 => 0,
+        _ => Flags::CUVID_PKT_ENDOFPICTURE as u64,
     }
 }
 
