@@ -54,6 +54,7 @@ fn the_probe_tells_full_from_hybrid_and_finds_the_session_limit() {
     let broken = with("cuda.context=999");
     assert_eq!(broken.gpus[0].verdict, Verdict::None);
     assert!(broken.gpus[0].reason.contains("CUDA"), "{}", broken.gpus[0].reason);
+    assert_eq!((&broken.gpus[0].uuid, &broken.gpus[0].name), (&gpu.uuid, &gpu.name), "it is known by what needs no context");
 }
 
 #[test]

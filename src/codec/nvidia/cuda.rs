@@ -1,6 +1,6 @@
 //! CUDA's driver API: devices, contexts, streams, events, memory, modules and launches, each owned by a type that gives it back.
 //!
-//! Everything but [`Device::open`] wants the device's context current: every method here enters it by itself and leaves it again, so that
+//! Everything but [`Listed`] wants the device's context current: every method enters it by itself and leaves it again, so that
 //! objects may be used and dropped on any thread.
 #![allow(unsafe_code)]
 
@@ -31,13 +31,20 @@ const MEMORY_BUS_BITS: c_int = 37;
 /// `CU_CTX_SCHED_BLOCKING_SYNC`: who waits inside the driver sleeps, and leaves its core to x264.
 const BLOCKING_SYNC: u32 = 4;
 
+/// A GPU as the driver lists it. Nothing here needs a context: a GPU on which none can be made has a name and a UUID too.
+#[derive(Clone, Copy, Debug)]
+pub struct Listed {
+    cuda: &'static Cuda,
+    raw: c_int,
+    ordinal: u32,
+}
+
 /// A GPU with its primary context retained, which every owner in this process shares.
 #[derive(Debug)]
 pub struct Device {
     cuda: &'static Cuda,
-    raw: c_int,
+    listed: Listed,
     context: Handle,
-    ordinal: u32,
 }
 
 // SAFETY: a context may be used from any thread (CUDA driver API, "context management"); nothing else in here changes.
@@ -72,28 +79,24 @@ fn initialised() -> Result<&'static Cuda, CudaError> {
     cuda.check("cuInit", status).map(|()| cuda)
 }
 
-impl Device {
-    /// Retains the primary context of the device with this ordinal.
-    pub fn open(ordinal: u32) -> Result<Arc<Device>, CudaError> {
+impl Listed {
+    /// The GPU with this ordinal.
+    pub fn at(ordinal: u32) -> Result<Listed, CudaError> {
         let cuda = initialised()?;
-        let (mut raw, mut context) = (0, null_mut());
+        let mut raw = 0;
         // SAFETY: writes the device's number.
         cuda.check("cuDeviceGet", unsafe { (cuda.device)(&mut raw, c_int::try_from(ordinal).unwrap_or(c_int::MAX)) })?;
+        Ok(Listed { cuda, raw, ordinal })
+    }
+
+    /// Retains its primary context.
+    pub fn open(self) -> Result<Arc<Device>, CudaError> {
+        let mut context = null_mut();
         // SAFETY: plain numbers. A context that is active already keeps its flags, and one with others works as well.
-        unsafe { (cuda.set_flags)(raw, BLOCKING_SYNC) };
+        unsafe { (self.cuda.set_flags)(self.raw, BLOCKING_SYNC) };
         // SAFETY: writes the context's handle, which is released in `drop`.
-        cuda.check("cuDevicePrimaryCtxRetain", unsafe { (cuda.retain)(&mut context, raw) })?;
-        Ok(Arc::new(Device { cuda, raw, context, ordinal }))
-    }
-
-    /// The driver's ordinal.
-    pub fn ordinal(&self) -> u32 {
-        self.ordinal
-    }
-
-    /// The context's handle, for libraries that want it.
-    pub(super) fn context(&self) -> Handle {
-        self.context
+        self.cuda.check("cuDevicePrimaryCtxRetain", unsafe { (self.cuda.retain)(&mut context, self.raw) })?;
+        Ok(Arc::new(Device { cuda: self.cuda, listed: self, context }))
     }
 
     /// `NVIDIA L4`.
@@ -127,6 +130,47 @@ impl Device {
         Ok(Some(2 * clock_khz * 1000 * (bus_bits / 8)).filter(|rate| *rate > 0))
     }
 
+    fn attribute(&self, attribute: c_int) -> Result<u32, CudaError> {
+        let mut value: c_int = 0;
+        // SAFETY: writes one int.
+        self.cuda.check("cuDeviceGetAttribute", unsafe { (self.cuda.attribute)(&mut value, attribute, self.raw) })?;
+        Ok(value.max(0) as u32)
+    }
+
+    fn text(&self, call: &'static str, function: unsafe extern "C" fn(*mut c_char, c_int, c_int) -> c_int) -> Result<String, CudaError> {
+        let mut text = [0u8; 256];
+        // SAFETY: writes at most so many bytes, the last of which is zero.
+        self.cuda.check(call, unsafe { function(text.as_mut_ptr().cast(), text.len() as c_int, self.raw) })?;
+        Ok(CStr::from_bytes_until_nul(&text).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default())
+    }
+}
+
+impl Device {
+    /// Retains the primary context of the device with this ordinal.
+    pub fn open(ordinal: u32) -> Result<Arc<Device>, CudaError> {
+        Listed::at(ordinal)?.open()
+    }
+
+    /// The driver's ordinal.
+    pub fn ordinal(&self) -> u32 {
+        self.listed.ordinal
+    }
+
+    /// The context's handle, for libraries that want it.
+    pub(super) fn context(&self) -> Handle {
+        self.context
+    }
+
+    /// See [`Listed::uuid`].
+    pub fn uuid(&self) -> Result<String, CudaError> {
+        self.listed.uuid()
+    }
+
+    /// See [`Listed::memory_bytes_per_s`].
+    pub fn memory_bytes_per_s(&self) -> Result<Option<u64>, CudaError> {
+        self.listed.memory_bytes_per_s()
+    }
+
     /// Device memory, (free, total) in bytes.
     pub fn memory(&self) -> Result<(u64, u64), CudaError> {
         let _current = self.enter()?;
@@ -154,26 +198,12 @@ impl Device {
     pub(super) fn check(&self, call: &'static str, status: c_int) -> Result<(), CudaError> {
         self.cuda.check(call, status)
     }
-
-    fn attribute(&self, attribute: c_int) -> Result<u32, CudaError> {
-        let mut value: c_int = 0;
-        // SAFETY: writes one int.
-        self.cuda.check("cuDeviceGetAttribute", unsafe { (self.cuda.attribute)(&mut value, attribute, self.raw) })?;
-        Ok(value.max(0) as u32)
-    }
-
-    fn text(&self, call: &'static str, function: unsafe extern "C" fn(*mut c_char, c_int, c_int) -> c_int) -> Result<String, CudaError> {
-        let mut text = [0u8; 256];
-        // SAFETY: writes at most so many bytes, the last of which is zero.
-        self.cuda.check(call, unsafe { function(text.as_mut_ptr().cast(), text.len() as c_int, self.raw) })?;
-        Ok(CStr::from_bytes_until_nul(&text).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default())
-    }
 }
 
 impl Drop for Device {
     fn drop(&mut self) {
         // SAFETY: retained in `open`; every object of the context holds this device, so none is left.
-        unsafe { (self.cuda.release)(self.raw) };
+        unsafe { (self.cuda.release)(self.listed.raw) };
     }
 }
 

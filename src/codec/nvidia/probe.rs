@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::cuda::{self, CudaError, Device};
+use super::cuda::{self, CudaError, Device, Listed};
 use super::kernels::Kernels;
 use super::library::LoadError;
 use super::nvenc::{Limits, NvencError, Session, negotiate};
@@ -85,10 +85,13 @@ fn gpu(ordinal: u32, outside: &Outside) -> GpuReport {
 
 /// Fills a report in as far as it goes; an error in words where the GPU cannot be used.
 fn examine(report: &mut GpuReport, outside: &Outside) -> Result<(), String> {
-    let device = Device::open(report.ordinal).map_err(|cause| format!("CUDA: {cause}"))?;
-    describe(report, &device, outside).map_err(|cause| format!("CUDA: {cause}"))?;
+    let cuda = |cause: CudaError| format!("CUDA: {cause}");
+    let listed = Listed::at(report.ordinal).map_err(cuda)?;
+    describe(report, &listed, outside).map_err(cuda)?;
+    let device = listed.open().map_err(cuda)?;
+    report.memory_bytes = device.memory().map_err(cuda)?.1;
     let kernels = Kernels::load(&device).map_err(|cause| format!("kernels: {cause}"))?;
-    report.free_bytes = device.memory().map_err(|cause| format!("CUDA: {cause}"))?.0;
+    report.free_bytes = device.memory().map_err(cuda)?.0;
     report.context_bytes = outside.grown(&report.uuid);
     report.decodes = cuvid::abilities(&device).map_err(|cause| format!("NVDEC: {cause}"))?;
     let decodes = judge_decoder(&report.decodes);
@@ -98,12 +101,12 @@ fn examine(report: &mut GpuReport, outside: &Outside) -> Result<(), String> {
     Ok(())
 }
 
-fn describe(report: &mut GpuReport, device: &Arc<Device>, outside: &Outside) -> Result<(), CudaError> {
-    report.name = device.name()?;
-    report.uuid = device.uuid()?;
-    report.pci = device.pci().unwrap_or_default();
-    report.compute = device.compute()?;
-    report.memory_bytes = device.memory()?.1;
+/// What needs no context, first of all what the GPU is known by: one that fails from here on is told from one that is gone.
+fn describe(report: &mut GpuReport, listed: &Listed, outside: &Outside) -> Result<(), CudaError> {
+    report.uuid = listed.uuid()?;
+    report.name = listed.name().unwrap_or_default();
+    report.pci = listed.pci().unwrap_or_default();
+    report.compute = listed.compute()?;
     report.numa_node = outside.numa_node(&report.uuid).or_else(|| numa_node_of(&report.pci));
     Ok(())
 }

@@ -301,12 +301,26 @@ fn decodes(report: &GpuReport, need: &Need) -> bool {
     need.source.is_none_or(|source| report.can_decode(source.codec, 8, source.width, source.height))
 }
 
-/// What a probe says of a GPU that is known: it is well if it is listed and can be used.
+/// What a probe says of a GPU that is known: it is well if it is listed and good for no less than before.
 fn verdict(known: &GpuReport, outcome: Result<&DeviceReport, &str>) -> Result<(), String> {
     let report = outcome.map_err(str::to_owned)?;
-    match report.gpus.iter().find(|gpu| gpu.uuid == known.uuid) {
-        Some(gpu) if need::seats(gpu.verdict) => Ok(()),
+    match report.gpus.iter().find(|gpu| is_same(known, gpu)) {
+        Some(gpu) if need::seats(gpu.verdict) && rank(gpu.verdict) >= rank(known.verdict) => Ok(()),
         Some(gpu) => Err(gpu.reason.clone()),
         None => Err(report.absent.clone().unwrap_or_else(|| "the driver no longer lists it".to_owned())),
+    }
+}
+
+/// A GPU that fails early enough has no UUID in a report: its place among the others tells which it is.
+fn is_same(known: &GpuReport, found: &GpuReport) -> bool {
+    if found.uuid.is_empty() { found.ordinal == known.ordinal } else { found.uuid == known.uuid }
+}
+
+/// Higher is good for more.
+fn rank(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::None => 0,
+        Verdict::Hybrid => 1,
+        Verdict::Full => 2,
     }
 }

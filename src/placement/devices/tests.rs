@@ -143,6 +143,29 @@ fn a_device_that_the_driver_no_longer_lists_is_not_well() {
     assert_eq!((changes[0].state, changes[0].reason.as_str()), (State::Condemned, "no device"));
 }
 
+/// A condemned GPU of this verdict, and what becomes of it when a probe finds `found`.
+fn probed_again(verdict: Verdict, found: GpuReport) -> (State, String) {
+    let mut one = devices(vec![gpu(0, verdict, None, 8192)]);
+    let ticket = asked(&mut one, DevicePolicy::Prefer, 1).unwrap().ticket.unwrap();
+    one.lost(ticket, "ECC error", Mono(1));
+    one.begin_probe(Mono(1));
+    let change = one.probed(Ok(&DeviceReport { gpus: vec![found], ..DeviceReport::default() }), Mono(2)).remove(0);
+    (change.state, change.reason)
+}
+
+#[test]
+fn a_gpu_that_fails_before_it_has_a_uuid_is_condemned_for_its_own_reason() {
+    let found = GpuReport { uuid: String::new(), reason: "CUDA: cuDeviceGetUuid".into(), ..gpu(0, Verdict::None, None, 0) };
+    assert_eq!(probed_again(Verdict::Full, found), (State::Condemned, "CUDA: cuDeviceGetUuid".into()));
+}
+
+#[test]
+fn a_gpu_that_encoded_before_is_not_well_while_it_does_not_encode() {
+    assert_eq!(probed_again(Verdict::Full, gpu(0, Verdict::Hybrid, None, 8192)), (State::Condemned, "no encoder".into()));
+    assert_eq!(probed_again(Verdict::Hybrid, gpu(0, Verdict::Hybrid, None, 8192)).0, State::Healthy);
+    assert_eq!(probed_again(Verdict::Hybrid, gpu(0, Verdict::Full, None, 8192)).0, State::Healthy);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Seat { policy: DevicePolicy, rungs: usize, replaces: bool },
