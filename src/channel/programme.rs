@@ -159,7 +159,7 @@ impl Programme {
     pub fn tick(&mut self, now: Mono) {
         let media_now = self.clock.at(now);
         self.release_feeds(now);
-        let is_condemned = self.seating.tick(now);
+        self.seating.tick(now);
         let Some(air) = &mut self.air else { return };
         air.advance(media_now - SLACK, media_now);
         if air.has_backlog() {
@@ -183,9 +183,10 @@ impl Programme {
                 self.replace_worker(whose, &Loss::Stuck(why), now);
             }
         }
-        match is_condemned {
-            true => self.leave_condemned(now),
-            false => self.return_to_device(now),
+        // Asked only now: the worker that was just put in another seat is not the one that was on the condemned device.
+        match self.seating.condemned() {
+            Some(whose) => self.leave_condemned(whose, now),
+            None => self.return_to_device(now),
         }
     }
 
