@@ -196,6 +196,17 @@ impl Seating {
         }
     }
 
+    /// Why no seat would be given for these rungs now, in words; none where one would. Nothing is held by it.
+    pub(super) fn foreseen(&self, rungs: &[Rung]) -> Option<String> {
+        let refused = self.desk.seat(&self.channel, &Need { wish: &self.wish(), source: None, rungs, avoid: &[] }, &[]);
+        refused.err().map(|refusal| self.words(&refusal))
+    }
+
+    /// Whether there is no worker for want of a seat.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is_waiting
+    }
+
     /// A seat for a planned change of workers.
     pub(super) fn plan_move(&mut self, to: &MoveTo, rungs: &[Rung], source: Option<SourceShape>) -> Result<(), String> {
         let wish = match to {

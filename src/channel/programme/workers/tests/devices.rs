@@ -14,8 +14,10 @@ use crate::base::metrics::metrics;
 use crate::base::{Fault, Mono};
 use crate::channel::seats::tests::report;
 use crate::channel::seats::{SOFTWARE, SeatDesk};
+use crate::channel::status::State;
 use crate::channel::supervisor::Whose;
 use crate::media::Rung;
+use crate::media::device::DeviceReport;
 use crate::placement::{DevicePolicy, DeviceWish, GpuChoice, Need};
 
 const RETURN_AFTER: Duration = Duration::from_secs(5);
@@ -245,6 +247,37 @@ fn a_channel_that_requires_a_device_waits_for_it_and_says_why() {
     house.run(150);
     assert_eq!((house.seat(), house.programme.status(house.now).fallback), (Some("GPU-0"), None));
     house.assert_unbroken();
+}
+
+#[test]
+fn a_channel_that_waits_for_a_seat_for_long_goes_on_with_the_present() {
+    let desk = desk(1);
+    let mut house = live(&desk, DevicePolicy::Require);
+    house.complain(Fault::DeviceLost);
+    house.run(2_500);
+    let (waited, listed) = (house.programme.status(house.now), house.sequences.len());
+    assert!(house.programme.wants_feed(0, house.now), "the publisher is not held up");
+    assert_eq!((waited.state, waited.feed.as_str(), waited.feeds[0].warnings.as_slice()), (State::Waiting, "none", &[][..]));
+    assert!(waited.unseated().is_some());
+    assert!(probe(&desk, true, house.now));
+    house.run(150);
+    let status = house.programme.status(house.now);
+    assert_eq!((house.seat(), status.state, status.unseated()), (Some("GPU-0"), State::Live, None));
+    assert!(house.sequences.windows(2).all(|pair| pair[1].number == pair[0].number + 1), "{:?}", house.sequences);
+    assert!(house.sequences.len() - listed <= 4, "{} segments in six seconds: the past is made", house.sequences.len() - listed);
+    assert_eq!(house.playlist.matches("EXT-X-DISCONTINUITY\n").count(), 1, "{}", house.playlist);
+    let newest = *house.pictures.last().expect("pictures");
+    assert!(house.sent - newest < 150, "the newest picture is listed: {newest} of {}", house.sent);
+}
+
+#[test]
+fn what_no_device_can_serve_is_known_before_a_publisher_comes() {
+    let absent = DeviceReport { absent: Some("no NVIDIA driver: libcuda.so.1 cannot be opened".into()), ..DeviceReport::default() };
+    let desk = SeatDesk::new(absent, RETURN_AFTER);
+    let strict = House::seated("demo", desk.clone(), wish(DevicePolicy::Require));
+    let cause = strict.programme.no_seat_foreseen().expect("there is no device");
+    assert!(cause.contains("libcuda.so.1 cannot be opened"), "{cause}");
+    assert_eq!(House::seated("demo", desk, wish(DevicePolicy::Prefer)).programme.no_seat_foreseen(), None);
 }
 
 #[test]
