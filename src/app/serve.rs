@@ -190,7 +190,7 @@ async fn run(plan: &Plan, house: House, doors: Doors, edge: &Runtime) -> Result<
     Ok(())
 }
 
-/// Ready: every channel that is on the air by itself lists fresh segments.
+/// Ready: every channel that is on the air by itself lists fresh segments, and every one that has a feed has a seat.
 fn readiness(plan: &Plan, board: Board) -> Readiness {
     let due: Vec<(String, Ticks)> = plan
         .channels
@@ -199,6 +199,11 @@ fn readiness(plan: &Plan, board: Board) -> Readiness {
         .map(|channel| (channel.name.clone(), channel.segment))
         .collect();
     Readiness::new(move || {
+        if let Some(reason) =
+            board.all().iter().find_map(|status| Some(format!("channel {} has no seat: {}", status.name, status.unseated()?)))
+        {
+            return Err(reason);
+        }
         for (channel, segment) in &due {
             let Some(listed) = board.listed_at(channel) else { return Err(format!("channel {channel} has no segment yet")) };
             let age = clock::mono().since(listed);

@@ -87,6 +87,8 @@ pub struct OnAir {
     begin: Slot,
     /// The present worker was sent media.
     was_fed: bool,
+    /// Input was given up since the present worker began, or since there is none.
+    gave_input_up: bool,
     /// The unit that was sent last is a picture.
     sent_video: bool,
     /// How far the present worker has made pictures, whether it has put them out yet or not.
@@ -127,6 +129,7 @@ impl OnAir {
             open_due: true,
             begin: start,
             was_fed: false,
+            gave_input_up: false,
             sent_video: false,
             made: grid.start(start),
             handover: None,
@@ -324,7 +327,10 @@ impl OnAir {
         let lost = self.replay.push(item);
         if lost.full > 0 {
             metrics().frames_dropped.with_label_values(&[&*self.channel, "replay_full"]).inc_by(lost.full as u64);
-            tracing::warn!(channel = self.channel, units = lost.full, "input given up: no worker has taken it for too long");
+            // Once for each worker: a channel may wait for hours.
+            if !std::mem::replace(&mut self.gave_input_up, true) {
+                tracing::warn!(channel = self.channel, units = lost.full, "input given up: no worker has taken it for too long");
+            }
         }
         if lost.before_entry > 0 {
             metrics().frames_dropped.with_label_values(&[&*self.channel, "before_entry"]).inc_by(lost.before_entry as u64);

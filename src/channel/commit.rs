@@ -5,12 +5,14 @@
 
 use std::collections::VecDeque;
 
-use crate::base::MediaTime;
+use crate::base::{MediaTime, Ticks};
 use crate::media::{Grid, Packet, Slot};
 use crate::pack::SegmentSet;
 
 /// Packets that one rung may hold uncommitted; beyond it the oldest rung's absence is no longer waited for.
 const HELD_PACKETS: usize = 8_192;
+/// Sound that begins this much before the first slot belongs to it: half a frame of AAC at 48 kHz.
+const HALF_FRAME: Ticks = Ticks::from_millis(11);
 
 #[derive(Debug, Default)]
 struct Line {
@@ -51,7 +53,6 @@ impl Commit {
     /// A commit line that begins with `first`, whose segment gets the sequence number `first_number`.
     pub fn new(grid: Grid, videos: usize, audio: bool, first: Slot, first_number: u64) -> Commit {
         let open = grid.segment_of(first);
-        let half_frame = crate::base::Ticks::from_millis(11);
         Commit {
             grid,
             videos,
@@ -59,7 +60,7 @@ impl Commit {
             open,
             first,
             number_base: first_number as i64 - open,
-            audio_floor: grid.start(first) - half_frame,
+            audio_floor: grid.start(first) - HALF_FRAME,
             discontinuity: false,
             first_had_it: None,
             final_to: MediaTime(i64::MIN),
@@ -96,6 +97,19 @@ impl Commit {
         self.lines.iter_mut().for_each(|line| line.packets.clear());
         self.final_to = MediaTime(i64::MIN);
         self.first_had_it = None;
+    }
+
+    /// Gives up what is not published before the segment of `slot`, which gets the number that is next and follows a discontinuity.
+    pub fn skip_to(&mut self, slot: Slot) {
+        let index = self.grid.segment_of(slot);
+        if index <= self.open {
+            return;
+        }
+        self.number_base += self.open - index;
+        self.open = index;
+        self.audio_floor = self.grid.start(self.grid.segment_start(index)) - HALF_FRAME;
+        self.discontinuity = true;
+        self.restart();
     }
 
     /// Nobody makes any more of what lies before `to`: its segments wait for no rung.
@@ -179,7 +193,7 @@ impl Commit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Rate, Ticks};
+    use crate::base::Rate;
     use bytes::Bytes;
 
     const RATE: Rate = Rate::new(25, 1);
@@ -230,6 +244,20 @@ mod tests {
         (1875..2063).for_each(|frame| commit.push(audio(frame)));
         let set = commit.take(MediaTime(0)).expect("closed").set;
         assert_eq!((set.number, set.packets[0].as_ref().map(Vec::len), set.discontinuity), (77, Some(100), false));
+    }
+
+    #[test]
+    fn segments_that_are_given_up_leave_no_hole_in_the_numbers() {
+        let mut commit = two_rungs();
+        (1000..1060).for_each(|slot| commit.push(video(0, slot)));
+        commit.skip_to(Slot(2150));
+        assert_eq!((commit.resume_slot(), commit.next_number()), (Slot(2100), 77));
+        (2100..2200).for_each(|slot| (0..2).for_each(|rung| commit.push(video(rung, slot))));
+        (3937..4126).for_each(|frame| commit.push(audio(frame)));
+        let set = commit.take(MediaTime(0)).expect("closed").set;
+        assert_eq!((set.number, set.start, set.discontinuity), (77, grid().start(Slot(2100)), true));
+        commit.skip_to(Slot(1000));
+        assert_eq!(commit.resume_slot(), Slot(2200), "never back");
     }
 
     #[test]

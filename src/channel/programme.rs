@@ -116,6 +116,21 @@ impl Programme {
             let rungs = self.rungs(None, grid.rate);
             self.go_on_air(grid, rungs, grid.segment_start(newest - 1));
             self.tick(now);
+        } else if let Some(cause) = self.no_seat_foreseen() {
+            tracing::warn!(
+                channel = self.plan.name,
+                cause,
+                "no device of this machine can serve this channel: it will wait for a seat when its publisher comes"
+            );
+        }
+    }
+
+    /// Why no seat could be given now, in words, where that is known before a publisher comes.
+    fn no_seat_foreseen(&self) -> Option<String> {
+        match &self.plan.ladder {
+            LadderPlan::Rungs(rungs) => self.seating.foreseen(rungs),
+            LadderPlan::Auto => self.seating.foreseen(&placement::ladder("standard").unwrap_or_default()),
+            LadderPlan::Copy => None,
         }
     }
 
@@ -159,7 +174,7 @@ impl Programme {
     pub fn tick(&mut self, now: Mono) {
         let media_now = self.clock.at(now);
         self.release_feeds(now);
-        let is_condemned = self.seating.tick(now);
+        self.seating.tick(now);
         let Some(air) = &mut self.air else { return };
         air.advance(media_now - SLACK, media_now);
         if air.has_backlog() {
@@ -183,9 +198,10 @@ impl Programme {
                 self.replace_worker(whose, &Loss::Stuck(why), now);
             }
         }
-        match is_condemned {
-            true => self.leave_condemned(now),
-            false => self.return_to_device(now),
+        // Asked only now: the worker that was just put in another seat is not the one that was on the condemned device.
+        match self.seating.condemned() {
+            Some(whose) => self.leave_condemned(whose, now),
+            None => self.return_to_device(now),
         }
     }
 
@@ -195,7 +211,9 @@ impl Programme {
             return true;
         }
         let media_now = self.clock.at(now);
-        self.air.as_ref().is_none_or(|air| air.lead(media_now).is_none_or(|lead| lead < LEAD) && air.unsent() < UNSENT_UNITS)
+        // A channel that waits for a seat keeps the newest input only: a publisher that is held up looks broken, and breaks.
+        let has_room = |air: &OnAir| self.seating.is_waiting() || air.unsent() < UNSENT_UNITS;
+        self.air.as_ref().is_none_or(|air| air.lead(media_now).is_none_or(|lead| lead < LEAD) && has_room(air))
     }
 
     /// What the driver is to do.
@@ -206,7 +224,7 @@ impl Programme {
     /// What the channel tells about itself.
     pub fn status(&self, now: Mono) -> ChannelStatus {
         let state = self.state(now);
-        let on_air = match (state, self.plan.idle, self.air.is_some()) {
+        let on_air = match (state, self.plan.idle, self.air.is_some() && !self.seating.is_waiting()) {
             (State::Live, ..) => self.feeds.active().map_or("publisher", |feed| feed.info.name.as_str()),
             (_, Idle::Pattern, true) if self.plan.slate.file.is_none() => "pattern",
             (_, _, true) => "slate",
@@ -246,6 +264,9 @@ impl Programme {
     }
 
     fn state(&self, now: Mono) -> State {
+        if self.seating.is_waiting() {
+            return State::Waiting;
+        }
         let quiet = self.feeds.active().and_then(|feed| feed.last_unit).map(|last| now.since(last));
         let (slack, hold) = (Duration::from(SLACK), Duration::from(self.plan.hold));
         match quiet {

@@ -14,7 +14,7 @@ use crate::channel::recorder::Recorder;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Nothing has been on the air yet, or the pattern is.
+    /// Nothing has been on the air yet, or the pattern is; or nothing is made since the channel has no seat.
     Waiting,
     /// A publisher is on the air.
     Live,
@@ -89,6 +89,13 @@ pub struct ChannelStatus {
     pub quarantined: Vec<String>,
     /// What the connected feeds send, in the order of preference.
     pub feeds: Vec<FeedReport>,
+}
+
+impl ChannelStatus {
+    /// Why nothing is made of a connected feed, where that is for want of a seat.
+    pub fn unseated(&self) -> Option<&str> {
+        self.fallback.as_deref().filter(|_| self.seat.is_none() && !self.feeds.is_empty())
+    }
 }
 
 /// A small picture of a channel's input.

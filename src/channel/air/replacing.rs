@@ -13,6 +13,8 @@ use crate::wire::link::{FromWorker, Stage, ToWorker};
 
 /// A planned change of workers is at least this far ahead: what lies there is not made yet.
 const HANDOVER_LEAD: Ticks = Ticks::from_millis(200);
+/// What was missed for longer than this is not made afterwards: the input is kept no longer, and viewers would wait while it is made.
+const MADE_AFTERWARDS: Ticks = Ticks::from_millis(30_000);
 
 impl OnAir {
     /// Whether a message shows that the worker gets on. Sound alone does not, where there are pictures: they may be stuck.
@@ -56,7 +58,24 @@ impl OnAir {
             tracing::info!(channel = self.channel, "the planned change of workers is off: a replacement is due anyway");
         }
         self.commit.restart();
+        self.give_up_what_is_old();
         self.begin_at(self.commit.resume_slot());
+    }
+
+    /// After a long time without a worker the programme goes on with the segment that is running now.
+    fn give_up_what_is_old(&mut self) {
+        let behind = self.advance_to - self.commit.published_to();
+        if behind <= MADE_AFTERWARDS {
+            return;
+        }
+        self.commit.skip_to(self.grid.first_from(self.advance_to));
+        // Of the input that the last worker was sent, the next one needs the end.
+        self.replay.trim(self.commit.published_to());
+        tracing::warn!(
+            channel = self.channel,
+            missed_s = behind.as_secs_f64(),
+            "nothing was made for too long: the programme goes on with the present segment, after a discontinuity"
+        );
     }
 
     fn begin_at(&mut self, slot: Slot) {
@@ -64,6 +83,7 @@ impl OnAir {
         self.replay.rewind();
         self.open_due = true;
         self.was_fed = false;
+        self.gave_input_up = false;
         self.made = self.grid.start(slot);
         self.committed_due.clear();
         self.advance_sent = self.grid.start(slot);

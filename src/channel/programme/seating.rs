@@ -95,6 +95,8 @@ pub(super) struct Seating {
     cause: Option<(&'static str, String)>,
     /// Why the channel is not where its policy likes it best.
     fallback: Option<String>,
+    /// There is no worker since there was no seat.
+    is_waiting: bool,
     wait: Backoff,
     look_at: Mono,
     /// Copies that workers have told of, by worker.
@@ -123,6 +125,7 @@ impl Seating {
             avoided: Vec::new(),
             cause: None,
             fallback: None,
+            is_waiting: false,
             wait: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
             look_at: Mono::default(),
             told: Vec::new(),
@@ -144,10 +147,15 @@ impl Seating {
         self.desk.would_encode(&Need { wish: &self.wish(), source, rungs, avoid: &[] })
     }
 
-    /// Time passes; whether the present worker's device is condemned.
-    pub(super) fn tick(&mut self, now: Mono) -> bool {
+    /// Time passes.
+    pub(super) fn tick(&mut self, now: Mono) {
         self.now = now;
-        self.present.as_ref().is_some_and(|lease| self.desk.is_condemned(lease))
+    }
+
+    /// The worker whose device is condemned. One that drains there need not get done either.
+    pub(super) fn condemned(&self) -> Option<Whose> {
+        let is_condemned = |whose: &Whose| self.lease(*whose).is_some_and(|lease| self.desk.is_condemned(lease));
+        [Whose::Present, Whose::Leaving].into_iter().find(is_condemned)
     }
 
     /// A seat for a worker that begins anew; the workers before it have ended or are being ended. Without one, how long to wait.
@@ -164,17 +172,39 @@ impl Seating {
                 Ok(self.sit(Arc::new(lease), &passed))
             }
             Err(refusal) => {
-                let text = refusal.to_string();
-                if self.fallback.as_deref() != Some(&text) {
+                let text = self.words(&refusal);
+                if !self.is_waiting {
                     tracing::error!(channel = self.channel, cause = text, "channel has no seat and waits for one");
                     let reason = self.cause.take().map_or_else(|| label(refusal.passed()), |(label, _)| label);
                     self.count_fallback("none", reason);
+                } else if self.fallback.as_deref() != Some(&text) {
+                    tracing::info!(channel = self.channel, cause = text, "channel still waits for a seat, for another reason");
                 }
+                self.is_waiting = true;
                 self.show_seat(None);
                 (self.present, self.leaving, self.fallback) = (None, None, Some(text));
                 Err(self.wait.failed())
             }
         }
+    }
+
+    /// A refusal in words. Where there is no device at all, it is known why.
+    fn words(&self, refusal: &Refusal) -> String {
+        match self.desk.list(self.now).absent.filter(|_| refusal.passed().is_empty()) {
+            Some(absent) => format!("{refusal} ({absent})"),
+            None => refusal.to_string(),
+        }
+    }
+
+    /// Why no seat would be given for these rungs now, in words; none where one would. Nothing is held by it.
+    pub(super) fn foreseen(&self, rungs: &[Rung]) -> Option<String> {
+        let refused = self.desk.seat(&self.channel, &Need { wish: &self.wish(), source: None, rungs, avoid: &[] }, &[]);
+        refused.err().map(|refusal| self.words(&refusal))
+    }
+
+    /// Whether there is no worker for want of a seat.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is_waiting
     }
 
     /// A seat for a planned change of workers.
@@ -278,11 +308,10 @@ impl Seating {
             }
             (Loss::Gone, Some((fault, detail, _))) => self.lose_session(&lease, fault, detail, now),
             (Loss::Gone, None) => {
-                self.lose_session(&lease, Fault::SessionLost, "its worker ended without a word".to_owned(), now);
-                // Media that crashes a driver crashes the next worker too: the feed is judged as on any seat.
-                return (fault, Blame::Open);
+                return self.lose_open(&lease, fault, "its worker ended without a word", now);
             }
-            (Loss::TooLarge | Loss::Useless, _) => return (fault, Blame::Open),
+            (Loss::TooLarge, _) => return self.lose_open(&lease, fault, "its worker took too much memory", now),
+            (Loss::Useless, _) => return self.lose_open(&lease, fault, "what its worker put out could not be used", now),
         }
         (fault, Blame::Device)
     }
@@ -352,6 +381,12 @@ impl Seating {
         self.cause = Some((fault.label(), detail));
     }
 
+    /// As [`Seating::lose_session`]; but media that crashes a driver crashes the next worker too, so the feed is judged as on any seat.
+    fn lose_open(&mut self, lease: &Lease, fault: Fault, detail: &str, now: Mono) -> (Fault, Blame) {
+        self.lose_session(lease, fault, detail.to_owned(), now);
+        (fault, Blame::Open)
+    }
+
     /// Takes a seat, and says so where it is another one than before, or not the one that the policy likes best.
     fn sit(&mut self, lease: Arc<Lease>, passed: &[PassedOver]) -> Arc<Lease> {
         let is_fallback = lease.ticket().is_none() && self.wish().policy != DevicePolicy::Software && self.desk.has_devices();
@@ -384,6 +419,7 @@ impl Seating {
             CopyReason::all().into_iter().for_each(|reason| self.count_copies(reason, 0));
         }
         self.show_seat(Some(lease.name()));
+        self.is_waiting = false;
         self.seated_at = self.now;
         self.reported = None;
         self.present = Some(Arc::clone(&lease));

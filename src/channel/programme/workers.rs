@@ -77,7 +77,7 @@ impl Programme {
                 channel = self.plan.name,
                 worker = self.supervisor.id(),
                 detail,
-                "worker has lost its device; another seat is taken at once"
+                "worker has lost its device; another seat is looked for"
             );
             self.replace_worker(whose, &Loss::DeviceLost(detail), now);
         } else if whose == Whose::Present {
@@ -166,15 +166,15 @@ impl Programme {
         }
     }
 
-    /// The present worker's device is condemned: the worker is replaced elsewhere, whether it still works or not.
-    pub(super) fn leave_condemned(&mut self, now: Mono) {
+    /// A worker's device is condemned: the worker is replaced elsewhere, whether it still works or not.
+    pub(super) fn leave_condemned(&mut self, whose: Whose, now: Mono) {
         if self.supervisor.whose(self.supervisor.id()) == Whose::Present {
             tracing::warn!(
                 channel = self.plan.name,
                 worker = self.supervisor.id(),
-                "worker's device is condemned; another seat is taken at once"
+                "worker's device is condemned; another seat is looked for"
             );
-            self.replace_worker(Whose::Present, &Loss::Condemned, now);
+            self.replace_worker(whose, &Loss::Condemned, now);
         }
     }
 
@@ -216,7 +216,7 @@ impl Programme {
                 channel = self.plan.name,
                 "the new worker is far ahead of the old one, which does not drain; both are replaced"
             );
-            self.replace_worker(Whose::Present, &Loss::Useless, now);
+            self.replace_worker(Whose::Leaving, &Loss::Useless, now);
         }
     }
 

@@ -4,13 +4,21 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use prometheus::core::Collector;
+
 use super::super::super::MoveTo;
+use super::super::super::seating::Loss;
 use super::super::Immovable;
 use super::house::House;
+use crate::base::metrics::metrics;
 use crate::base::{Fault, Mono};
 use crate::channel::seats::tests::report;
 use crate::channel::seats::{SOFTWARE, SeatDesk};
-use crate::placement::{DevicePolicy, DeviceWish, GpuChoice};
+use crate::channel::status::State;
+use crate::channel::supervisor::Whose;
+use crate::media::Rung;
+use crate::media::device::DeviceReport;
+use crate::placement::{DevicePolicy, DeviceWish, GpuChoice, Need};
 
 const RETURN_AFTER: Duration = Duration::from_secs(5);
 
@@ -35,7 +43,17 @@ fn probe(desk: &SeatDesk, is_well: bool, now: Mono) -> bool {
     due
 }
 
-fn state(desk: &SeatDesk, gpu: usize) -> &'static str {
+/// Two other channels lose this GPU.
+fn condemn(desk: &SeatDesk, gpu: usize, now: Mono) {
+    let wish = DeviceWish { policy: DevicePolicy::Require, gpu: GpuChoice::Uuid(format!("GPU-{gpu}")) };
+    let rungs = [Rung::new("360p", 640, 360, 800_000, "superfast")];
+    let need = Need { wish: &wish, source: None, rungs: &rungs, avoid: &[] };
+    let leases = ["news", "sports"].map(|channel| desk.seat(channel, &need, &[]).expect("there is room").0);
+    leases.iter().for_each(|lease| desk.lost(lease, "it fell off the bus", now));
+    assert_eq!(health(desk, gpu), "condemned");
+}
+
+fn health(desk: &SeatDesk, gpu: usize) -> &'static str {
     desk.list(Mono(0)).gpus[gpu].state
 }
 
@@ -53,7 +71,7 @@ fn a_lost_device_costs_no_number_and_no_picture_and_the_channel_goes_on_in_softw
         assert!(house.longest_wait() <= 100, "phase {phase}: {} steps", house.longest_wait());
         let status = house.programme.status(house.now);
         assert_eq!((status.seat.as_deref(), status.fallback.as_deref()), (Some(SOFTWARE), Some("encode: the driver said no")));
-        assert_eq!((state(&desk, 0), desk.list(house.now).gpus[0].sessions), ("suspected", 0));
+        assert_eq!((health(&desk, 0), desk.list(house.now).gpus[0].sessions), ("suspected", 0));
     }
 }
 
@@ -74,10 +92,10 @@ fn a_lost_session_is_opened_again_on_the_same_device_once() {
         let desk = desk(2);
         let mut house = live(&desk, DevicePolicy::Prefer);
         house.fail(fault);
-        assert_eq!((house.seat(), state(&desk, 0)), (Some("GPU-0"), "healthy"));
+        assert_eq!((house.seat(), health(&desk, 0)), (Some("GPU-0"), "healthy"));
         house.run(100);
         house.fail(fault);
-        assert_eq!((house.seat(), state(&desk, 0)), (Some("GPU-1"), "healthy"));
+        assert_eq!((house.seat(), health(&desk, 0)), (Some("GPU-1"), "healthy"));
         house.run(100);
         house.assert_unbroken();
     }
@@ -99,7 +117,7 @@ fn what_a_device_cannot_encode_is_not_tried_there_again() {
     let desk = desk(1);
     let mut house = live(&desk, DevicePolicy::Prefer);
     house.fail(Fault::Unsupported);
-    assert_eq!((house.seat(), state(&desk, 0)), (Some(SOFTWARE), "healthy"));
+    assert_eq!((house.seat(), health(&desk, 0)), (Some(SOFTWARE), "healthy"));
 }
 
 #[test]
@@ -108,9 +126,87 @@ fn a_worker_that_is_stuck_on_a_device_counts_as_lost_on_it() {
     let mut house = live(&desk, DevicePolicy::Prefer);
     house.present.as_mut().expect("a worker").has_stopped = true;
     house.run(60);
-    assert_eq!((house.seat(), state(&desk, 0)), (Some(SOFTWARE), "suspected"));
+    assert_eq!((house.seat(), health(&desk, 0)), (Some(SOFTWARE), "suspected"));
     house.run(150);
     house.assert_unbroken_but_for(1);
+}
+
+#[test]
+fn a_worker_that_has_just_left_a_condemned_device_is_not_replaced_again() {
+    for steps in 40..60 {
+        let desk = SeatDesk::new(report(&[4, 4]), RETURN_AFTER);
+        let mut house = live(&desk, DevicePolicy::Prefer);
+        house.present.as_mut().expect("a worker").has_stopped = true;
+        house.run(steps);
+        if health(&desk, 0) != "healthy" {
+            assert!(steps > 45, "it has been replaced in an earlier tick");
+            break;
+        }
+        condemn(&desk, 0, house.now);
+        house.run(1);
+        assert_eq!((house.seat(), house.programme.status(house.now).worker_restarts), (Some("GPU-1"), 1), "{steps} steps");
+    }
+}
+
+#[test]
+fn a_worker_that_drains_on_a_condemned_device_is_not_waited_for() {
+    let desk = SeatDesk::new(report(&[4]), RETURN_AFTER);
+    let mut house = live(&desk, DevicePolicy::Prefer);
+    house.hangs_draining = true;
+    house.programme.move_worker(&MoveTo::Software).expect("a worker is up");
+    while house.leaving.is_none() {
+        house.run(1);
+    }
+    condemn(&desk, 0, house.now);
+    house.run(1);
+    assert!(house.leaving.is_none() && house.seat() == Some(SOFTWARE));
+    house.run(150);
+    house.assert_unbroken_but_for(1);
+}
+
+#[test]
+fn a_device_on_which_workers_grow_too_large_is_left_at_the_second_one() {
+    let desk = desk(2);
+    let mut house = live(&desk, DevicePolicy::Prefer);
+    for seat in ["GPU-0", "GPU-1"] {
+        let id = house.present.take().expect("a worker").id;
+        house.programme.worker_too_large(id, 7 << 30, house.now);
+        house.act();
+        assert_eq!((house.seat(), health(&desk, 0)), (Some(seat), "healthy"));
+        house.run(100);
+    }
+    house.assert_unbroken();
+}
+
+#[test]
+fn a_device_whose_output_cannot_be_used_is_left_at_the_second_time() {
+    let desk = desk(2);
+    let mut house = live(&desk, DevicePolicy::Prefer);
+    for seat in ["GPU-0", "GPU-1"] {
+        house.programme.replace_worker(Whose::Present, &Loss::Useless, house.now);
+        house.act();
+        assert_eq!(house.seat(), Some(seat));
+        house.run(100);
+    }
+}
+
+#[test]
+fn a_channel_without_a_seat_counts_one_fallback_however_the_reason_changes() {
+    let desk = desk(1);
+    let mut house = House::seated("counted", desk.clone(), wish(DevicePolicy::Require)).on_air();
+    house.complain(Fault::DeviceLost);
+    house.run(20);
+    let before = house.programme.status(house.now).fallback;
+    assert!(!probe(&desk, false, house.now) || health(&desk, 0) == "condemned");
+    house.run(60);
+    assert_ne!(house.programme.status(house.now).fallback, before, "the reason is told in other words");
+    let counted: f64 = metrics().devices.fallbacks.collect()[0]
+        .get_metric()
+        .iter()
+        .filter(|metric| metric.get_label().iter().any(|label| label.value() == "counted"))
+        .map(|metric| metric.get_counter().get_value())
+        .sum();
+    assert_eq!(counted, 1.0);
 }
 
 #[test]
@@ -120,10 +216,10 @@ fn two_channels_that_lose_a_device_take_every_other_one_along_and_all_return_whe
     let mut houses = [house("news"), house("sports"), house("bars")];
     assert!(houses.iter().all(|house| house.seat() == Some("GPU-0")));
     houses[0].complain(Fault::DeviceLost);
-    assert_eq!((state(&desk, 0), houses[2].seat()), ("suspected", Some("GPU-0")));
+    assert_eq!((health(&desk, 0), houses[2].seat()), ("suspected", Some("GPU-0")));
     houses.iter_mut().for_each(|house| house.run(20));
     houses[1].complain(Fault::DeviceLost);
-    assert_eq!((state(&desk, 0), houses[2].seat()), ("condemned", Some("GPU-0")));
+    assert_eq!((health(&desk, 0), houses[2].seat()), ("condemned", Some("GPU-0")));
     houses.iter_mut().for_each(|house| house.run(1));
     assert!(houses.iter().all(|house| house.seat() == Some(SOFTWARE)), "all of its seats are replaced at once");
     houses.iter_mut().for_each(|house| house.run(49));
@@ -151,6 +247,37 @@ fn a_channel_that_requires_a_device_waits_for_it_and_says_why() {
     house.run(150);
     assert_eq!((house.seat(), house.programme.status(house.now).fallback), (Some("GPU-0"), None));
     house.assert_unbroken();
+}
+
+#[test]
+fn a_channel_that_waits_for_a_seat_for_long_goes_on_with_the_present() {
+    let desk = desk(1);
+    let mut house = live(&desk, DevicePolicy::Require);
+    house.complain(Fault::DeviceLost);
+    house.run(2_500);
+    let (waited, listed) = (house.programme.status(house.now), house.sequences.len());
+    assert!(house.programme.wants_feed(0, house.now), "the publisher is not held up");
+    assert_eq!((waited.state, waited.feed.as_str(), waited.feeds[0].warnings.as_slice()), (State::Waiting, "none", &[][..]));
+    assert!(waited.unseated().is_some());
+    assert!(probe(&desk, true, house.now));
+    house.run(150);
+    let status = house.programme.status(house.now);
+    assert_eq!((house.seat(), status.state, status.unseated()), (Some("GPU-0"), State::Live, None));
+    assert!(house.sequences.windows(2).all(|pair| pair[1].number == pair[0].number + 1), "{:?}", house.sequences);
+    assert!(house.sequences.len() - listed <= 4, "{} segments in six seconds: the past is made", house.sequences.len() - listed);
+    assert_eq!(house.playlist.matches("EXT-X-DISCONTINUITY\n").count(), 1, "{}", house.playlist);
+    let newest = *house.pictures.last().expect("pictures");
+    assert!(house.sent - newest < 150, "the newest picture is listed: {newest} of {}", house.sent);
+}
+
+#[test]
+fn what_no_device_can_serve_is_known_before_a_publisher_comes() {
+    let absent = DeviceReport { absent: Some("no NVIDIA driver: libcuda.so.1 cannot be opened".into()), ..DeviceReport::default() };
+    let desk = SeatDesk::new(absent, RETURN_AFTER);
+    let strict = House::seated("demo", desk.clone(), wish(DevicePolicy::Require));
+    let cause = strict.programme.no_seat_foreseen().expect("there is no device");
+    assert!(cause.contains("libcuda.so.1 cannot be opened"), "{cause}");
+    assert_eq!(House::seated("demo", desk, wish(DevicePolicy::Prefer)).programme.no_seat_foreseen(), None);
 }
 
 #[test]
