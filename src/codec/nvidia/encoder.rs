@@ -32,8 +32,8 @@ use crate::media::{Grid, Packet, Rung, Track, VideoCodec, VideoTrack, av1, hevc,
 
 const COMPONENT: &str = "nvenc";
 
-/// Pictures besides those of B pictures and look-ahead: the one that is handed over, and one that the driver may keep.
-const SPARE: usize = 2;
+/// Buffers besides those of the pictures that wait: nvEncodeAPI.h (`numBFrames`) asks for four more than there are B pictures.
+const SPARE: usize = 4;
 
 /// What an encoder needs besides its rung.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +82,7 @@ pub struct NvEncoder {
     session: Rc<Session>,
     parameters: Parameters,
     custom_vbv: bool,
-    /// Pictures that go in before the first comes out.
+    /// Bitstreams that are left with the encoder: so many pictures go in before the first comes out.
     delay: usize,
     /// A call failed for good: the driver is not asked to finish.
     broken: bool,
@@ -105,7 +105,7 @@ impl NvEncoder {
     /// How many buffers of the rung's pool the encoder may hold at once.
     pub fn depth(rung: &Rung, options: NvOptions) -> usize {
         let ten_bit = rung.profile == "main10";
-        Settings::of(rung, options.live, ten_bit).map_or(0, |settings| settings.delay() + settings.reorder_depth()) + SPARE
+        Settings::of(rung, options.live, ten_bit).map_or(0, |settings| settings.output_delay() + settings.reorder_depth()) + SPARE
     }
 
     /// Opens an encoder whose packets carry the rung number `number`. What is encoded lies in buffers of `pool`, written by what was queued
@@ -136,7 +136,7 @@ impl NvEncoder {
         let session = Rc::new(session);
         let register = |pointer| Registered::new(&session, pointer, pool.size(), pool.pitch(), pool.format());
         let registered = pool.addresses().map(register).collect::<Result<Vec<_>, _>>().map_err(failed)?;
-        let buffers = settings.delay() + SPARE;
+        let buffers = settings.output_delay() + SPARE;
         let free = (0..buffers).map(|_| Bitstream::new(&session)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let period = options.grid.rate.period();
         let order = DecodeOrder::new(period, settings.reorder_depth());
@@ -158,7 +158,7 @@ impl NvEncoder {
             session,
             parameters,
             custom_vbv: limits.vbv_size,
-            delay: settings.delay(),
+            delay: settings.output_delay(),
             broken: false,
             pool: Arc::clone(pool),
             rung: rung.clone(),
