@@ -10,6 +10,7 @@
 //! is put into the packet, since the driver does not define where metadata of AV1 ends, and takes clock timestamps for all pictures or none.
 
 use std::collections::VecDeque;
+use std::mem::take;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -59,6 +60,8 @@ struct Beside {
 struct Held {
     stamp: u64,
     pts: MediaTime,
+    /// It is to be an IDR, or a key frame of AV1: its decode time was reckoned so.
+    key: bool,
     beside: Beside,
     /// Shared where a picture is shown twice: a buffer may be mapped once at a time.
     mapped: Rc<Mapped>,
@@ -236,8 +239,14 @@ impl NvEncoder {
             self.broken = true;
             return Err(self.error(Fault::SessionLost, "a bitstream came out of a picture that did not go in"));
         };
+        if held.key != coded.key {
+            let what =
+                format!("picture {stamp} was to be {}", if held.key { "a key picture and is none" } else { "no key picture and is one" });
+            self.broken = true;
+            return Err(self.error(Fault::SessionLost, &what));
+        }
         held.out = true;
-        let (pts, beside) = (held.pts, std::mem::take(&mut held.beside));
+        let (pts, beside) = (held.pts, take(&mut held.beside));
         let Some(dts) = self.order.taken() else {
             return Err(self.error(Fault::Bug, "more bitstreams came out than pictures went in"));
         };
@@ -284,6 +293,8 @@ impl Encoder for NvEncoder {
             self.broken = true;
             return Err(self.error(Fault::SessionLost, "the driver keeps more pictures than it announced"));
         };
+        // The first is one whether asked for or not.
+        let key = key || self.first.is_none();
         let first = *self.first.get_or_insert(frame.pts);
         self.order.submitted(frame.pts, key);
         self.release_if_known(out);
@@ -292,7 +303,7 @@ impl Encoder for NvEncoder {
         let stamp = self.next_stamp;
         self.next_stamp += 1;
         let accepted = self.session.submit(self.rung.codec, &mapped, &bitstream, stamp, key, &messages);
-        self.held.push_back(Held { stamp, pts: frame.pts, beside, mapped, picture, out: false });
+        self.held.push_back(Held { stamp, pts: frame.pts, key, beside, mapped, picture, out: false });
         self.pending.push_back(bitstream);
         if accepted.map_err(|cause| self.failed(cause))? == Accepted::Encoding {
             self.ready = self.pending.len();
@@ -322,6 +333,11 @@ impl Drop for NvEncoder {
         // A session that still works on pictures finishes them before their buffers are taken from it.
         if !self.broken {
             let _ = self.drain(&mut Vec::new());
+        }
+        // After a failure nobody knows what the device still reads and writes: it stays theirs until the worker's process ends.
+        if self.broken {
+            std::mem::forget((take(&mut self.pending), take(&mut self.free), take(&mut self.held), take(&mut self.registered)));
+            std::mem::forget((Rc::clone(&self.session), Arc::clone(&self.pool)));
         }
     }
 }
