@@ -10,6 +10,7 @@
 //! is put into the packet, since the driver does not define where metadata of AV1 ends, and takes clock timestamps for all pictures or none.
 
 use std::collections::VecDeque;
+use std::mem::take;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -32,8 +33,8 @@ use crate::media::{Grid, Packet, Rung, Track, VideoCodec, VideoTrack, av1, hevc,
 
 const COMPONENT: &str = "nvenc";
 
-/// Pictures besides those of B pictures and look-ahead: the one that is handed over, and one that the driver may keep.
-const SPARE: usize = 2;
+/// Buffers besides those of the pictures that wait: nvEncodeAPI.h (`numBFrames`) asks for four more than there are B pictures.
+const SPARE: usize = 4;
 
 /// What an encoder needs besides its rung.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +60,8 @@ struct Beside {
 struct Held {
     stamp: u64,
     pts: MediaTime,
+    /// It is to be an IDR, or a key frame of AV1: its decode time was reckoned so.
+    key: bool,
     beside: Beside,
     /// Shared where a picture is shown twice: a buffer may be mapped once at a time.
     mapped: Rc<Mapped>,
@@ -82,7 +85,7 @@ pub struct NvEncoder {
     session: Rc<Session>,
     parameters: Parameters,
     custom_vbv: bool,
-    /// Pictures that go in before the first comes out.
+    /// Bitstreams that are left with the encoder: so many pictures go in before the first comes out.
     delay: usize,
     /// A call failed for good: the driver is not asked to finish.
     broken: bool,
@@ -105,7 +108,7 @@ impl NvEncoder {
     /// How many buffers of the rung's pool the encoder may hold at once.
     pub fn depth(rung: &Rung, options: NvOptions) -> usize {
         let ten_bit = rung.profile == "main10";
-        Settings::of(rung, options.live, ten_bit).map_or(0, |settings| settings.delay() + settings.reorder_depth()) + SPARE
+        Settings::of(rung, options.live, ten_bit).map_or(0, |settings| settings.output_delay() + settings.reorder_depth()) + SPARE
     }
 
     /// Opens an encoder whose packets carry the rung number `number`. What is encoded lies in buffers of `pool`, written by what was queued
@@ -136,7 +139,7 @@ impl NvEncoder {
         let session = Rc::new(session);
         let register = |pointer| Registered::new(&session, pointer, pool.size(), pool.pitch(), pool.format());
         let registered = pool.addresses().map(register).collect::<Result<Vec<_>, _>>().map_err(failed)?;
-        let buffers = settings.delay() + SPARE;
+        let buffers = settings.output_delay() + SPARE;
         let free = (0..buffers).map(|_| Bitstream::new(&session)).collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let period = options.grid.rate.period();
         let order = DecodeOrder::new(period, settings.reorder_depth());
@@ -158,7 +161,7 @@ impl NvEncoder {
             session,
             parameters,
             custom_vbv: limits.vbv_size,
-            delay: settings.delay(),
+            delay: settings.output_delay(),
             broken: false,
             pool: Arc::clone(pool),
             rung: rung.clone(),
@@ -236,8 +239,14 @@ impl NvEncoder {
             self.broken = true;
             return Err(self.error(Fault::SessionLost, "a bitstream came out of a picture that did not go in"));
         };
+        if held.key != coded.key {
+            let what =
+                format!("picture {stamp} was to be {}", if held.key { "a key picture and is none" } else { "no key picture and is one" });
+            self.broken = true;
+            return Err(self.error(Fault::SessionLost, &what));
+        }
         held.out = true;
-        let (pts, beside) = (held.pts, std::mem::take(&mut held.beside));
+        let (pts, beside) = (held.pts, take(&mut held.beside));
         let Some(dts) = self.order.taken() else {
             return Err(self.error(Fault::Bug, "more bitstreams came out than pictures went in"));
         };
@@ -284,6 +293,8 @@ impl Encoder for NvEncoder {
             self.broken = true;
             return Err(self.error(Fault::SessionLost, "the driver keeps more pictures than it announced"));
         };
+        // The first is one whether asked for or not.
+        let key = key || self.first.is_none();
         let first = *self.first.get_or_insert(frame.pts);
         self.order.submitted(frame.pts, key);
         self.release_if_known(out);
@@ -292,7 +303,7 @@ impl Encoder for NvEncoder {
         let stamp = self.next_stamp;
         self.next_stamp += 1;
         let accepted = self.session.submit(self.rung.codec, &mapped, &bitstream, stamp, key, &messages);
-        self.held.push_back(Held { stamp, pts: frame.pts, beside, mapped, picture, out: false });
+        self.held.push_back(Held { stamp, pts: frame.pts, key, beside, mapped, picture, out: false });
         self.pending.push_back(bitstream);
         if accepted.map_err(|cause| self.failed(cause))? == Accepted::Encoding {
             self.ready = self.pending.len();
@@ -322,6 +333,11 @@ impl Drop for NvEncoder {
         // A session that still works on pictures finishes them before their buffers are taken from it.
         if !self.broken {
             let _ = self.drain(&mut Vec::new());
+        }
+        // After a failure nobody knows what the device still reads and writes: it stays theirs until the worker's process ends.
+        if self.broken {
+            std::mem::forget((take(&mut self.pending), take(&mut self.free), take(&mut self.held), take(&mut self.registered)));
+            std::mem::forget((Rc::clone(&self.session), Arc::clone(&self.pool)));
         }
     }
 }

@@ -59,6 +59,9 @@ const TUNINGS: [&str; 8] = ["film", "animation", "grain", "stillimage", "psnr", 
 /// NVENC looks ahead over at most so many pictures, B pictures included (nvEncodeAPI.h, `lookaheadDepth`).
 const LONGEST_LOOK_AHEAD: u32 = 31;
 
+/// Pictures that a driver may hold back besides those of B pictures and look-ahead: NVIDIA's own encoder class waits for as many.
+const HELD_BACK: usize = 3;
+
 /// How often a picture's bits are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passes {
@@ -209,9 +212,18 @@ impl Settings {
         Ok(lowered)
     }
 
-    /// Pictures that go in before the first comes out.
+    /// Pictures of B pictures and look-ahead: at least so many go in before the first comes out.
     pub fn delay(&self) -> usize {
         (self.b_pictures + self.look_ahead) as usize
+    }
+
+    /// Pictures that must have gone in after one before its bitstream may be locked. A success of the driver's does not say that all
+    /// bitstreams so far are due: pictures of the look-ahead are not.
+    pub fn output_delay(&self) -> usize {
+        match self.delay() {
+            0 => 0,
+            delay => delay + HELD_BACK,
+        }
     }
 
     /// How many pictures may overtake another: one with B pictures, two where one of those is a reference. Temporal units of AV1 come in
@@ -321,7 +333,7 @@ mod tests {
     fn zero_latency_keeps_no_picture_back() {
         for preset in PRESETS {
             let settings = settings(preset.name, "film,zerolatency");
-            assert_eq!((settings.delay(), settings.reorder_depth(), settings.tuning), (0, 0, Tuning::UltraLowLatency));
+            assert_eq!((settings.output_delay(), settings.reorder_depth(), settings.tuning), (0, 0, Tuning::UltraLowLatency));
         }
         assert_eq!(settings("ultrafast", "").tuning, Tuning::LowLatency);
         assert_eq!(settings("veryfast", "").tuning, Tuning::Quality);

@@ -163,6 +163,12 @@ void buffers_close(struct session *session) {
     }
 }
 
+// Filled it may be, but a driver lets go of it only after the pictures that its B pictures and its look-ahead want.
+static int is_early(const struct session *session, const struct bitstream *bitstream) {
+    return bitstream->ready && !bitstream->failed && bitstream->order >= session->flushed
+        && session->taken <= bitstream->order + session->delay;
+}
+
 // A stall of the hardware: for the milliseconds of the fault, for ever where they are negative.
 static void stall(const struct session *session) {
     long stall_ms = double_fault("nvenc.lock_stall_ms", session->device, 1000);
@@ -179,10 +185,10 @@ int bitstream_lock(struct session *session, struct bitstream *bitstream, int wai
     while (!bitstream->ready && wait && (session->queued || session->working)) pthread_cond_wait(&session->changed, &session->lock);
     if (bitstream->locked)
         status = session_fail(session, ENC_INVALID_CALL, "the bitstream is locked already");
-    else if (!bitstream->ready && !wait)
+    else if ((!bitstream->ready || is_early(session, bitstream)) && !wait)
         status = ENC_LOCK_BUSY;
-    else if (!bitstream->ready)
-        status = session_fail(session, ENC_INVALID_CALL, bitstream->awaited
+    else if (!bitstream->ready || is_early(session, bitstream))
+        status = session_fail(session, ENC_INVALID_CALL, bitstream->awaited || bitstream->ready
             ? "the encoder needs more input before this comes out" : "nothing was encoded into this buffer");
     else if (bitstream->failed)
         status = session_fail(session, ENC_GENERIC, "the picture could not be encoded");

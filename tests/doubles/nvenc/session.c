@@ -78,6 +78,14 @@ static int check_settings(struct session *session, const struct settings *settin
     return ENC_SUCCESS;
 }
 
+// A driver may hold back one picture more than B pictures and look-ahead, and so does this one where there are any: a client that
+// makes do with as many outputs as it asked for pictures locks one that is not there yet.
+static uint32_t delay_of(const struct session *session, const struct settings *settings) {
+    uint32_t asked = settings->b_frames + settings->look_ahead, own = session->kind->delay(session->encoder);
+    uint32_t driver = asked ? asked + 1 : 0;
+    return driver > own ? driver : own;
+}
+
 int session_initialise(struct session *session, const struct settings *settings) {
     const char *refusal = "refused";
     if (session->encoder) return session_fail(session, ENC_INVALID_CALL, "initialised already");
@@ -90,7 +98,7 @@ int session_initialise(struct session *session, const struct settings *settings)
     session->kind = kind_of(settings->codec);
     session->encoder = session->kind->open(&session->settings, &refusal);
     if (!session->encoder) return session_fail(session, ENC_INVALID_PARAM, "%s", refusal);
-    session->delay = session->kind->delay(session->encoder);
+    session->delay = delay_of(session, settings);
     return worker_start(session) ? ENC_SUCCESS : ENC_OUT_OF_MEMORY;
 }
 
@@ -106,7 +114,7 @@ static int reopen(struct session *session, const struct settings *settings) {
     if (!fresh) return session_fail(session, ENC_INVALID_PARAM, "%s", refusal);
     session->kind->close(session->encoder);
     session->encoder = fresh;
-    session->delay = session->kind->delay(fresh);
+    session->delay = delay_of(session, settings);
     session->submitted = 0;
     return ENC_SUCCESS;
 }
@@ -146,6 +154,7 @@ static int check_submission(struct session *session, const struct input *input, 
         return session_fail(session, ENC_INVALID_PARAM, "the input's depth is not the encoder's");
     if (output->awaited || output->ready || output->locked)
         return session_fail(session, ENC_INVALID_CALL, "the bitstream buffer is in use");
+    if (double_fault_at("nvenc.busy", session->device)) return session_fail(session, ENC_ENCODER_BUSY, "busy by a fault");
     if (double_fault_at("nvenc.encode", session->device)) return session_fail(session, ENC_GENERIC, "encode failed by a fault");
     return ENC_SUCCESS;
 }
@@ -182,6 +191,7 @@ int session_encode(struct session *session, struct input *input, struct bitstrea
     job->input = input;
     job->output = output;
     job->number = session->submitted++;
+    session->taken++;
     input->busy++;
     job->references = 2; // the encoder's and the bitstream buffer's
     output->submission = job;
@@ -190,6 +200,7 @@ int session_encode(struct session *session, struct input *input, struct bitstrea
     session->waiting[session->waiting_count++] = output;
     session->queue[session->queued++] = job;
     if (job->force_idr) double_count(COUNT_idr_forced, 1);
+    if (double_fault_at("nvenc.own_idr", session->device)) job->force_idr = 1;
     int needs_more = job->number < session->delay;
     pthread_mutex_unlock(&session->lock);
     announce(session, job);
@@ -203,6 +214,7 @@ int session_end_of_stream(struct session *session) {
     job->end_of_stream = 1;
     job->references = 1;
     pthread_mutex_lock(&session->lock);
+    session->flushed = session->taken;
     session->queue[session->queued++] = job;
     pthread_cond_broadcast(&session->changed);
     pthread_mutex_unlock(&session->lock);

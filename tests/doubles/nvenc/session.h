@@ -22,6 +22,7 @@ enum {
     ENC_INVALID_VERSION = 15,
     ENC_MAP_FAILED = 16,
     ENC_NEED_MORE_INPUT = 17,
+    ENC_ENCODER_BUSY = 18,
     ENC_GENERIC = 20,
     ENC_INCOMPATIBLE_CLIENT_KEY = 21,
     ENC_UNIMPLEMENTED = 22,
@@ -103,6 +104,7 @@ struct input { // a registered resource, or a buffer that the session owns
 
 struct bitstream {
     int alive, ready, locked, failed, awaited;
+    uint64_t order; // which output of the session it is
     struct session *session;
     uint8_t *data;
     size_t length, capacity;
@@ -145,7 +147,8 @@ struct session {
     struct bitstream *waiting[QUEUE]; // outputs in the order submitted, to be filled in the order coded
     size_t waiting_count;
     uint64_t submitted;
-    uint32_t delay;
+    uint64_t taken, filled, flushed; // pictures that came, outputs that were filled, and those of them that an end of stream let out
+    uint32_t delay; // how many pictures must follow before an output may be locked
     char error[ERROR_TEXT];
 };
 

@@ -110,6 +110,7 @@ static void deliver(struct session *session, const struct coded *coded) {
     output->frame = (uint32_t)job->number;
     output->type = coded->type;
     output->qp = coded->qp;
+    output->order = session->filled++;
     output->awaited = 0;
     output->ready = 1;
     job_release(job);

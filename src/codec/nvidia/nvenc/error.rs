@@ -54,6 +54,8 @@ pub enum NvencError {
 const OUT_OF_MEMORY: c_int = 10;
 /// `NV_ENC_ERR_NEED_MORE_INPUT`.
 pub(super) const NEED_MORE_INPUT: c_int = 17;
+/// `NV_ENC_ERR_ENCODER_BUSY`: the same call is to be made again some milliseconds later.
+pub(super) const ENCODER_BUSY: c_int = 18;
 /// `NV_ENC_ERR_INCOMPATIBLE_CLIENT_KEY`, by which newer drivers say that there are enough sessions.
 const INCOMPATIBLE_CLIENT_KEY: c_int = 21;
 
@@ -119,7 +121,7 @@ fn class(status: c_int) -> Fault {
         // UNSUPPORTED_PARAM, INVALID_VERSION, UNIMPLEMENTED.
         12 | 15 | 22 => Fault::Unsupported,
         // LOCK_BUSY, ENCODER_BUSY.
-        13 | 18 => Fault::Transient,
+        13 | ENCODER_BUSY => Fault::Transient,
         // MAP_FAILED, GENERIC, RESOURCE_REGISTER_FAILED and numbers of newer drivers.
         _ => Fault::SessionLost,
     }

@@ -87,6 +87,8 @@ impl Session {
             let change = change.as_mut_ptr();
             (*change).version = sdk::NV_ENC_RECONFIGURE_PARAMS_VER;
             (&raw mut (*change).reInitEncodeParams).copy_from_nonoverlapping(parameters.start.as_ptr(), 1);
+            // The address from the start is of before the box was moved and lent.
+            (*change).reInitEncodeParams.encodeConfig = parameters.config.as_mut_ptr();
             reconfigure(self.handle(), change)
         };
         self.check("nvEncReconfigureEncoder", status)
@@ -122,6 +124,11 @@ fn set_config(config: *mut sdk::NV_ENC_CONFIG, video: &Video, settings: &Setting
         (*config).frameIntervalP = settings.b_pictures as i32 + 1;
         (*config).frameFieldMode = sdk::NV_ENC_PARAMS_FRAME_FIELD_MODE::NV_ENC_PARAMS_FRAME_FIELD_MODE_FRAME;
         let rate = &raw mut (*config).rcParams;
+        // Chosen once: rounding of scaled rates must not change it in a running session.
+        (*rate).rateControlMode = match settings.rates.most_bps > settings.rates.average_bps {
+            true => sdk::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_VBR,
+            false => sdk::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_CBR,
+        };
         (*rate).multiPass = passes(settings.passes);
         (*rate).lookaheadDepth = settings.look_ahead as u16;
         (*rate).set_enableLookahead(u32::from(settings.look_ahead > 0));
@@ -130,7 +137,8 @@ fn set_config(config: *mut sdk::NV_ENC_CONFIG, video: &Video, settings: &Setting
         (*rate).set_disableBadapt(0);
         (*rate).set_enableAQ(settings.spatial_aq.into());
         (*rate).set_enableTemporalAQ(settings.temporal_aq.into());
-        (*rate).set_zeroReorderDelay(without_b.into());
+        // It may switch look-ahead off.
+        (*rate).set_zeroReorderDelay((settings.delay() == 0).into());
         let own_idrs = (*config).gopLength;
         let codec = &raw mut (*config).encodeCodecConfig;
         match video.codec {
@@ -142,13 +150,9 @@ fn set_config(config: *mut sdk::NV_ENC_CONFIG, video: &Video, settings: &Setting
 }
 
 fn set_rates(config: *mut sdk::NV_ENC_CONFIG, rates: Rates, custom_vbv: bool) {
-    // SAFETY: an own structure; plain numbers and one enum are written.
+    // SAFETY: an own structure; plain numbers are written.
     unsafe {
         let rate = &raw mut (*config).rcParams;
-        (*rate).rateControlMode = match rates.most_bps > rates.average_bps {
-            true => sdk::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_VBR,
-            false => sdk::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_CBR,
-        };
         (*rate).averageBitRate = rates.average_bps;
         (*rate).maxBitRate = rates.most_bps;
         // Zero asks for the driver's own size.
@@ -322,5 +326,52 @@ fn profile_id(profile: Profile) -> sdk::GUID {
         Profile::HevcMain => sdk::NV_ENC_HEVC_PROFILE_MAIN_GUID,
         Profile::HevcMain10 => sdk::NV_ENC_HEVC_PROFILE_MAIN10_GUID,
         Profile::Av1Main => sdk::NV_ENC_AV1_PROFILE_MAIN_GUID,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::Rung;
+
+    fn settings(profile: &str, tune: &str) -> Settings {
+        let rung = Rung { profile: profile.into(), tune: tune.into(), ..rung() };
+        Settings::of(&rung, true, false).unwrap()
+    }
+
+    /// A rung whose largest rate is a bit above its target.
+    fn rung() -> Rung {
+        Rung { vbv_rate_bps: 1_000_001, ..Rung::new("360p", 640, 360, 1_000_000, "veryfast") }
+    }
+
+    fn configured(settings: &Settings) -> Box<MaybeUninit<sdk::NV_ENC_CONFIG>> {
+        let mut config = Box::new(MaybeUninit::zeroed());
+        let video = Video { codec: VideoCodec::H264, width: 640, height: 360, rate: Rate::new(25, 1), color: Color::assumed(360) };
+        set_config(config.as_mut_ptr(), &video, settings);
+        set_rates(config.as_mut_ptr(), settings.rates, true);
+        config
+    }
+
+    #[test]
+    fn reordering_is_waived_only_where_no_picture_waits() {
+        let waived = |profile, tune| {
+            let config = configured(&settings(profile, tune));
+            // SAFETY: zeroed and filled in; zero is a value of each of its enums.
+            unsafe { (*config.as_ptr()).rcParams.zeroReorderDelay() == 1 }
+        };
+        assert!(waived("high", "zerolatency"));
+        assert!(!waived("high", ""), "there are B pictures");
+        assert!(!waived("baseline", ""), "there is look-ahead without B pictures");
+    }
+
+    #[test]
+    fn a_new_target_never_changes_the_mode() {
+        let mut config = configured(&settings("high", ""));
+        let rates = Rates::of(&rung(), 1_000);
+        assert_eq!(rates.most_bps, rates.average_bps, "rounding brings them together");
+        set_rates(config.as_mut_ptr(), rates, true);
+        // SAFETY: as above.
+        let (mode, average_bps) = unsafe { ((*config.as_ptr()).rcParams.rateControlMode, (*config.as_ptr()).rcParams.averageBitRate) };
+        assert_eq!((mode as u32, average_bps), (sdk::NV_ENC_PARAMS_RC_MODE::NV_ENC_PARAMS_RC_VBR as u32, 1_000));
     }
 }

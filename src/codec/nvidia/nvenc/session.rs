@@ -4,19 +4,24 @@
 use std::ffi::{CStr, c_int, c_void};
 use std::fmt;
 use std::mem::MaybeUninit;
-use std::ptr::null_mut;
+use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
+use std::time::Duration;
 
 use nvidia_video_codec_sdk::sys::nvEncodeAPI as sdk;
 
 use super::buffers::{Bitstream, Mapped};
 use super::calls::Functions;
-use super::error::{NEED_MORE_INPUT, NvencError};
+use super::error::{ENCODER_BUSY, NEED_MORE_INPUT, NvencError};
 use crate::codec::nvidia::cuda::{Device, Handle, Stream};
 use crate::media::VideoCodec;
 
 /// Longest parameter sets that are asked for. `NV_MAX_SEQ_HDR_LEN` (512) is what the header promises to be enough.
 const HEADER_BYTES: usize = 1024;
+
+/// How often a picture is handed over again to an encoder that is busy, and the time before each.
+const BUSY_RETRIES: u32 = 5;
+const BUSY_WAIT: Duration = Duration::from_millis(4);
 
 /// A session. It is used on one thread.
 pub struct Session {
@@ -24,7 +29,7 @@ pub struct Session {
     raw: Handle,
     device: Arc<Device>,
     /// The driver keeps the addresses of these handles and not the handles.
-    streams: Option<Box<Streams>>,
+    streams: Option<NonNull<Streams>>,
 }
 
 struct Streams {
@@ -93,14 +98,14 @@ impl Session {
     pub fn order_by(&mut self, input: &Arc<Stream>) -> Result<(), NvencError> {
         let set = self.functions.set_streams.ok_or(NvencError::missing("nvEncSetIOCudaStreams"))?;
         let output = Stream::new(&self.device).map_err(NvencError::Cuda)?;
-        let mut streams = Box::new(Streams { input: input.handle(), output: output.handle(), _owners: [Arc::clone(input), output] });
+        let streams = Streams { input: input.handle(), output: output.handle(), _owners: [Arc::clone(input), output] };
+        let streams = Box::into_raw(Box::new(streams));
+        // Kept whatever the driver answers, which may remember the addresses.
+        self.streams = NonNull::new(streams);
         let _current = self.current()?;
         // SAFETY: addresses of two handles that stay where they are while the session lives.
-        let status = unsafe { set(self.raw, &mut streams.input, &mut streams.output) };
-        self.check("nvEncSetIOCudaStreams", status)?;
-        drop(_current);
-        self.streams = Some(streams);
-        Ok(())
+        let status = unsafe { set(self.raw, &raw mut (*streams).input, &raw mut (*streams).output) };
+        self.check("nvEncSetIOCudaStreams", status)
     }
 
     /// The parameter sets as the encoder writes them: Annex B, or open bitstream units.
@@ -185,7 +190,16 @@ impl Session {
         let encode = self.functions.encode.ok_or(NvencError::missing("nvEncEncodePicture"))?;
         let _current = self.current()?;
         // SAFETY: both callers filled the structure in; the session is started.
-        match unsafe { encode(self.raw, picture) } {
+        let hand_over = || unsafe { encode(self.raw, picture) };
+        let mut status = hand_over();
+        for _ in 0..BUSY_RETRIES {
+            if status != ENCODER_BUSY {
+                break;
+            }
+            std::thread::park_timeout(BUSY_WAIT);
+            status = hand_over();
+        }
+        match status {
             NEED_MORE_INPUT => Ok(Accepted::Kept),
             status => self.check("nvEncEncodePicture", status).map(|()| Accepted::Encoding),
         }
@@ -255,6 +269,10 @@ impl Drop for Session {
         let (Ok(_current), Some(destroy), false) = (self.device.enter(), self.functions.destroy, self.raw.is_null()) else { return };
         // SAFETY: opened in this context and destroyed once; what was made in it holds the session and is gone.
         unsafe { destroy(self.raw) };
+        if let Some(streams) = self.streams.take() {
+            // SAFETY: of `Box::into_raw`, and nobody has the addresses any more.
+            drop(unsafe { Box::from_raw(streams.as_ptr()) });
+        }
     }
 }
 
