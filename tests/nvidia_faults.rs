@@ -97,7 +97,7 @@ fn a_session_that_breaks_or_hangs_is_opened_anew() {
     stage.end();
 }
 
-/// What the log must say, and how often, of a channel that starts on a broken device.
+/// A channel starts on a broken device: where it is seated then, and words that its log has.
 fn starts_with(name: &str, faults: &str, key: &str, seat: &str, words: &[&str]) {
     let (true, Some(driver)) = (tools::has(&["ffmpeg"]), Driver::new(name)) else { return };
     driver.set(faults);

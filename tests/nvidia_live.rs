@@ -105,8 +105,7 @@ fn a_card_without_an_encoder_decodes_and_scales_and_x264_encodes() {
     watch.for_a_while(seconds(8));
     watch.assert_clean();
     assert!(driver.report().fired("nvenc.no_device"));
-    let encoded = appliance.metric("headend_worker_pictures_total", &["demo", "encode"]);
     let downloads = copies(&appliance, REASONS[2]);
-    assert!(downloads > 2.0 * 25.0 * 5.0, "one download per rung and picture: {downloads}, encoded {encoded}");
+    assert!(downloads > 2.0 * 25.0 * 5.0, "one download per rung and picture: {downloads}");
     assert_eq!((copies(&appliance, REASONS[0]), copies(&appliance, REASONS[1])), (0.0, 0.0));
 }

@@ -57,7 +57,11 @@ fn main() -> ExitCode {
     }
     let ended = match arguments.role {
         Role::Probe => return print(probe()),
-        Role::Devices => return print(devices()),
+        Role::Devices => {
+            // A driver that hangs must not keep this process when its front is gone.
+            die_with_parent();
+            return print(devices());
+        }
         Role::Codec => link().and_then(|link| codec_role(link, input()?)),
         Role::File => link().and_then(|link| file_role(link, input()?)),
     };

@@ -18,10 +18,6 @@ pub enum CudaSurface {
 pub struct ScaledLadder {
     /// The ordinal of the device.
     pub ordinal: u32,
-    /// Width and height of the source in pixels.
-    pub source: (u32, u32),
-    /// Samples of the source have more than 8 bits.
-    pub ten_bit: bool,
     /// A picture per rung. What is queued on the channel's stream from now on finds them written.
     pub rungs: Vec<Arc<DevicePicture>>,
 }

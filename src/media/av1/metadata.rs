@@ -23,15 +23,7 @@ pub fn t35_unit(message: &[u8]) -> Bytes {
 pub fn time_code_unit(clock: &ClockTimestamp) -> Bytes {
     let mut bits = BitWriter::new();
     bits.bits(TIMECODE, 8);
-    bits.bits(clock.counting_type(), 5);
-    bits.flag(true); // full_timestamp_flag
-    bits.flag(clock.discontinuity);
-    bits.flag(clock.drop_frame); // cnt_dropped_flag
-    bits.bits(clock.frames.into(), 9);
-    bits.bits(clock.seconds.into(), 6);
-    bits.bits(clock.minutes.into(), 6);
-    bits.bits(clock.hours.into(), 5);
-    bits.bits(0, 5); // time_offset_length
+    clock.write_full(&mut bits);
     bits.flag(true); // trailing bits: the fields end one bit before a byte does
     unit(&bits.finish())
 }

@@ -67,6 +67,19 @@ impl ClockTimestamp {
             (true, true) => OTHERS_DROPPED,
         }
     }
+
+    /// The fields of a full timestamp, which HEVC (clause D.2.27) and AV1 (clause 5.8.7) write alike: H.264 counts pictures in a byte.
+    pub(in crate::media) fn write_full(&self, bits: &mut BitWriter) {
+        bits.bits(self.counting_type(), 5);
+        bits.flag(true); // full_timestamp_flag
+        bits.flag(self.discontinuity);
+        bits.flag(self.drop_frame); // cnt_dropped_flag
+        bits.bits(self.frames.into(), 9);
+        bits.bits(self.seconds.into(), 6);
+        bits.bits(self.minutes.into(), 6);
+        bits.bits(self.hours.into(), 5);
+        bits.bits(0, 5); // time_offset_length
+    }
 }
 
 /// An access unit of four-byte lengths with this clock timestamp in its picture timing message.

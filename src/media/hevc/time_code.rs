@@ -22,15 +22,7 @@ fn payload(clock: &ClockTimestamp) -> Bytes {
     bits.bits(1, 2); // num_clock_ts
     bits.flag(true); // clock_timestamp_flag
     bits.flag(false); // units_field_based_flag: a picture lasts one tick (equation D-25)
-    bits.bits(clock.counting_type(), 5);
-    bits.flag(true); // full_timestamp_flag
-    bits.flag(clock.discontinuity);
-    bits.flag(clock.drop_frame); // cnt_dropped_flag
-    bits.bits(clock.frames.into(), 9);
-    bits.bits(clock.seconds.into(), 6);
-    bits.bits(clock.minutes.into(), 6);
-    bits.bits(clock.hours.into(), 5);
-    bits.bits(0, 5); // time_offset_length
+    clock.write_full(&mut bits);
     bits.flag(true); // payload_bit_equal_to_one: the fields end within a byte
     bits.finish().into()
 }

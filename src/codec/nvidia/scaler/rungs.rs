@@ -78,8 +78,7 @@ impl RungScaler {
         for group in prepared {
             group.queue(&channel, source, &rungs, &mut self.targets)?;
         }
-        let crop = source.geometry.crop;
-        Ok(ScaledLadder { ordinal: channel.device().ordinal(), source: (crop.width, crop.height), ten_bit: source.geometry.ten_bit, rungs })
+        Ok(ScaledLadder { ordinal: channel.device().ordinal(), rungs })
     }
 }
 
