@@ -113,6 +113,7 @@ fn open(seat: Seat, rungs: Vec<Rung>) -> Open {
         text: String::new(),
         hold: Ticks::from_millis(1_000),
         live: false,
+        shed_after: Ticks::ZERO,
         watch: Watch::off(),
         thumbnail_every: None,
     }

@@ -2,9 +2,9 @@
 
 mod worker_support;
 
-use headend::base::MediaTime;
+use headend::base::{MediaTime, Ticks};
 use headend::media::Slot;
-use headend::wire::link::{FromWorker, ToWorker};
+use headend::wire::link::{FromWorker, Open, ToWorker};
 use worker_support::*;
 
 fn time(slot: i64) -> MediaTime {
@@ -251,7 +251,7 @@ fn a_lower_bitrate_is_taken_up_without_a_restart() {
 
 #[test]
 fn far_behind_all_rungs_leave_out_the_same_pictures_but_no_idr() {
-    let mut worker = Worker::codec(live());
+    let mut worker = Worker::codec(Open { shed_after: Ticks::from_millis(1_000), ..live() });
     // Twelve seconds at once: the first two are beyond what a worker that has just started may be behind.
     worker.advance(START + 300);
     let (said, status) = worker.drain();

@@ -219,6 +219,7 @@ fn open_message(source: &Source, rungs: &[Rung], segment: Ticks, seat: Seat) -> 
         text: String::new(),
         hold: Ticks::from_millis(1_000),
         live: false,
+        shed_after: Ticks::ZERO,
         watch: Watch::off(),
         thumbnail_every: None,
     }

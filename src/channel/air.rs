@@ -19,6 +19,8 @@ use crate::wire::link::{Fill, FromWorker, Open, RungConfig, Stage, ToWorker, VER
 
 mod replacing;
 
+/// A codec worker further behind its input than this leaves pictures out.
+const SHED_AFTER: Ticks = Ticks::from_millis(1_000);
 /// Input further ahead of the clock than this is not used.
 const FUTURE_LIMIT: Ticks = Ticks::from_millis(10_000);
 
@@ -367,6 +369,7 @@ impl OnAir {
             text: self.plan.slate.text.clone(),
             hold: self.plan.hold,
             live: true,
+            shed_after: SHED_AFTER,
             watch: Watch {
                 freeze_after: self.plan.watch.freeze_after,
                 black_after: self.plan.watch.black_after,

@@ -38,6 +38,9 @@ fn check_open(open: &Open) -> Result<(), RoleError> {
     })?;
     demand(open.start.0.unsigned_abs() <= (MAX_TIME / rate.period().0) as u64, || format!("start at slot {}", open.start.0))?;
     demand((0..=86_400 * FLICKS_PER_SECOND).contains(&open.hold.0), || format!("hold of {} flicks", open.hold.0))?;
+    demand((0..=86_400 * FLICKS_PER_SECOND).contains(&open.shed_after.0), || {
+        format!("pictures left out {} flicks behind", open.shed_after.0)
+    })?;
     demand(open.rungs.len() <= MAX_RUNGS, || format!("{} rungs", open.rungs.len()))?;
     demand(!open.rungs.is_empty() || open.audio.is_some(), || "neither video nor audio rungs".into())?;
     demand(open.channel.len() <= 256, || "a channel name of more than 256 bytes".into())?;
@@ -121,6 +124,7 @@ mod tests {
             text: String::new(),
             hold: Ticks::from_millis(1000),
             live: true,
+            shed_after: Ticks::from_millis(1000),
             watch: Watch::default(),
             thumbnail_every: Some(Ticks::from_millis(5000)),
         }

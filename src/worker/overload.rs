@@ -2,10 +2,6 @@
 
 use crate::base::{MediaTime, Ticks};
 
-/// Behind by more than this, every other picture is left out.
-const LIMIT: Ticks = Ticks::from_millis(1000);
-/// Behind by more than this, every picture but IDRs is left out.
-const HARD_LIMIT: Ticks = Ticks::from_millis(1500);
 /// A worker that starts in the past (a replacement) has caught up once it is this near.
 const CAUGHT_UP: Ticks = Ticks::from_millis(500);
 /// How far behind a worker may be that has never caught up.
@@ -20,8 +16,10 @@ const MEASURED_TO: Ticks = Ticks::from_millis(4_000);
 const LEAST_GAIN: Ticks = Ticks::from_millis(700);
 
 /// Decides picture by picture; the caller never asks for IDR slots.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Overload {
+    /// Behind by more than this, every other picture is left out; half as much again, every picture but IDRs.
+    limit: Ticks,
     caught_up: bool,
     shed_last: bool,
     /// Where the measurement began, and the largest lag of its first second.
@@ -29,12 +27,17 @@ pub struct Overload {
 }
 
 impl Overload {
+    /// A worker that has still to catch up.
+    pub fn new(limit: Ticks) -> Overload {
+        Overload { limit, caught_up: false, shed_last: false, measured: None }
+    }
+
     /// Whether the picture of a slot that begins at `begins`, `lag` behind the newest input, is to be left out.
     pub fn sheds(&mut self, begins: MediaTime, lag: Ticks) -> bool {
         // One that is too slow to catch up leaves pictures out instead, as if it had.
         self.caught_up = self.caught_up || lag < CAUGHT_UP || self.is_too_slow(begins, lag);
-        let over = if self.caught_up { lag > LIMIT } else { lag > START_LIMIT };
-        self.shed_last = over && (lag > HARD_LIMIT || !self.shed_last);
+        let over = if self.caught_up { lag > self.limit } else { lag > START_LIMIT.max(self.limit) };
+        self.shed_last = over && (lag > self.limit + Ticks(self.limit.0 / 2) || !self.shed_last);
         self.shed_last
     }
 
@@ -61,13 +64,15 @@ impl Overload {
 mod tests {
     use super::*;
 
+    const LIMIT: Ticks = Ticks::from_millis(1000);
+
     fn shed(overload: &mut Overload, lag_ms: i64, pictures: usize) -> usize {
         (0..pictures).filter(|_| overload.sheds(MediaTime(0), Ticks::from_millis(lag_ms))).count()
     }
 
     /// Makes ten seconds from 6 s behind, `speed` times as fast as they pass; how many of the 250 pictures are left out.
     fn shed_catching_up(speed: f64) -> usize {
-        let mut overload = Overload::default();
+        let mut overload = Overload::new(LIMIT);
         let sheds = |slot: i64| {
             let lag_ms = 6_000.0 + slot as f64 * 40.0 * (1.0 / speed - 1.0);
             overload.sheds(MediaTime(Ticks::from_millis(slot * 40).0), Ticks::from_millis(lag_ms as i64))
@@ -85,7 +90,7 @@ mod tests {
 
     #[test]
     fn input_that_is_still_coming_in_when_it_begins_is_no_loss_of_speed() {
-        let mut overload = Overload::default();
+        let mut overload = Overload::new(LIMIT);
         let lags = [200, 900, 3_000, 5_900].into_iter().chain((0..146).map(|n| 6_000 - n * 20));
         let shed = lags
             .enumerate()
@@ -95,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_second_behind_halves_the_rate_and_more_leaves_only_idrs() {
-        let mut overload = Overload::default();
+        let mut overload = Overload::new(LIMIT);
         assert_eq!(shed(&mut overload, 100, 10), 0);
         assert_eq!(shed(&mut overload, 1000, 10), 0);
         assert_eq!(shed(&mut overload, 1200, 10), 5);
@@ -105,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_replacement_catches_up_without_losing_pictures() {
-        let mut overload = Overload::default();
+        let mut overload = Overload::new(LIMIT);
         assert_eq!(shed(&mut overload, 8000, 10), 0);
         assert_eq!(shed(&mut overload, 400, 10), 0);
         assert_eq!(shed(&mut overload, 8000, 10), 10);

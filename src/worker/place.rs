@@ -137,6 +137,7 @@ mod tests {
             text: String::new(),
             hold: Ticks::from_millis(1000),
             live: true,
+            shed_after: Ticks::from_millis(1000),
             watch: Watch::off(),
             thumbnail_every: None,
         }

@@ -268,7 +268,7 @@ impl Showing {
             scaler: place.ladder(&sizes, color),
             rungs,
             newest,
-            overload: Overload::default(),
+            overload: Overload::new(open.shed_after),
             meters,
             scaled: None,
         }

@@ -213,6 +213,8 @@ pub fn live() -> Open {
         text: String::new(),
         hold: Ticks::from_millis(400),
         live: true,
+        // Stories send seconds at once: only the one about leaving pictures out may meet a limit.
+        shed_after: Ticks::from_millis(60_000),
         watch: Watch::off(),
         thumbnail_every: None,
     }

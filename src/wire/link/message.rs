@@ -97,8 +97,10 @@ pub struct Open {
     pub text: String,
     /// How long the last picture is held in a hole before `fill` shows.
     pub hold: Ticks,
-    /// Live: more than a second behind, pictures are dropped. Else every picture is encoded, however long it takes.
+    /// Live: pictures are left out when behind. Else every picture is encoded, however long it takes.
     pub live: bool,
+    /// Live and further behind than this, every other picture is left out; half as much again, all but IDRs.
+    pub shed_after: Ticks,
     /// What of the input is told.
     pub watch: Watch,
     /// How often a [`FromWorker::Thumbnail`] comes while there are pictures; none for never.
