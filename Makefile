@@ -83,20 +83,23 @@ lint: deps ## style, lints
 	@cargo fmt --all --check || { echo "style: run cargo fmt" >&2; exit 1; }
 	@cargo clippy --all-targets --locked --quiet -- -D warnings
 
-# Tests in real time run one after another: a player that waits for a busy machine fails. What only computes runs beside them with what
-# is left of the cores. What is not named in the second lane is in the first.
-SECOND_LANE := doubles_witness fuzz_short kernels kernels_built nvidia_encode nvidia_pipeline nvidia_probe nvidia_probe_words \
+# Tests in real time wait most of the time, so three lanes run side by side: players and publishers that are not ours, which give up
+# on a machine that is too busy; what only computes, with what is left of the cores; and all that is named in neither.
+PLAYER_LANE := nvidia_live play_broken_feed play_browsers play_copy play_pattern_splice play_rtmp_to_hls publish_others
+COMPUTE_LANE := doubles_witness fuzz_short kernels kernels_built nvidia_encode nvidia_pipeline nvidia_probe nvidia_probe_words \
   pack_players transcode_file worker_audio worker_codec worker_entries worker_file worker_timecode
-FIRST_LANE := $(filter-out $(SECOND_LANE),$(notdir $(basename $(wildcard tests/*.rs))))
+LIVE_LANE := $(filter-out $(PLAYER_LANE) $(COMPUTE_LANE),$(notdir $(basename $(wildcard tests/*.rs))))
 CARGO_TEST := cargo test --locked --no-fail-fast
 
 test: test-deps doubles lint ## run everything that must hold before a change lands
-	@mkdir -p target && rm -f target/test.log target/second-lane.log
+	@mkdir -p target && rm -f target/test.log target/*-lane.log
 	@cargo test --locked --no-run --quiet
 	@export HEADEND_TEST_STRICT=1 QA_NODE_MODULES="$(CURDIR)/.qa/node_modules"; outcome=0; \
-	  nice -n 19 $(CARGO_TEST) $(addprefix --test ,$(SECOND_LANE)) </dev/null >target/second-lane.log 2>&1 & second=$$!; \
-	  $(CARGO_TEST) --lib --bins --test hw $(addprefix --test ,$(FIRST_LANE)) </dev/null 2>&1 | tee target/test.log || outcome=$$?; \
-	  wait $$second || outcome=$$?; cat target/second-lane.log | tee -a target/test.log; \
+	  nice -n 19 $(CARGO_TEST) $(addprefix --test ,$(COMPUTE_LANE)) </dev/null >target/compute-lane.log 2>&1 & compute=$$!; \
+	  $(CARGO_TEST) $(addprefix --test ,$(PLAYER_LANE)) </dev/null >target/player-lane.log 2>&1 & players=$$!; \
+	  nice -n 5 $(CARGO_TEST) --lib --bins --test hw $(addprefix --test ,$(LIVE_LANE)) </dev/null 2>&1 | tee target/test.log || outcome=$$?; \
+	  wait $$players || outcome=$$?; wait $$compute || outcome=$$?; \
+	  cat target/player-lane.log target/compute-lane.log | tee -a target/test.log; \
 	  $(CARGO_TEST) --doc </dev/null 2>&1 | tee -a target/test.log || outcome=$$?; \
 	  .ci/summary target/test.log; exit $$outcome
 

@@ -20,7 +20,13 @@ struct Stage {
 
 impl Stage {
     fn new(name: &str, policy: &str) -> Option<Stage> {
+        Stage::on(name, policy, "")
+    }
+
+    /// As [`Stage::new`], on a driver with these faults.
+    fn on(name: &str, policy: &str, faults: &str) -> Option<Stage> {
         let (true, Some(driver)) = (tools::has(&["ffmpeg"]), Driver::new(name)) else { return None };
+        driver.set(faults);
         let configuration =
             format!("[devices]\nreturn_after = \"1s\"\n\n{}", config(&[channel("demo").text("device", policy).text("window", "60s")]));
         let appliance = Appliance::start_equipped(&configuration, &|command| driver.equip(command));
@@ -76,6 +82,27 @@ fn a_device_that_is_lost_mid_stream_costs_no_segment_and_is_taken_back() {
     stage.goes_on();
     assert!(stage.appliance.metric("headend_fallbacks_total", &["demo"]) >= 3.0);
     assert!(stage.appliance.metric("headend_device_faults_total", &["device_lost"]) >= 3.0);
+    stage.end();
+}
+
+#[test]
+fn a_driver_that_comes_up_late_is_used_and_a_loss_that_only_a_wait_shows_is_seen() {
+    let Some(mut stage) = Stage::on("late", "prefer", "cuda.init=999") else { return };
+    assert_eq!(channel_seat(&stage.appliance), "software");
+    assert!(stage.driver.report().fired("cuda.init"));
+    stage.appliance.wait_for_log(&["cuInit", "looked for again"], seconds(2));
+    // Without an encoder each picture of a rung is waited for and downloaded.
+    stage.driver.set("nvenc.no_device=1");
+    stage.wait_for_seat("the device that has come up is used", 30, "GPU-");
+    stage.goes_on();
+    stage.driver.set("nvenc.no_device=1,cuda.loss_at_sync=1");
+    stage.wait_for_seat("software takes over", 15, "software");
+    stage.goes_on();
+    assert!(stage.driver.report().fired("cuda.loss_at_sync"));
+    assert!(stage.appliance.metric("headend_device_faults_total", &["device_lost"]) >= 1.0);
+    stage.driver.heal();
+    stage.wait_for_seat("the healed device is taken back", 30, "GPU-");
+    stage.goes_on();
     stage.end();
 }
 

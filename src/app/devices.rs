@@ -20,12 +20,15 @@ pub async fn desk(plan: DevicesPlan, program: &WorkerProgram) -> SeatDesk {
     let report = match probe_devices(program, PROBE_LIMIT).await {
         Ok(report) => report,
         Err(cause) => {
-            tracing::warn!(%cause, fault = %cause.fault(), "NVIDIA GPUs cannot be used; channels run in software. `headend probe` tries again");
-            return SeatDesk::new(DeviceReport { absent: Some(cause.to_string()), ..DeviceReport::default() }, plan.return_after);
+            tracing::warn!(%cause, fault = %cause.fault(), "NVIDIA GPUs cannot be used; GPUs are looked for again while headend runs");
+            return SeatDesk::unknown(cause.to_string(), plan.return_after);
         }
     };
     for line in report_lines(&report) {
-        tracing::info!("{line}");
+        match report.is_broken {
+            true => tracing::warn!("{line}; GPUs are looked for again while headend runs"),
+            false => tracing::info!("{line}"),
+        }
     }
     SeatDesk::new(report, plan.return_after)
 }

@@ -145,7 +145,7 @@ fn rows(text: &mut String, prefix: &str, value: &Value) {
 mod tests {
     use super::*;
     use crate::media::VideoCodec;
-    use crate::media::device::{DecodeAbility, EncodeAbility};
+    use crate::media::device::{DecodeAbility, EncodeAbility, EncoderState};
 
     #[test]
     fn a_gpu_is_one_line_with_all_that_decides_where_channels_run() {
@@ -164,6 +164,7 @@ mod tests {
             context_bytes: 1,
             verdict: Verdict::Full,
             reason: String::new(),
+            encoder: EncoderState::Ready,
             decodes: vec![decode(VideoCodec::H264, 8), decode(VideoCodec::Hevc, 10)],
             encodes: vec![encode(VideoCodec::H264, false), encode(VideoCodec::Av1, true)],
             most_sessions: None,

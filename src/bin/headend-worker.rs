@@ -28,7 +28,7 @@ struct Arguments {
     channel: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Role {
     /// Access units in, packets of every rung out: descriptor 0 is the link, descriptor 1 the slate's file where one shall be shown.
     Codec,
@@ -37,7 +37,11 @@ enum Role {
     /// Prints what this machine can decode and encode, as JSON.
     Probe,
     /// Prints what this machine's GPUs are good for, found by trying, as JSON.
-    Devices,
+    Devices {
+        /// A GPU in use, whose encode sessions are not counted again: one is opened, to see that it can be.
+        #[arg(long, value_name = "UUID")]
+        known: Vec<String>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -52,15 +56,15 @@ fn main() -> ExitCode {
     forward_library_logs();
     // A codec worker learns its channel's name over the link: it may have been started before there was one.
     let in_channel = tracing::error_span!("worker", channel = tracing::field::Empty).entered();
-    if let (Role::File, Some(channel)) = (arguments.role, &arguments.channel) {
+    if let (Role::File, Some(channel)) = (&arguments.role, &arguments.channel) {
         in_channel.record("channel", channel.as_str());
     }
-    let ended = match arguments.role {
+    let ended = match &arguments.role {
         Role::Probe => return print(probe()),
-        Role::Devices => {
+        Role::Devices { known } => {
             // A driver that hangs must not keep this process when its front is gone.
             die_with_parent();
-            return print(devices());
+            return print(devices(known));
         }
         Role::Codec => link().and_then(|link| codec_role(link, input()?)),
         Role::File => link().and_then(|link| file_role(link, input()?)),

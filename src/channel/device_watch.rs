@@ -4,7 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use crate::base::{Fault, clock};
@@ -52,8 +52,14 @@ impl ProbeFailure {
 /// # Errors
 /// Where it cannot be run, fails, says something else, or takes longer than `limit`.
 pub async fn probe_devices(program: &WorkerProgram, limit: Duration) -> Result<DeviceReport, ProbeFailure> {
+    probe(program, &[], limit, &mut None).await
+}
+
+/// As [`probe_devices`]. A child that was killed and has not ended yet is left in `late`: in a hung driver not even that ends it.
+async fn probe(program: &WorkerProgram, known: &[String], limit: Duration, late: &mut Option<Child>) -> Result<DeviceReport, ProbeFailure> {
     let mut command = Command::new(&program.path);
     command.args(["devices", "--log", &program.log]).env("HEADEND_LOG", &program.log_levels);
+    command.args(known.iter().flat_map(|uuid| ["--known", uuid]));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
     let mut child = command.kill_on_drop(true).spawn()?;
     let stdout = child.stdout.take();
@@ -64,33 +70,58 @@ pub async fn probe_devices(program: &WorkerProgram, limit: Duration) -> Result<D
         }
         Ok::<_, std::io::Error>((child.wait().await?, text))
     };
-    let (status, text) = tokio::time::timeout(limit, answered).await.map_err(|_| ProbeFailure::Late(limit))??;
+    let Ok(answered) = tokio::time::timeout(limit, answered).await else {
+        let _ = child.start_kill();
+        *late = Some(child);
+        return Err(ProbeFailure::Late(limit));
+    };
+    let (status, text) = answered?;
     if !status.success() {
         return Err(ProbeFailure::Failed(status));
     }
     Ok(serde_json::from_slice(&text)?)
 }
 
-/// Probes devices that are suspected or condemned, until `stop` turns true.
+/// Whether a probe that was killed has ended; one that has is forgotten.
+fn has_ended(late: &mut Option<Child>) -> bool {
+    late.take_if(|child| !matches!(child.try_wait(), Ok(None)));
+    late.is_none()
+}
+
+/// Probes devices that are suspected or condemned, and looks for more where there may be more, until `stop` turns true. One probe at a time:
+/// none begins while the last one sits in the driver.
 pub async fn watch_devices(desk: SeatDesk, program: WorkerProgram, mut stop: watch::Receiver<bool>) {
     if !desk.has_devices() {
         return;
     }
+    let (mut late, mut is_told) = (None, false);
     loop {
         tokio::select! {
             _ = stop.changed() => return,
             () = desk.suspicion() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
+        if !has_ended(&mut late) {
+            if !std::mem::replace(&mut is_told, true) {
+                let process = late.as_ref().and_then(Child::id);
+                tracing::error!(
+                    process,
+                    "a probe that was killed does not end: the driver hangs in the kernel. No other begins before it ends"
+                );
+            }
+            continue;
+        }
+        is_told = false;
         if !desk.begin_probe(clock::mono()) {
             continue;
         }
+        let known = desk.known();
         tokio::select! {
             _ = stop.changed() => return,
-            outcome = probe_devices(&program, PROBE_LIMIT) => {
+            outcome = probe(&program, &known, PROBE_LIMIT, &mut late) => {
                 let outcome = outcome.map_err(|cause| cause.to_string());
                 if let Err(cause) = &outcome {
-                    tracing::warn!(cause, "a device that failed was probed and does not answer");
+                    tracing::warn!(cause, "GPUs were probed again and do not answer");
                 }
                 desk.probed(outcome.as_ref().map_err(String::as_str), clock::mono());
             }
@@ -123,5 +154,17 @@ mod tests {
             let cause = probe_devices(&worker(folder.path(), script), limit).await.unwrap_err().to_string();
             assert!(cause.contains(expected), "{script}: {cause}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_probe_that_was_killed_is_waited_for_before_another_begins() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut late = None;
+        let hangs = worker(folder.path(), "exec sleep 60");
+        assert!(probe(&hangs, &[], Duration::from_millis(100), &mut late).await.is_err());
+        late.as_mut().expect("it is kept").wait().await.unwrap();
+        assert!(has_ended(&mut late));
+        let mut runs = Some(Command::new("sleep").arg("60").kill_on_drop(true).spawn().unwrap());
+        assert!(!has_ended(&mut runs) && runs.is_some());
     }
 }

@@ -151,8 +151,10 @@ pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, lif
         }
     }
     feeds.close_all("the channel stopped");
-    for worker in workers.leaving.into_iter().chain(workers.present) {
-        worker.end().await;
+    let last = workers.leaving.into_iter().chain(workers.present);
+    let ends: Vec<JoinHandle<()>> = last.map(|worker| end_beside(worker, &name)).collect();
+    for end in ends {
+        let _ = end.await;
     }
     driver.house.board.remove(&name);
 }

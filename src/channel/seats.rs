@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use crate::base::metrics::metrics;
 use crate::base::{Fault, Mono};
-use crate::media::device::{DeviceReport, GpuReport, Seat};
+use crate::media::device::{DeviceReport, GpuReport, Seat, Verdict};
 use crate::placement::devices::{Change, PassedOver, State, Ticket, Usage, gpu_name, lendable_bytes};
 use crate::placement::{Devices, Need, Refusal};
 
@@ -76,7 +76,7 @@ impl Drop for Lease {
 /// A GPU as the API shows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct DeviceStatus {
-    /// What the probe at the start found.
+    /// What the probes found.
     #[serde(flatten)]
     pub report: GpuReport,
     /// `healthy`, `suspected` or `condemned`.
@@ -109,16 +109,25 @@ pub struct DeviceList {
 impl SeatDesk {
     /// A desk for the devices of a report.
     pub fn new(report: DeviceReport, return_after: Duration) -> SeatDesk {
-        let shared = Shared { devices: Mutex::new(Devices::new(report)), return_after, ..Shared::default() };
+        SeatDesk::of(Devices::new(report), return_after)
+    }
+
+    /// A desk for devices of which nothing is known yet, because the probe failed.
+    pub fn unknown(reason: String, return_after: Duration) -> SeatDesk {
+        SeatDesk::of(Devices::unknown(reason), return_after)
+    }
+
+    fn of(devices: Devices, return_after: Duration) -> SeatDesk {
+        let shared = Shared { devices: Mutex::new(devices), return_after, ..Shared::default() };
         let desk = SeatDesk { shared: Arc::new(shared) };
         desk.show_report();
         desk.show();
         desk
     }
 
-    /// Whether the driver lists any device, usable or not.
+    /// Whether there are devices, usable or not, or a driver that ought to have some.
     pub fn has_devices(&self) -> bool {
-        !self.devices().report().gpus.is_empty()
+        self.devices().has_driver()
     }
 
     /// How long a device must have been well before channels return to it.
@@ -190,10 +199,16 @@ impl SeatDesk {
         self.devices().begin_probe(now)
     }
 
+    /// See [`Devices::known`].
+    pub fn known(&self) -> Vec<String> {
+        self.devices().known()
+    }
+
     /// A probe has ended.
     pub fn probed(&self, outcome: Result<&DeviceReport, &str>, now: Mono) {
         let changes = self.devices().probed(outcome, now);
         changes.iter().for_each(|change| self.tell(change));
+        self.show_report();
         self.show();
     }
 
@@ -243,12 +258,19 @@ impl SeatDesk {
         }
     }
 
-    /// What does not change.
+    /// What changes with a probe that finds more.
     fn show_report(&self) {
         let devices = self.devices();
         for gpu in &devices.report().gpus {
             let families = &metrics().devices;
-            families.info.with_label_values(&[&*gpu.uuid, &*gpu.name, &*gpu.pci, gpu.verdict.label()]).set(1);
+            for verdict in [Verdict::Full, Verdict::Hybrid, Verdict::None] {
+                let labels = [&*gpu.uuid, &*gpu.name, &*gpu.pci, verdict.label()];
+                if verdict == gpu.verdict {
+                    families.info.with_label_values(&labels).set(1);
+                } else {
+                    let _ = families.info.remove_label_values(&labels);
+                }
+            }
             let bytes = |kind: &str, bytes: u64| {
                 families.memory.with_label_values(&[&*gpu.uuid, kind]).set(i64::try_from(bytes).unwrap_or(i64::MAX));
             };
@@ -305,7 +327,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::media::Rung;
     use crate::media::VideoCodec;
-    use crate::media::device::{EncodeAbility, Verdict};
+    use crate::media::device::{EncodeAbility, EncoderState};
     use crate::placement::{DevicePolicy, DeviceWish, GpuChoice};
 
     /// GPUs that encode H.264 in as many sessions.
@@ -324,6 +346,7 @@ pub(crate) mod tests {
             context_bytes: 300 << 20,
             verdict: Verdict::Full,
             reason: String::new(),
+            encoder: EncoderState::Ready,
             decodes: Vec::new(),
             encodes: vec![ability],
             most_sessions: Some(*most),

@@ -31,6 +31,8 @@ const MESSAGE_QUEUE: usize = 64;
 const SLATE_LIMIT: Duration = Duration::from_millis(500);
 /// A worker that has not left by then is killed.
 const LEAVING_LIMIT: Duration = Duration::from_millis(300);
+/// A killed worker that has not ended by then sits in the kernel, where nothing reaches it.
+const KILL_LIMIT: Duration = Duration::from_secs(5);
 
 /// A worker may be resident with this much before it is replaced: more than any ladder needs, so that a leak costs its channel a
 /// worker before it costs the machine its memory.
@@ -202,10 +204,21 @@ impl WorkerProcess {
         if let Ok(Ok(status)) = tokio::time::timeout(LEAVING_LIMIT, self.child.wait()).await {
             return status.to_string();
         }
-        if let Err(cause) = self.child.kill().await {
+        if let Err(cause) = self.child.start_kill() {
             return format!("could not be killed: {cause}");
         }
-        "killed by the front".to_owned()
+        match tokio::time::timeout(KILL_LIMIT, self.child.wait()).await {
+            Ok(_) => "killed by the front".to_owned(),
+            Err(_) => {
+                let process = self.child.id();
+                tracing::error!(
+                    process,
+                    worker = self.id,
+                    "worker was killed and does not end: a driver hangs in the kernel. It is left behind"
+                );
+                "killed by the front and left behind".to_owned()
+            }
+        }
     }
 }
 

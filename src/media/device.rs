@@ -104,6 +104,8 @@ pub struct DeviceReport {
     pub nvenc_version: Option<(u32, u32)>,
     /// Why there is no GPU to use, where there is none; in words for an operator.
     pub absent: Option<String>,
+    /// There is none although there ought to be: the driver fails, or finds none of the cards on the bus.
+    pub is_broken: bool,
     /// Every GPU that the driver lists, in its order.
     pub gpus: Vec<GpuReport>,
 }
@@ -131,6 +133,21 @@ impl Verdict {
     }
 }
 
+/// What was found of a GPU's encoder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EncoderState {
+    /// The device has none that can be used.
+    #[default]
+    Absent,
+    /// Others hold all of its sessions.
+    Busy,
+    /// It fails.
+    Failing,
+    /// A session opens.
+    Ready,
+}
+
 /// One GPU.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GpuReport {
@@ -156,6 +173,8 @@ pub struct GpuReport {
     pub verdict: Verdict,
     /// Why it is no more than that; empty for `Full`.
     pub reason: String,
+    /// What was found of its encoder.
+    pub encoder: EncoderState,
     /// What it decodes.
     pub decodes: Vec<DecodeAbility>,
     /// What it encodes.

@@ -3,9 +3,10 @@
 
 use crate::codec::nvidia::probe::probe;
 
-/// The [`DeviceReport`](crate::media::device::DeviceReport) as one line of JSON. No driver is no error: the report says so.
-pub fn devices() -> serde_json::Result<String> {
-    serde_json::to_string(&probe())
+/// The [`DeviceReport`](crate::media::device::DeviceReport) as one line of JSON. No driver is no error: the report says so. `known` as of
+/// [`probe`].
+pub fn devices(known: &[String]) -> serde_json::Result<String> {
+    serde_json::to_string(&probe(known))
 }
 
 #[cfg(test)]
@@ -15,7 +16,7 @@ mod tests {
 
     #[test]
     fn a_report_has_gpus_or_says_why_there_are_none() {
-        let report: DeviceReport = serde_json::from_str(&devices().unwrap()).unwrap();
+        let report: DeviceReport = serde_json::from_str(&devices(&[]).unwrap()).unwrap();
         assert_eq!(report.gpus.is_empty(), report.absent.is_some(), "{report:?}");
     }
 }

@@ -237,17 +237,24 @@ impl Seating {
         Ok(())
     }
 
-    /// Takes a seat on a device for a planned change, where the channel is in software for want of one and a device is well again.
+    /// Takes a seat on a device for a planned change, where the channel is in software, or on a device that does not encode, for want of a
+    /// better one, and there is one again.
     pub(super) fn plan_return(&mut self, rungs: &[Rung], source: Option<SourceShape>, now: Mono) -> bool {
-        if now < self.look_at || self.fallback.is_none() || self.wish().policy != DevicePolicy::Prefer {
+        if now < self.look_at {
             return false;
         }
         self.look_at = now.after(LOOK_EVERY);
-        if self.present.as_ref().is_none_or(|lease| lease.seat != Seat::Software) {
+        let (wish, avoid) = (self.wish(), self.avoided(now));
+        let need = Need { wish: &wish, source, rungs, avoid: &avoid };
+        let is_better = match self.present.as_ref().map(|lease| &lease.seat) {
+            Some(Seat::Software) => self.fallback.is_some() && wish.policy == DevicePolicy::Prefer,
+            Some(Seat::Cuda(seat)) => !seat.encodes && self.desk.would_encode(&need),
+            None => false,
+        };
+        if !is_better {
             return false;
         }
-        let (wish, avoid) = (self.wish(), self.avoided(now));
-        let lease = self.desk.returning(&self.channel, &Need { wish: &wish, source, rungs, avoid: &avoid }, now);
+        let lease = self.desk.returning(&self.channel, &need, now);
         self.next = lease.map(Arc::new);
         if let Some(next) = &self.next {
             tracing::info!(channel = self.channel, device = next.name(), "channel returns to a device at the next segment");

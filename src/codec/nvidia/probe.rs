@@ -2,6 +2,7 @@
 //!
 //! It is done in a process of its own: a driver that crashes or hangs costs nothing but that process.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::cuda::{self, CudaError, Device, Listed};
@@ -11,13 +12,18 @@ use super::nvenc::{Limits, NvencError, Session, negotiate};
 use super::nvml::Monitor;
 use super::{cuvid, nvenc};
 use crate::media::VideoCodec;
-use crate::media::device::{DecodeAbility, DeviceReport, EncodeAbility, GpuReport, Verdict};
+use crate::media::device::{DecodeAbility, DeviceReport, EncodeAbility, EncoderState, GpuReport, Verdict};
 
 /// Sessions that are tried: two ladders of eight rungs. Consumer cards stop at 3 to 12, the others do not.
 const TRIED_SESSIONS: u32 = 16;
+/// `CUDA_ERROR_NO_DEVICE`.
+const NO_DEVICE: i32 = 100;
+/// Where the kernel lists what is on the bus.
+const PCI_DEVICES: &str = "/sys/bus/pci/devices";
 
-/// The report. It never fails: what cannot be used is said in it.
-pub fn probe() -> DeviceReport {
+/// The report. It never fails: what cannot be used is said in it. Of GPUs whose UUID is in `known`, no more than one encode session is
+/// opened: how many there can be is known of them, and running channels need theirs.
+pub fn probe(known: &[String]) -> DeviceReport {
     let monitor = Monitor::open();
     let mut report = DeviceReport {
         driver: monitor.as_ref().ok().and_then(Monitor::driver_version),
@@ -30,14 +36,37 @@ pub fn probe() -> DeviceReport {
         ..DeviceReport::default()
     };
     match cuda::device_count() {
-        Ok(0) => report.absent = Some("the NVIDIA driver is installed and lists no GPU".into()),
+        Ok(0) => {
+            report.absent = Some("the NVIDIA driver is installed and lists no GPU".into());
+            report.is_broken = is_on_bus(Path::new(PCI_DEVICES));
+        }
         Ok(count) => {
             let outside = Outside { memory_used: monitor.as_ref().map(Monitor::memory_used).unwrap_or_default(), monitor: monitor.ok() };
-            report.gpus = (0..count).map(|ordinal| gpu(ordinal, &outside)).collect();
+            report.gpus = (0..count).map(|ordinal| gpu(ordinal, &outside, known)).collect();
         }
-        Err(cause) => report.absent = Some(absence(&cause)),
+        Err(cause) => {
+            report.absent = Some(absence(&cause));
+            report.is_broken = is_broken(&cause, Path::new(PCI_DEVICES));
+        }
     }
     report
+}
+
+/// Whether there ought to be GPUs. Machines without a card often have the driver's libraries from the same image as those with one.
+fn is_broken(cause: &CudaError, pci: &Path) -> bool {
+    match cause {
+        CudaError::Load(LoadError::Absent { .. }) => false,
+        CudaError::Call { status: NO_DEVICE, .. } => is_on_bus(pci),
+        _ => true,
+    }
+}
+
+/// Whether the kernel lists a display controller (PCI class 03) of NVIDIA, with a driver or without.
+fn is_on_bus(pci: &Path) -> bool {
+    let says =
+        |device: &Path, file: &str, begin: &str| std::fs::read_to_string(device.join(file)).is_ok_and(|text| text.starts_with(begin));
+    let devices = std::fs::read_dir(pci).into_iter().flatten().flatten();
+    devices.map(|device| device.path()).any(|device| says(&device, "vendor", "0x10de") && says(&device, "class", "0x03"))
 }
 
 /// What is known of GPUs without a context on them.
@@ -62,8 +91,6 @@ impl Outside {
 
 /// Why there is no GPU, and what to do about it.
 fn absence(cause: &CudaError) -> String {
-    /// `CUDA_ERROR_NO_DEVICE`.
-    const NO_DEVICE: i32 = 100;
     match cause {
         CudaError::Load(LoadError::Absent { name, cause }) => {
             format!("no NVIDIA driver: {name} cannot be opened ({cause}); install NVIDIA's driver, 530 or later, to encode on a GPU")
@@ -74,9 +101,9 @@ fn absence(cause: &CudaError) -> String {
     }
 }
 
-fn gpu(ordinal: u32, outside: &Outside) -> GpuReport {
+fn gpu(ordinal: u32, outside: &Outside, known: &[String]) -> GpuReport {
     let mut report = nothing(ordinal);
-    if let Err(why) = examine(&mut report, outside) {
+    if let Err(why) = examine(&mut report, outside, known) {
         report.verdict = Verdict::None;
         report.reason = why;
     }
@@ -84,7 +111,7 @@ fn gpu(ordinal: u32, outside: &Outside) -> GpuReport {
 }
 
 /// Fills a report in as far as it goes; an error in words where the GPU cannot be used.
-fn examine(report: &mut GpuReport, outside: &Outside) -> Result<(), String> {
+fn examine(report: &mut GpuReport, outside: &Outside, known: &[String]) -> Result<(), String> {
     let cuda = |cause: CudaError| format!("CUDA: {cause}");
     let listed = Listed::at(report.ordinal).map_err(cuda)?;
     describe(report, &listed, outside).map_err(cuda)?;
@@ -95,7 +122,7 @@ fn examine(report: &mut GpuReport, outside: &Outside) -> Result<(), String> {
     report.context_bytes = outside.grown(&report.uuid);
     report.decodes = cuvid::abilities(&device).map_err(|cause| format!("NVDEC: {cause}"))?;
     let decodes = judge_decoder(&report.decodes);
-    let encodes = judge_encoder(report, &device);
+    let encodes = judge_encoder(report, &device, known.contains(&report.uuid));
     drop(kernels);
     (report.verdict, report.reason) = verdict(decodes, encodes);
     Ok(())
@@ -119,22 +146,37 @@ fn judge_decoder(decodes: &[DecodeAbility]) -> Result<(), String> {
 }
 
 /// Fills in what the device encodes; the error says why it does not.
-fn judge_encoder(report: &mut GpuReport, device: &Arc<Device>) -> Result<(), String> {
+fn judge_encoder(report: &mut GpuReport, device: &Arc<Device>, is_known: bool) -> Result<(), String> {
     negotiate().map_err(|cause| format!("NVENC: {cause}"))?;
     report.tried_sessions = 1;
     let session = Session::open(device).map_err(|cause| {
-        report.most_sessions = matches!(cause, NvencError::SessionLimit { .. }).then_some(0);
+        report.encoder = encoder_state(&cause);
+        report.most_sessions = (report.encoder == EncoderState::Busy).then_some(0);
         refusal(&cause)
     })?;
+    report.encoder = EncoderState::Failing;
     let codecs = session.codecs().map_err(|cause| format!("NVENC: {cause}"))?;
     for codec in codecs {
         let limits = session.limits(codec).map_err(|cause| format!("NVENC: {cause}"))?;
         report.encodes.push(ability(codec, &limits));
     }
     if !report.encodes.iter().any(|ability| ability.codec == VideoCodec::H264) {
+        report.encoder = EncoderState::Absent;
         return Err("NVENC: this device does not encode H.264".into());
     }
-    count_sessions(report, device, session)
+    if !is_known {
+        count_sessions(report, device, session)?;
+    }
+    report.encoder = EncoderState::Ready;
+    Ok(())
+}
+
+fn encoder_state(cause: &NvencError) -> EncoderState {
+    match cause {
+        NvencError::SessionLimit { .. } => EncoderState::Busy,
+        cause if cause.no_encoder() => EncoderState::Absent,
+        _ => EncoderState::Failing,
+    }
 }
 
 fn refusal(cause: &NvencError) -> String {
@@ -177,7 +219,7 @@ fn ability(codec: VideoCodec, limits: &nvenc::Limits) -> EncodeAbility {
 
 /// The NUMA node by the kernel's word for a PCI device; it says -1 where there is one node.
 fn numa_node_of(pci: &str) -> Option<u32> {
-    let path = format!("/sys/bus/pci/devices/{}/numa_node", pci.to_ascii_lowercase());
+    let path = format!("{PCI_DEVICES}/{}/numa_node", pci.to_ascii_lowercase());
     std::fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
@@ -194,6 +236,7 @@ fn nothing(ordinal: u32) -> GpuReport {
         context_bytes: 0,
         verdict: Verdict::None,
         reason: String::new(),
+        encoder: EncoderState::default(),
         decodes: Vec::new(),
         encodes: Vec::new(),
         most_sessions: None,
@@ -210,6 +253,24 @@ mod tests {
         let missing = CudaError::Load(LoadError::Absent { name: "libcuda.so.1", cause: "no such file".into() });
         let text = absence(&missing);
         assert!(text.contains("libcuda.so.1") && text.contains("install"), "{text}");
+    }
+
+    #[test]
+    fn no_gpu_is_a_fault_only_where_a_card_is_on_the_bus_or_the_driver_fails() {
+        let bus = tempfile::tempdir().unwrap();
+        let failed = |status| CudaError::Call { call: "cuInit", status, name: String::new() };
+        let add = |slot: &str, vendor: &str, class: &str| {
+            std::fs::create_dir(bus.path().join(slot)).unwrap();
+            std::fs::write(bus.path().join(slot).join("vendor"), vendor).unwrap();
+            std::fs::write(bus.path().join(slot).join("class"), class).unwrap();
+        };
+        add("0000:00:02.0", "0x8086\n", "0x030000\n");
+        add("0000:65:00.1", "0x10de\n", "0x040300\n");
+        assert!(!is_broken(&failed(NO_DEVICE), bus.path()) && is_broken(&failed(999), bus.path()));
+        add("0000:65:00.0", "0x10de\n", "0x030200\n");
+        assert!(is_broken(&failed(NO_DEVICE), bus.path()));
+        let missing = CudaError::Load(LoadError::Absent { name: "libcuda.so.1", cause: "no such file".into() });
+        assert!(!is_broken(&missing, bus.path()), "a card without a driver is as its operator left it");
     }
 
     #[test]

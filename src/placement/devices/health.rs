@@ -76,6 +76,11 @@ impl Default for Health {
 }
 
 impl Health {
+    /// A device that was not known to work before now.
+    pub fn well_since(now: Mono) -> Health {
+        Health { since: now, ..Health::default() }
+    }
+
     /// What the device is taken for.
     pub fn state(&self) -> State {
         self.state

@@ -3,11 +3,14 @@
 //! A ladder gets all that it takes of one GPU or nothing. No IO and no clock: time is an argument, and the caller says when a worker has ended.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::base::Mono;
+use crate::base::backoff::Backoff;
 use crate::media::VideoCodec;
 use crate::media::device::{CudaSeat, DeviceReport, GpuReport, Seat, Verdict};
 
+mod adopt;
 mod demand;
 mod health;
 mod need;
@@ -18,9 +21,15 @@ pub use demand::{Demand, lendable_bytes};
 pub use health::State;
 pub use need::{DevicePolicy, DeviceWish, GpuChoice, Need, PassedOver, Refusal, SourceShape, Why, beyond_software, codec_name, listed};
 
+use adopt::{may_be_more, verdict};
 use health::Health;
 
-/// A device that the probe found keeps its place in this list for the life of the process.
+/// While devices are wanting that may come up (a driver that fails, sessions or memory that others hold), a probe begins after this, then
+/// after twice as long each time, up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// A device that a probe found keeps its place in this list for the life of the process.
 #[derive(Debug, Default)]
 struct Gpu {
     health: Health,
@@ -76,9 +85,14 @@ pub struct Usage {
 }
 
 /// The GPUs of a machine with what is in use of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Devices {
     report: DeviceReport,
+    /// There are devices, or there ought to be, or the probe did not live to say.
+    has_driver: bool,
+    /// When more is looked for, while there may be more.
+    look_at: Mono,
+    backoff: Backoff,
     gpus: Vec<Gpu>,
     held: BTreeMap<Ticket, Held>,
     next: u64,
@@ -95,10 +109,23 @@ impl Devices {
     /// The devices of a report, none of them in use.
     pub fn new(report: DeviceReport) -> Devices {
         let gpus = report.gpus.iter().map(|_| Gpu::default()).collect();
-        Devices { report, gpus, held: BTreeMap::new(), next: 0 }
+        let has_driver = !report.gpus.is_empty() || report.is_broken;
+        let backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
+        Devices { report, has_driver, look_at: Mono::default(), backoff, gpus, held: BTreeMap::new(), next: 0 }
     }
 
-    /// What the probe at the start found.
+    /// Devices of which nothing is known, because the probe failed.
+    pub fn unknown(reason: String) -> Devices {
+        let devices = Devices::new(DeviceReport { absent: Some(reason), ..DeviceReport::default() });
+        Devices { has_driver: true, ..devices }
+    }
+
+    /// Whether there are devices, or may be some later.
+    pub fn has_driver(&self) -> bool {
+        self.has_driver
+    }
+
+    /// What the probes found.
     pub fn report(&self) -> &DeviceReport {
         &self.report
     }
@@ -157,7 +184,23 @@ impl Devices {
     /// Whether a probe is to begin now; it is then under way until [`Devices::probed`].
     pub fn begin_probe(&mut self, now: Mono) -> bool {
         let due = self.gpus.iter_mut().filter(|gpu| gpu.health.is_due(now));
-        due.map(|gpu| gpu.health.probe_begins()).count() > 0
+        let is_due = due.map(|gpu| gpu.health.probe_begins()).count() > 0;
+        if self.is_wanting() && now >= self.look_at {
+            self.look_at = now.after(self.backoff.failed());
+            return true;
+        }
+        is_due
+    }
+
+    /// Whether a later probe may find more than the ones before.
+    fn is_wanting(&self) -> bool {
+        let gpus = &self.report.gpus;
+        self.has_driver && (gpus.is_empty() || gpus.iter().any(may_be_more))
+    }
+
+    /// UUIDs of the GPUs of which nothing more is to be found out than whether they are well.
+    pub fn known(&self) -> Vec<String> {
+        self.report.gpus.iter().filter(|gpu| !may_be_more(gpu)).map(|gpu| gpu.uuid.clone()).collect()
     }
 
     /// The probe has ended, with a report or with why there is none.
@@ -168,6 +211,7 @@ impl Devices {
                 changed.push(index);
             }
         }
+        changed.extend(self.adopt(outcome, now));
         changed.into_iter().filter_map(|index| self.change(index)).collect()
     }
 
@@ -272,6 +316,12 @@ impl Devices {
     }
 }
 
+impl Default for Devices {
+    fn default() -> Devices {
+        Devices::new(DeviceReport::default())
+    }
+}
+
 /// The seat in software, where policy and ladder allow it.
 fn software(need: &Need, passed: Vec<PassedOver>) -> Result<Granted, Refusal> {
     if need.wish.policy == DevicePolicy::Require {
@@ -299,28 +349,4 @@ fn is_chosen(report: &GpuReport, choice: &GpuChoice) -> bool {
 /// A source that the device cannot decode is decoded in software on the same seat, at the cost of uploads.
 fn decodes(report: &GpuReport, need: &Need) -> bool {
     need.source.is_none_or(|source| report.can_decode(source.codec, 8, source.width, source.height))
-}
-
-/// What a probe says of a GPU that is known: it is well if it is listed and good for no less than before.
-fn verdict(known: &GpuReport, outcome: Result<&DeviceReport, &str>) -> Result<(), String> {
-    let report = outcome.map_err(str::to_owned)?;
-    match report.gpus.iter().find(|gpu| is_same(known, gpu)) {
-        Some(gpu) if need::seats(gpu.verdict) && rank(gpu.verdict) >= rank(known.verdict) => Ok(()),
-        Some(gpu) => Err(gpu.reason.clone()),
-        None => Err(report.absent.clone().unwrap_or_else(|| "the driver no longer lists it".to_owned())),
-    }
-}
-
-/// A GPU that fails early enough has no UUID in a report: its place among the others tells which it is.
-fn is_same(known: &GpuReport, found: &GpuReport) -> bool {
-    if found.uuid.is_empty() { found.ordinal == known.ordinal } else { found.uuid == known.uuid }
-}
-
-/// Higher is good for more.
-fn rank(verdict: Verdict) -> u8 {
-    match verdict {
-        Verdict::None => 0,
-        Verdict::Hybrid => 1,
-        Verdict::Full => 2,
-    }
 }

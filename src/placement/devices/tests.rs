@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::media::Rung;
-use crate::media::device::{DecodeAbility, EncodeAbility};
+use crate::media::device::{DecodeAbility, EncodeAbility, EncoderState};
 
 pub(crate) fn gpu(ordinal: u32, verdict: Verdict, most_sessions: Option<u32>, free_mib: u64) -> GpuReport {
     let (max_width, max_height) = (4096, 4096);
@@ -21,6 +21,7 @@ pub(crate) fn gpu(ordinal: u32, verdict: Verdict, most_sessions: Option<u32>, fr
         context_bytes: 300 << 20,
         verdict,
         reason: if verdict == Verdict::Full { String::new() } else { "no encoder".into() },
+        encoder: if verdict == Verdict::Full { EncoderState::Ready } else { EncoderState::Absent },
         decodes: vec![DecodeAbility { codec: VideoCodec::H264, bits: 8, max_width, max_height }],
         encodes: if verdict == Verdict::Full { vec![encode(VideoCodec::H264), encode(VideoCodec::Hevc)] } else { Vec::new() },
         most_sessions,
@@ -163,7 +164,38 @@ fn a_gpu_that_fails_before_it_has_a_uuid_is_condemned_for_its_own_reason() {
 fn a_gpu_that_encoded_before_is_not_well_while_it_does_not_encode() {
     assert_eq!(probed_again(Verdict::Full, gpu(0, Verdict::Hybrid, None, 8192)), (State::Condemned, "no encoder".into()));
     assert_eq!(probed_again(Verdict::Hybrid, gpu(0, Verdict::Hybrid, None, 8192)).0, State::Healthy);
+    let full_up = GpuReport { encoder: EncoderState::Busy, ..gpu(0, Verdict::Hybrid, Some(0), 8192) };
+    assert_eq!(probed_again(Verdict::Full, full_up).0, State::Healthy, "its own channels hold all sessions");
     assert_eq!(probed_again(Verdict::Hybrid, gpu(0, Verdict::Full, None, 8192)).0, State::Healthy);
+}
+
+#[test]
+fn gpus_that_come_up_after_a_failed_probe_are_found_and_seated() {
+    let mut devices = Devices::unknown("the driver hangs".into());
+    assert!(devices.has_driver() && devices.begin_probe(Mono(0)) && !devices.begin_probe(Mono(1)));
+    devices.probed(Err("it still hangs"), Mono(1));
+    assert_eq!(devices.report().absent.as_deref(), Some("it still hangs"));
+    assert!(devices.begin_probe(Mono(2_000_000_000)) && !devices.begin_probe(Mono(3_000_000_000)), "waits grow");
+    let found = DeviceReport { gpus: vec![gpu(0, Verdict::Full, None, 8192)], ..DeviceReport::default() };
+    assert_eq!(devices.probed(Ok(&found), Mono(3_000_000_000))[0].state, State::Healthy);
+    assert_eq!(devices.report().absent, None);
+    assert_eq!(ordinal(&asked(&mut devices, DevicePolicy::Require, 4).unwrap()), Some(0));
+    assert!(!devices.begin_probe(Mono(900_000_000_000)), "nothing is wanting any more");
+}
+
+#[test]
+fn a_gpu_whose_encoder_others_held_is_probed_again_and_keeps_what_is_in_use() {
+    let busy = GpuReport { most_sessions: Some(0), encoder: EncoderState::Busy, ..gpu(0, Verdict::Hybrid, None, 8192) };
+    assert_eq!(devices(vec![busy.clone(), gpu(1, Verdict::Full, None, 8192)]).known(), ["GPU-00000001"]);
+    let mut one = devices(vec![busy, gpu(1, Verdict::Full, None, 8192)]);
+    asked(&mut one, DevicePolicy::Prefer, 1).unwrap();
+    assert!(one.begin_probe(Mono(0)));
+    let free = DeviceReport { gpus: vec![gpu(0, Verdict::Full, Some(3), 8192), gpu(1, Verdict::None, None, 0)], ..DeviceReport::default() };
+    one.probed(Ok(&free), Mono(1));
+    let seen: Vec<_> = one.each().map(|(report, _, since, _, used)| (report.verdict, since, used.sessions)).collect();
+    assert_eq!(seen, [(Verdict::Full, Mono(1), 0), (Verdict::Full, Mono::default(), 1)]);
+    assert!(!devices(vec![gpu(0, Verdict::Hybrid, None, 8192)]).begin_probe(Mono(0)), "no encoder comes up where there is none");
+    assert!(!Devices::default().begin_probe(Mono(0)), "and no driver where none is installed");
 }
 
 #[derive(Clone, Debug)]

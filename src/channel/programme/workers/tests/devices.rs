@@ -17,7 +17,7 @@ use crate::channel::seats::{SOFTWARE, SeatDesk};
 use crate::channel::status::State;
 use crate::channel::supervisor::Whose;
 use crate::media::Rung;
-use crate::media::device::DeviceReport;
+use crate::media::device::{DeviceReport, Verdict};
 use crate::placement::{DevicePolicy, DeviceWish, GpuChoice, Need};
 
 const RETURN_AFTER: Duration = Duration::from_secs(5);
@@ -38,7 +38,7 @@ fn live(desk: &SeatDesk, policy: DevicePolicy) -> House {
 /// A probe in a child, which ends at once.
 fn probe(desk: &SeatDesk, is_well: bool, now: Mono) -> bool {
     let due = desk.begin_probe(now);
-    let answer = report(&[1, 1, 1]);
+    let answer = report(&vec![1; desk.list(now).gpus.len()]);
     desk.probed(if is_well { Ok(&answer) } else { Err("the driver does not answer") }, now);
     due
 }
@@ -312,6 +312,24 @@ fn a_full_device_is_left_to_those_who_have_it_and_taken_when_they_go() {
     second.run(150);
     assert_eq!(second.seat(), Some("GPU-0"));
     second.assert_unbroken_but_for(1);
+}
+
+#[test]
+fn a_channel_on_a_device_without_encoder_moves_to_one_that_encodes_when_it_has_room() {
+    let mut gpus = report(&[1, 1]);
+    gpus.gpus[1].verdict = Verdict::Hybrid;
+    let desk = SeatDesk::new(gpus, RETURN_AFTER);
+    let first = live(&desk, DevicePolicy::Prefer);
+    let mut second = live(&desk, DevicePolicy::Require);
+    second.run(150);
+    assert_eq!((first.seat(), second.seat()), (Some("GPU-0"), Some("GPU-1")));
+    drop(first);
+    second.run(150);
+    assert_eq!(second.seat(), Some("GPU-0"));
+    let mut third = live(&desk, DevicePolicy::Prefer);
+    third.run(300);
+    assert_eq!((second.seat(), third.seat()), (Some("GPU-0"), Some("GPU-1")), "nobody is moved where there is no room");
+    second.assert_unbroken();
 }
 
 #[test]
