@@ -277,3 +277,20 @@ fn a_picture_that_the_driver_refuses_is_left_out_and_costs_neither_the_worker_no
     let report = desk.report();
     assert!(report.contains("fired nvdec.decode") && report.contains("launches=49"), "{report}");
 }
+
+#[test]
+fn a_source_of_which_the_driver_refuses_every_picture_is_decoded_on_the_cores() {
+    let Some(desk) = Desk::new() else { return };
+    let path = make_clip(desk.directory.path(), "clip.mp4", "640x360", 5, &["-g", "25", "-bf", "0"]);
+    let clip = demuxed(&path);
+    let mut worker = desk.worker(Open { seat: desk.seat(true), ..file(live().rungs) }, "nvdec.decode=1");
+    worker.feed(&clip, 0);
+    let (said, status) = worker.drain();
+    assert!(status.success() && said.drained && fault_of(&said).is_none_or(|fault| fault == Fault::Corrupt), "{:?}", said.faults);
+    assert!(desk.report().contains("fired nvdec.decode"), "{}", desk.report());
+    assert_fills_slots(&said, 0, 0..125);
+    let source = pictures(desk.directory.path(), &path, SIZE);
+    let shown = decoded(desk.directory.path(), &said.configs[0], &said.rung(0));
+    let likeness = likeness(&shown[80..], &source[80..], SIZE);
+    assert!(likeness > 30.0 && crossed(&said, CopyReason::HostDecoded) >= 45, "{likeness:.1} dB, {:?}", said.copies);
+}

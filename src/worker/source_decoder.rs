@@ -1,6 +1,6 @@
 //! The decoder of the input: the device's where there is one that can, else libavcodec's.
 
-use crate::base::Fault;
+use crate::base::{Fault, MediaTime, Ticks};
 use crate::codec::nvidia::NvDecoder;
 use crate::codec::software::VideoDecoder;
 use crate::codec::{CodecError, Decoder, Frame};
@@ -14,7 +14,29 @@ pub(super) enum SourceDecoder {
     /// On the cores.
     Software(Box<VideoDecoder>),
     /// On the device, and what it was opened for.
-    Device(Box<NvDecoder>, Box<VideoTrack>),
+    Device(Box<NvDecoder>, Box<VideoTrack>, Patience),
+}
+
+/// How long a device that makes nothing of a source is believed that the source is broken: so many entries, and so long.
+const PATIENT_ENTRIES: u32 = 2;
+const PATIENT_FOR: Ticks = Ticks::from_millis(3_000);
+
+/// Entries of a source that a device calls broken, one after another.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Patience {
+    refused: u32,
+    since: MediaTime,
+}
+
+impl Patience {
+    /// An entry was refused; whether that was one too many.
+    fn is_over(&mut self, pts: MediaTime) -> bool {
+        if self.refused == 0 {
+            self.since = pts;
+        }
+        self.refused += 1;
+        self.refused >= PATIENT_ENTRIES && pts - self.since >= PATIENT_FOR
+    }
 }
 
 impl SourceDecoder {
@@ -22,7 +44,7 @@ impl SourceDecoder {
     pub(super) fn open(place: &Place, track: &VideoTrack) -> Result<SourceDecoder, CodecError> {
         let Place::Cuda(cuda) = place else { return SourceDecoder::software(track) };
         match NvDecoder::open(&cuda.channel, track) {
-            Ok(decoder) => Ok(SourceDecoder::Device(Box::new(decoder), Box::new(track.clone()))),
+            Ok(decoder) => Ok(SourceDecoder::Device(Box::new(decoder), Box::new(track.clone()), Patience::default())),
             Err(cause) if cause.fault() == Fault::Unsupported => SourceDecoder::instead(track, &cause),
             Err(cause) => Err(cause),
         }
@@ -37,15 +59,28 @@ impl SourceDecoder {
         SourceDecoder::software(track)
     }
 
-    /// Hands on what becomes ready of one unit until `sink` answers false. A device that finds only now that it cannot decode the source
-    /// is left for good.
+    /// Hands on what becomes ready of one unit until `sink` answers false. A device that finds only now that it cannot decode the source,
+    /// or calls all of it broken, is left for good.
     pub(super) fn decode(&mut self, unit: &AccessUnit, sink: &mut dyn FnMut(Frame) -> bool) -> Result<(), CodecError> {
         let refused = match self {
             SourceDecoder::Software(decoder) => return each(sink, |frames| decoder.decode(unit, frames)),
-            SourceDecoder::Device(decoder, track) => match decoder.decode_each(unit, sink) {
-                Err(cause) if cause.fault() == Fault::Unsupported => SourceDecoder::instead(track, &cause)?,
-                ended => return ended,
-            },
+            SourceDecoder::Device(decoder, track, patience) => {
+                let mut shown = false;
+                let decoded = decoder.decode_each(unit, &mut |frame| {
+                    shown = true;
+                    sink(frame)
+                });
+                if shown {
+                    *patience = Patience::default();
+                }
+                match decoded {
+                    Err(cause) if cause.fault() == Fault::Unsupported => SourceDecoder::instead(track, &cause)?,
+                    Err(cause) if cause.fault() == Fault::Corrupt && unit.entry && patience.is_over(unit.pts) => {
+                        SourceDecoder::instead(track, &cause)?
+                    }
+                    ended => return ended,
+                }
+            }
         };
         *self = refused;
         self.decode(unit, sink)
@@ -55,7 +90,7 @@ impl SourceDecoder {
     pub(super) fn drain(&mut self, sink: &mut dyn FnMut(Frame) -> bool) -> Result<(), CodecError> {
         match self {
             SourceDecoder::Software(decoder) => each(sink, |frames| decoder.drain(frames)),
-            SourceDecoder::Device(decoder, _) => decoder.drain_each(sink),
+            SourceDecoder::Device(decoder, ..) => decoder.drain_each(sink),
         }
     }
 
@@ -76,4 +111,18 @@ fn each(sink: &mut dyn FnMut(Frame) -> bool, work: impl FnOnce(&mut Vec<Frame>) 
     let worked = work(&mut frames);
     let _stopped = frames.into_iter().all(sink);
     worked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_believed_for_two_entries_and_three_seconds() {
+        let over_at = |gop_ms: i64| {
+            let mut patience = Patience::default();
+            (0..100).find(|entry| patience.is_over(MediaTime(Ticks::from_millis(entry * gop_ms).0)))
+        };
+        assert_eq!((over_at(40), over_at(1_000), over_at(1_500), over_at(10_000)), (Some(75), Some(3), Some(2), Some(1)));
+    }
 }
