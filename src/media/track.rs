@@ -12,6 +12,7 @@ use crate::base::Rate;
 
 /// Video codecs that the appliance names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum VideoCodec {
     /// ITU-T H.264.
     H264,
@@ -25,6 +26,7 @@ pub enum VideoCodec {
 
 /// Audio codecs that the appliance names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum AudioCodec {
     /// MPEG-4 AAC.
     Aac,
