@@ -206,7 +206,7 @@ impl House {
         let all = |arrived: &[u64]| arrived.last().is_some_and(|last| *last + HELD_BACK >= sent);
         let start = Instant::now();
         let mut arrived = numbers(&self.received(key).bytes);
-        while !all(&arrived) && start.elapsed() < Duration::from_secs(5) {
+        while !all(&arrived) && start.elapsed() < Duration::from_secs(15) {
             std::thread::sleep(Duration::from_millis(50));
             arrived = numbers(&self.received(key).bytes);
         }

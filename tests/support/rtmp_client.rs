@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::flv::Tag;
 use super::rtmp_chunks::{Message, Reader, chunked};
-use super::wait::Stopwatch;
+use super::wait::{PATIENCE, Stopwatch};
 
 /// What tells a publisher that it is let in. The code alone is also in the answer to FCPublish, which lets nobody in.
 pub const PUBLISH_STARTED: &str = "onStatus NetStream.Publish.Start";
@@ -143,9 +143,9 @@ impl Client {
         true
     }
 
-    /// Listens until one message holds every word of `wanted`, the server closes, or `limit` has passed.
+    /// Listens until one message holds every word of `wanted`, the server closes, or `limit` has passed, patiently.
     pub fn hear(&mut self, wanted: &str, limit: Duration) -> Heard {
-        let start = Stopwatch::start();
+        let (start, limit) = (Stopwatch::start(), limit * PATIENCE);
         let mut looked_at = 0;
         loop {
             while let Some(message) = self.received.get(looked_at) {

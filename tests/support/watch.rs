@@ -8,10 +8,12 @@ use super::appliance::Appliance;
 use super::hls::{self, Media, Segment};
 use super::http;
 use super::mp4;
-use super::wait::{Stopwatch, a_moment};
+use super::wait::{PATIENCE, Stopwatch, a_moment};
 
 /// Two alternate roundings of one instant may differ by one tick of 90 kHz.
 const SAME_INSTANT_S: f64 = 0.000_02;
+/// Looks are nearer to one another than this where the machine lets them.
+const BETWEEN_LOOKS_S: f64 = 0.5;
 
 /// What was seen of one rendition.
 #[derive(Default)]
@@ -20,6 +22,9 @@ struct Rendition {
     init: BTreeMap<String, mp4::Init>,
     segments: BTreeMap<u64, Seen>,
     since_new: Option<Stopwatch>,
+    since_look: Option<Stopwatch>,
+    /// How much later than it wanted to this watcher has looked since the newest segment came: the machine was busy elsewhere.
+    late_s: f64,
 }
 
 /// A segment that was fetched.
@@ -65,9 +70,9 @@ impl Watch {
         }
     }
 
-    /// Polls until it is so; notes a complaint when it is not so within `limit`.
+    /// Polls until it is so; notes a complaint when it is not so within `limit`, patiently.
     pub fn until(&mut self, what: &str, limit: Duration, is_so: impl Fn(&Watch) -> bool) {
-        let start = Stopwatch::start();
+        let (start, limit) = (Stopwatch::start(), limit * PATIENCE);
         while !is_so(self) {
             if start.is_past(limit) {
                 self.complaints.push(format!("waited {:.0} s in vain: {what}", limit.as_secs_f64()));
@@ -204,14 +209,18 @@ impl Rendition {
         Ok(())
     }
 
-    /// A live playlist grows at least every one and a half target durations (RFC 8216bis 6.2.1), with a quarter second for the reading.
+    /// A live playlist grows at least every one and a half target durations (RFC 8216bis 6.2.1), with a quarter second for the reading
+    /// and what the machine kept this watcher waiting.
     fn check_pace(&mut self, playlist: &Media, before: Option<&Media>) -> Result<(), String> {
         let last = |playlist: &Media| playlist.segments.last().map(|segment| segment.number);
+        if let Some(look) = self.since_look.replace(Stopwatch::start()) {
+            self.late_s += (look.seconds() - BETWEEN_LOOKS_S).max(0.0);
+        }
         if before.and_then(last) != last(playlist) || self.since_new.is_none() {
-            self.since_new = Some(Stopwatch::start());
+            (self.since_new, self.late_s) = (Some(Stopwatch::start()), 0.0);
         }
         let waited_s = self.since_new.as_ref().map_or(0.0, Stopwatch::seconds);
-        if !playlist.ended && waited_s > 1.5 * f64::from(playlist.target_s) + 0.25 {
+        if !playlist.ended && waited_s > 1.5 * f64::from(playlist.target_s) + 0.25 + self.late_s {
             return Err(format!("no new segment after {:?} for more than 1.5 target durations", last(playlist)));
         }
         Ok(())
