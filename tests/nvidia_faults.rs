@@ -35,6 +35,7 @@ impl Stage {
         let publisher = Publisher::ffmpeg(&["-re", "-stream_loop", "-1", "-i", &clip.to_string_lossy(), "-c", "copy", "-f", "flv", &url]);
         appliance.wait_on_air("demo", seconds(20));
         let mut watch = Watch::cmaf(&appliance, "demo");
+        watch.allow_late(seconds(2));
         watch.until("the publisher is on the air", seconds(15), |_| appliance.channel_state("demo") == "live");
         watch.for_a_while(seconds(3));
         Some(Stage { driver, appliance, publisher, watch })

@@ -38,6 +38,7 @@ fn players_go_on_while_the_feed_pauses_dies_returns_changed_and_kills_its_worker
 
 fn break_the_feed(appliance: &Appliance) {
     let mut watch = Watch::cmaf(appliance, "demo");
+    watch.allow_late(seconds(2));
     let mut publisher = Publisher::start(&media::FILM.flv(), &appliance.publish_url("demo"));
     watch.until("the publisher is on the air", seconds(10), |_| appliance.channel_state("demo") == "live");
     watch.for_a_while(seconds(4));

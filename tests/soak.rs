@@ -32,6 +32,7 @@ fn nothing_grows_and_nothing_breaks() {
     let appliance = Appliance::start(&config(&[channel("demo").pattern().with_ts()]));
     appliance.wait_on_air("demo", seconds(15));
     let mut watch = Watch::cmaf(&appliance, "demo");
+    watch.allow_late(seconds(2));
     let clips = [media::PLAIN, media::B_FRAMES, media::FILM, media::PORTRAIT, media::VIDEO_ONLY];
     let start = Stopwatch::start();
     let mut settled_kib = None;
@@ -75,6 +76,7 @@ fn workers_that_are_killed_leave_nothing_behind() {
     let arguments: Vec<String> = endless.into_iter().chain([appliance.publish_url("demo")]).collect();
     let mut publisher = Publisher::ffmpeg(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     let mut watch = Watch::cmaf(&appliance, "demo");
+    watch.allow_late(seconds(2));
     watch.until("the publisher is on the air", seconds(15), |_| appliance.channel_state("demo") == "live");
     let kill = |watch: &mut Watch, number: u32| {
         // Another place of the segment each time.
@@ -105,6 +107,7 @@ fn publishers_that_come_and_go_leave_nothing_behind() {
     appliance.wait_on_air("demo", seconds(15));
     let tags: Vec<flv::Tag> = flv::tags(&media::B_FRAMES.flv()).into_iter().take_while(|tag| tag.time_ms < 500).collect();
     let mut watch = Watch::cmaf(&appliance, "demo");
+    watch.allow_late(seconds(2));
     let cycle = |watch: &mut Watch| {
         let mut client = Client::publishing(appliance.rtmp, "demo");
         assert!(tags.iter().all(|tag| client.tag(tag)), "the publisher was cut off");

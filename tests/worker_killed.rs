@@ -47,6 +47,7 @@ fn no_picture_is_lost_or_doubled_when_workers_are_killed_crash_or_stand_still() 
     appliance.wait_on_air("demo", seconds(15));
     let mut recording = Recording::of(appliance.http, "demo", &["360p", "audio"]);
     let mut watch = Watch::cmaf(&appliance, "demo");
+    watch.allow_late(seconds(2));
     let losses = [("KILL", 3_300), ("SEGV", 3_700), ("STOP", 6_100), ("KILL", 200), ("ABRT", 4_500), ("KILL", 3_000)];
     for (signal, pause_ms) in losses {
         let worker = appliance.busiest_worker();
@@ -80,6 +81,7 @@ fn a_worker_that_stops_moving_is_replaced() {
     wait::until("the stuck worker is gone", seconds(5), || !process::is_alive(stuck));
     publisher.assert_runs();
     let mut watch = Watch::cmaf(&appliance, "demo");
+    watch.allow_late(seconds(2));
     watch.until("two more segments", seconds(15), |watch| watch.count() >= 2);
     watch.for_a_while(seconds(4));
     let growing = watch.newest();

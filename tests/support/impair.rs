@@ -117,6 +117,8 @@ struct Shared {
     stop: AtomicBool,
     seen: AtomicU64,
     lost: AtomicU64,
+    /// How much later than it was due a datagram went out at worst, in milliseconds: this machine was busy elsewhere.
+    late_ms: AtomicU64,
 }
 
 /// Datagrams between the threads; what is more is lost, as on any line.
@@ -134,8 +136,8 @@ impl Relay {
     pub fn tapped(target: SocketAddr, impairment: Impairment, seed: u64, tap: Option<Tap>) -> Relay {
         let socket = Arc::new(patient_socket());
         let address = socket.local_addr().expect("the relay's address");
-        let (stop, seen, lost) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
-        let shared = Arc::new(Shared { tap, start: Instant::now(), impairment, seed, target, stop, seen, lost });
+        let (stop, seen, lost, late_ms) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+        let shared = Arc::new(Shared { tap, start: Instant::now(), impairment, seed, target, stop, seen, lost, late_ms });
         let (flying, landing) = queue("impair", AIR);
         let clients = {
             let shared = Arc::clone(&shared);
@@ -160,6 +162,11 @@ impl Relay {
     /// Datagrams seen and lost so far, both directions together.
     pub fn counts(&self) -> (u64, u64) {
         (self.shared.seen.load(Ordering::Relaxed), self.shared.lost.load(Ordering::Relaxed))
+    }
+
+    /// By how much at worst the line was longer than it was told to be, since this machine was busy elsewhere.
+    pub fn lateness(&self) -> Duration {
+        Duration::from_millis(self.shared.late_ms.load(Ordering::Relaxed))
     }
 }
 
@@ -224,6 +231,10 @@ impl Shared {
     }
 }
 
+fn late(shared: &Shared, by: Duration) {
+    shared.late_ms.fetch_max(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+}
+
 /// Sends each datagram when it is due.
 fn land(shared: &Shared, landing: &Receiver<Flying>) {
     let mut air: BinaryHeap<Flying> = BinaryHeap::new();
@@ -231,6 +242,7 @@ fn land(shared: &Shared, landing: &Receiver<Flying>) {
         let now = shared.start.elapsed();
         while air.peek().is_some_and(|next| next.due <= now) {
             if let Some(landed) = air.pop() {
+                late(shared, now.saturating_sub(landed.due));
                 let _ = landed.by.send_to(&landed.data, landed.to);
             }
         }

@@ -25,6 +25,8 @@ struct Rendition {
     since_look: Option<Stopwatch>,
     /// How much later than it wanted to this watcher has looked since the newest segment came: the machine was busy elsewhere.
     late_s: f64,
+    /// How much later than the pace a segment may be.
+    allowed_s: f64,
 }
 
 /// A segment that was fetched.
@@ -48,6 +50,7 @@ pub struct Watch {
     master: String,
     renditions: BTreeMap<String, Rendition>,
     complaints: Vec<String>,
+    allowed_s: f64,
 }
 
 impl Watch {
@@ -58,7 +61,12 @@ impl Watch {
 
     /// Watches a multivariant playlist.
     pub fn master(server: SocketAddr, path: &str) -> Watch {
-        Watch { server, master: path.into(), renditions: BTreeMap::new(), complaints: Vec::new() }
+        Watch { server, master: path.into(), renditions: BTreeMap::new(), complaints: Vec::new(), allowed_s: 0.0 }
+    }
+
+    /// Segments may be late by this from now on: the replacement of a worker that was lost may cost a segment's length.
+    pub fn allow_late(&mut self, by: Duration) {
+        self.allowed_s = by.as_secs_f64();
     }
 
     /// Polls for `limit`.
@@ -96,6 +104,7 @@ impl Watch {
         paths.dedup();
         for path in paths {
             let mut rendition = self.renditions.remove(&path).unwrap_or_default();
+            rendition.allowed_s = self.allowed_s;
             if let Err(cause) = rendition.load(self.server, &path) {
                 self.complain(&path, &cause);
             }
@@ -220,7 +229,7 @@ impl Rendition {
             (self.since_new, self.late_s) = (Some(Stopwatch::start()), 0.0);
         }
         let waited_s = self.since_new.as_ref().map_or(0.0, Stopwatch::seconds);
-        if !playlist.ended && waited_s > 1.5 * f64::from(playlist.target_s) + 0.25 + self.late_s {
+        if !playlist.ended && waited_s > 1.5 * f64::from(playlist.target_s) + 0.25 + self.late_s + self.allowed_s {
             return Err(format!("no new segment after {:?} for more than 1.5 target durations", last(playlist)));
         }
         Ok(())
