@@ -5,7 +5,8 @@ mod support;
 use support::appliance::Appliance;
 use support::configs::{channel, config};
 use support::players::{assert_plays, assert_plays_natively};
-use support::tools::{has, shared};
+use serde_json::Value;
+use support::tools::{self, has, shared};
 use support::wait::seconds;
 
 #[test]
@@ -51,6 +52,31 @@ fn the_page_is_there_and_names_the_channel() {
     assert_eq!(page.status, 200);
     assert!(page.header("content-type").starts_with("text/html"), "{:?}", page.headers);
     assert!(page.text().contains("viewport"), "made for phones too");
+}
+
+#[test]
+fn the_page_serves_a_desk_a_dark_room_and_a_phone() {
+    let modules = tools::node_modules();
+    if !has(&["node", "chromium"]) || !modules.join("axe-core").exists() {
+        return tools::left_out(&format!("{} holds no axe-core (make test-deps installs it)", modules.display()));
+    }
+    let appliance = on_air();
+    let folder = appliance.scratch("screens");
+    std::fs::create_dir_all(&folder).expect("scratch is writable");
+    let driver = tools::repository().join("tests/players/page.mjs");
+    let mut run = std::process::Command::new("node");
+    run.arg(driver).args([appliance.url("/"), folder.display().to_string()]).env("QA_NODE_MODULES", modules);
+    let run = run.output().expect("node runs");
+    let said = String::from_utf8_lossy(&run.stdout).into_owned();
+    let views: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    assert_eq!(views.len(), 3, "{said}{}", String::from_utf8_lossy(&run.stderr));
+    for view in views {
+        assert!(view["plays"] == true && view["helps"] == true && view["wide"] == false, "{view:#}");
+        for none in ["complaints", "foreign", "faults"] {
+            assert_eq!(view[none], Value::Array(Vec::new()), "{view:#}");
+        }
+        assert!(folder.join(format!("page-{}.png", view["view"].as_str().unwrap())).exists());
+    }
 }
 
 fn on_air() -> Appliance {

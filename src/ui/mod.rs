@@ -16,11 +16,16 @@ const PLAYER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hls.min.js"));
 /// Its licence asks to be passed on.
 const PLAYER_LICENCE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hls.js-LICENSE.txt"));
 
-static ASSETS: [Asset; 7] = [
+static ASSETS: [Asset; 12] = [
     Asset::new("/", "text/html; charset=utf-8", include_bytes!("../../ui/index.html")),
     Asset::new("/assets/page.css", "text/css; charset=utf-8", include_bytes!("../../ui/page.css")),
     Asset::new("/assets/page.js", "text/javascript; charset=utf-8", include_bytes!("../../ui/page.js")),
+    Asset::new("/assets/asks.js", "text/javascript; charset=utf-8", include_bytes!("../../ui/asks.js")),
+    Asset::new("/assets/detail.js", "text/javascript; charset=utf-8", include_bytes!("../../ui/detail.js")),
+    Asset::new("/assets/machine.js", "text/javascript; charset=utf-8", include_bytes!("../../ui/machine.js")),
     Asset::new("/assets/player.js", "text/javascript; charset=utf-8", include_bytes!("../../ui/player.js")),
+    Asset::new("/assets/tiles.js", "text/javascript; charset=utf-8", include_bytes!("../../ui/tiles.js")),
+    Asset::new("/assets/words.js", "text/javascript; charset=utf-8", include_bytes!("../../ui/words.js")),
     Asset::new("/assets/icon.svg", "image/svg+xml", include_bytes!("../../ui/icon.svg")),
     Asset::new("/assets/hls.min.js", "text/javascript; charset=utf-8", PLAYER),
     Asset::new("/assets/hls.js-LICENSE.txt", "text/plain; charset=utf-8", PLAYER_LICENCE),
@@ -52,7 +57,7 @@ mod tests {
     #[tokio::test]
     async fn the_page_and_all_that_it_names_are_there() {
         let mut page = String::new();
-        for path in ["/", "/assets/page.js"] {
+        for path in ["/", "/assets/page.js", "/assets/detail.js", "/assets/machine.js", "/assets/tiles.js"] {
             page += std::str::from_utf8(&to_bytes(ask(path, "accept", "*/*").await.into_body(), 1 << 20).await.unwrap()).unwrap();
         }
         let named: Vec<&str> = page.split(['"', '\'']).filter(|text| text.starts_with("/assets/")).collect();
