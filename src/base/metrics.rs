@@ -2,15 +2,25 @@
 //!
 //! Names are `headend_<noun>_<unit>[_total]`; labels are bounded (channel, rung, stage, fault ...), never a peer's text.
 
+mod described;
 mod devices;
+mod load;
+mod machine;
+mod service;
 mod srt;
 
 use std::sync::OnceLock;
 
 use prometheus::{Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
+pub use described::{Described, families};
 pub use devices::DeviceMetrics;
+pub use load::LoadMetrics;
+pub use machine::MachineMetrics;
+pub use service::ServiceMetrics;
 pub use srt::SrtMetrics;
+
+use described::registered;
 
 /// Every metric family of the front.
 #[derive(Debug)]
@@ -84,6 +94,12 @@ pub struct Metrics {
     pub srt: SrtMetrics,
     /// GPUs, seats and copies.
     pub devices: DeviceMetrics,
+    /// How busy GPUs are.
+    pub load: LoadMetrics,
+    /// The processes and the state directory.
+    pub machine: MachineMetrics,
+    /// What is there, what was refused, what happened.
+    pub service: ServiceMetrics,
 }
 
 /// The registry of this process.
@@ -162,6 +178,9 @@ impl Metrics {
             listing_seconds: registered(&registry, HistogramVec::new(listing, &["channel"])),
             srt: SrtMetrics::new(&registry),
             devices: DeviceMetrics::new(&registry),
+            load: LoadMetrics::new(&registry),
+            machine: MachineMetrics::new(&registry),
+            service: ServiceMetrics::new(&registry),
             registry,
         }
     }
@@ -174,13 +193,6 @@ impl Metrics {
             Err(cause) => format!("# headend: metrics could not be rendered: {cause}\n"),
         }
     }
-}
-
-/// Registers a family. The families are fixed at compile time, so an error here is caught by the first test.
-fn registered<C: prometheus::core::Collector + Clone + 'static>(registry: &Registry, family: prometheus::Result<C>) -> C {
-    let family = family.expect("the metric's name and labels are valid");
-    registry.register(Box::new(family.clone())).expect("the metric's name is unique");
-    family
 }
 
 #[cfg(test)]
