@@ -4,6 +4,7 @@
 
 mod described;
 mod devices;
+mod forget;
 mod load;
 mod machine;
 mod service;

@@ -18,6 +18,7 @@ use crate::pack::{Change, OutputTrack, PackError, Packager, Presentation, Window
 use crate::wire::link::{Fill, FromWorker, Open, RungConfig, Stage, ToWorker, VERSION, Watch};
 
 mod replacing;
+mod work;
 
 /// A codec worker further behind its input than this leaves pictures out.
 const SHED_AFTER: Ticks = Ticks::from_millis(1_000);
@@ -105,6 +106,8 @@ pub struct OnAir {
     look: Look,
     /// Counters of the present worker's stages, as it last told them.
     told: Vec<(Stage, u64, u64)>,
+    /// Pixels of a picture of the source; 0 where it has none.
+    source_pixels: u64,
 }
 
 impl OnAir {
@@ -142,6 +145,7 @@ impl OnAir {
             now: grid.start(start),
             look: Look::default(),
             told: Vec::new(),
+            source_pixels: 0,
             rungs,
         }
     }
@@ -155,6 +159,7 @@ impl OnAir {
     pub fn splice(&mut self, tracks: &[Track], wrap: Ticks) {
         let has_video = tracks.iter().any(|track| track.video().is_some());
         self.timeline.splice(tracks.len(), has_video, wrap);
+        self.note_source(tracks);
         self.push(Item::Tracks(tracks.to_vec()));
     }
 
@@ -162,6 +167,7 @@ impl OnAir {
     pub fn splice_warm(&mut self, tracks: &[Track], wrap: Ticks) {
         let has_video = tracks.iter().any(|track| track.video().is_some());
         self.timeline.splice_warm(tracks.len(), has_video, wrap);
+        self.note_source(tracks);
         self.push(Item::Tracks(tracks.to_vec()));
     }
 
@@ -171,6 +177,7 @@ impl OnAir {
             let has_video = tracks.iter().any(|track| track.video().is_some());
             self.timeline.resplice_tracks(tracks.len(), has_video);
         }
+        self.note_source(tracks);
         self.push(Item::Tracks(tracks.to_vec()));
     }
 
@@ -471,7 +478,9 @@ impl OnAir {
         let (done_before, dropped_before) = before.map_or((0, 0), |(_, done, dropped)| (done, dropped));
         self.told.push((stage, done, dropped));
         let channel = &*self.channel;
-        metrics().frames.with_label_values(&[channel, stage.label()]).inc_by(done.saturating_sub(done_before));
+        let more = done.saturating_sub(done_before);
+        metrics().frames.with_label_values(&[channel, stage.label()]).inc_by(more);
+        self.count_work(stage, more);
         metrics().frames_dropped.with_label_values(&[channel, "overload"]).inc_by(dropped.saturating_sub(dropped_before));
         metrics().queue_depth.with_label_values(&[channel, stage.label()]).set(i64::from(queued));
     }
