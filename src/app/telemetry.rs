@@ -194,7 +194,8 @@ mod tests {
     fn line(family: &str, channel: &str) -> Option<f64> {
         let text = metrics().render();
         let labels = format!("{family}{{channel=\"{channel}\",role=\"codec\"}} ");
-        text.lines().find_map(|line| line.strip_prefix(&labels)?.parse().ok())
+        let value: Option<f64> = text.lines().find_map(|line| line.strip_prefix(&labels)?.parse().ok());
+        value.map(|value| (value * 1e6).round() / 1e6)
     }
 
     #[test]

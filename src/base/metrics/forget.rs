@@ -44,7 +44,7 @@ impl Metrics {
             &devices.pictures,
             &devices.pixels,
             &devices.frame_copies,
-            &service.refusals,
+            &devices.refusals,
         ];
         counters.into_iter().for_each(|counter| forget(counter, channel));
         forget(&self.machine.cpu, channel);

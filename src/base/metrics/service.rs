@@ -1,6 +1,6 @@
-//! What is there of what is configured, what was refused, and what happened.
+//! What is there of what is configured, and how fast viewers are answered.
 
-use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntGaugeVec, Opts, Registry};
 
 use super::described::registered;
 
@@ -15,17 +15,10 @@ pub struct ServiceMetrics {
     pub segment_target: GaugeVec,
     /// From a request to the head of its answer, by kind of resource.
     pub http_answer: HistogramVec,
-    /// Channels that were refused a seat by admission, or lost theirs to another one, by channel and reason.
-    pub refusals: IntCounterVec,
-    /// Events, by kind.
-    pub events: IntCounterVec,
-    /// When a certificate expires, in seconds since 1970, by certificate (the file's name).
-    pub certificate_expiry: GaugeVec,
 }
 
 impl ServiceMetrics {
     pub(super) fn new(registry: &Registry) -> ServiceMetrics {
-        let counter = |name: &str, help: &str, labels: &[&str]| registered(registry, IntCounterVec::new(Opts::new(name, help), labels));
         let whole = |name: &str, help: &str, labels: &[&str]| registered(registry, IntGaugeVec::new(Opts::new(name, help), labels));
         let real = |name: &str, help: &str, labels: &[&str]| registered(registry, GaugeVec::new(Opts::new(name, help), labels));
         let answer = HistogramOpts::new("headend_http_answer_seconds", "From a request to the head of its answer.")
@@ -35,9 +28,6 @@ impl ServiceMetrics {
             feed_on_air: whole("headend_feed_on_air", "1 for the feed on the air.", &["channel", "feed"]),
             segment_target: real("headend_segment_target_seconds", "How long a segment is to be.", &["channel"]),
             http_answer: registered(registry, HistogramVec::new(answer, &["kind"])),
-            refusals: counter("headend_refusals_total", "Seats that were refused or taken away.", &["channel", "reason"]),
-            events: counter("headend_events_total", "Events.", &["kind"]),
-            certificate_expiry: real("headend_certificate_expiry_seconds", "When a certificate expires, since 1970.", &["certificate"]),
         }
     }
 }
