@@ -76,6 +76,10 @@ fn load_figures_come_from_the_management_library() {
         assert_eq!((load.kernels_percent, load.encoder_percent, load.decoder_percent), (Some(7), Some(21), Some(13)));
         assert_eq!((load.temperature_celsius, load.power_milliwatts), (Some(48), Some(37_000)));
         assert!(load.memory_used_bytes.is_some_and(|bytes| bytes > 0), "{load:?}");
+        assert_eq!((load.power_limit_milliwatts, load.temperature_limit_celsius), (Some(140_000), Some(93)));
+        assert_eq!((load.throttled.as_deref(), load.ecc_uncorrected), (Some(&[][..]), Some(0)));
+        assert_eq!(load.retired_pages, None, "what a card does not say is none");
+        assert_eq!(monitor.loads().unwrap(), [load]);
         assert_eq!(monitor.load("GPU-of-nobody"), None);
     });
 }

@@ -9,6 +9,7 @@ pub mod keys;
 pub mod logging;
 pub mod probe;
 pub mod serve;
+pub mod telemetry;
 pub mod transcode;
 
 use std::process::ExitCode;

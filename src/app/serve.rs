@@ -12,11 +12,12 @@ use tokio::sync::watch;
 use crate::api::operate::Operated;
 use crate::api::{self, Publishing};
 use crate::app::cli::ServeArguments;
-use crate::app::{banner, devices, feeds, keys, logging};
+use crate::app::{banner, devices, feeds, keys, logging, telemetry};
 use crate::base::{Ticks, clock};
 use crate::channel::device_watch::watch_devices;
 use crate::channel::directory::{Directory, Wildcard};
 use crate::channel::feed::Door;
+use crate::channel::load_watch::watch_load;
 use crate::channel::plan::Idle;
 use crate::channel::recorder::FlightStore;
 use crate::channel::run::House;
@@ -146,6 +147,8 @@ async fn run(plan: &Plan, house: House, doors: Doors, edge: &Runtime) -> Result<
     let here = tokio::runtime::Handle::current();
     let (board, seats) = (house.board.clone(), house.seats.clone());
     tokio::spawn(watch_devices(seats.clone(), house.worker.clone(), stopped.clone()));
+    tokio::spawn(telemetry::watch_machine(plan.state_dir.clone(), stopped.clone()));
+    tokio::spawn(watch_load(seats.clone(), house.worker.clone(), stopped.clone()));
     let directory = Arc::new(Directory::new(house, shelves.clone(), here, wildcards.collect()));
     plan.channels.iter().for_each(|channel| directory.start(channel.clone()));
 

@@ -2,15 +2,28 @@
 //!
 //! Names are `headend_<noun>_<unit>[_total]`; labels are bounded (channel, rung, stage, fault ...), never a peer's text.
 
+mod described;
 mod devices;
+mod forget;
+mod load;
+mod machine;
+mod service;
 mod srt;
+mod tls;
 
 use std::sync::OnceLock;
 
 use prometheus::{Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
+pub use described::{Described, families};
 pub use devices::DeviceMetrics;
+pub use load::LoadMetrics;
+pub use machine::MachineMetrics;
+pub use service::ServiceMetrics;
 pub use srt::SrtMetrics;
+pub use tls::TlsMetrics;
+
+use described::registered;
 
 /// Every metric family of the front.
 #[derive(Debug)]
@@ -58,6 +71,8 @@ pub struct Metrics {
     pub faults: IntCounterVec,
     /// 1 for the state a channel is in, by channel and state.
     pub channel_state: IntGaugeVec,
+    /// What happened, by kind.
+    pub events: IntCounterVec,
     /// Responses, by kind of resource and status.
     pub http_requests: IntCounterVec,
     /// Body bytes answered, by kind of resource.
@@ -82,8 +97,16 @@ pub struct Metrics {
     pub listing_seconds: HistogramVec,
     /// SRT connections.
     pub srt: SrtMetrics,
+    /// Certificates and handshakes.
+    pub tls: TlsMetrics,
     /// GPUs, seats and copies.
     pub devices: DeviceMetrics,
+    /// How busy GPUs are.
+    pub load: LoadMetrics,
+    /// The processes and the state directory.
+    pub machine: MachineMetrics,
+    /// What is there of what is configured, and how fast viewers are answered.
+    pub service: ServiceMetrics,
 }
 
 /// The registry of this process.
@@ -133,6 +156,7 @@ impl Metrics {
             feed_quarantined: gauge("headend_feed_quarantined", "1 while a feed is left out for killing workers.", &["channel", "feed"]),
             faults: counter("headend_faults_total", "Faults by class.", &["channel", "fault"]),
             channel_state: gauge("headend_channel_state", "1 for the state that a channel is in.", &["channel", "state"]),
+            events: counter("headend_events_total", "What happened, as told by /api/v1/events.", &["kind"]),
             http_requests: counter("headend_http_requests_total", "HTTP responses.", &["kind", "status"]),
             http_bytes: counter("headend_http_bytes_total", "HTTP body bytes answered.", &["kind"]),
             http_connections: gauge("headend_http_connections", "HTTP connections open now.", &["listener"]),
@@ -161,7 +185,11 @@ impl Metrics {
             flight_dumps: counter("headend_flight_dumps_total", "Flight recordings that were written or lost.", &["channel", "reason"]),
             listing_seconds: registered(&registry, HistogramVec::new(listing, &["channel"])),
             srt: SrtMetrics::new(&registry),
+            tls: TlsMetrics::new(&registry),
             devices: DeviceMetrics::new(&registry),
+            load: LoadMetrics::new(&registry),
+            machine: MachineMetrics::new(&registry),
+            service: ServiceMetrics::new(&registry),
             registry,
         }
     }
@@ -176,16 +204,41 @@ impl Metrics {
     }
 }
 
-/// Registers a family. The families are fixed at compile time, so an error here is caught by the first test.
-fn registered<C: prometheus::core::Collector + Clone + 'static>(registry: &Registry, family: prometheus::Result<C>) -> C {
-    let family = family.expect("the metric's name and labels are valid");
-    registry.register(Box::new(family.clone())).expect("the metric's name is unique");
-    family
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Name and labels of each row of the tables in docs/metrics.md.
+    fn documented() -> Vec<(String, Vec<String>)> {
+        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md")).unwrap();
+        let row = |line: &str| {
+            let mut cells = line.strip_prefix("| `headend_")?.split(" | ");
+            let name = format!("headend_{}", cells.next()?.trim_end_matches('`'));
+            let labels = cells.next()?.split(", ").filter(|label| !label.is_empty()).map(str::to_owned).collect();
+            Some((name, labels))
+        };
+        let mut rows: Vec<_> = text.lines().filter_map(row).collect();
+        rows.sort();
+        rows
+    }
+
+    #[test]
+    fn every_family_has_its_row_in_the_docs_with_its_labels() {
+        let registered: Vec<_> = families().into_iter().map(|family| (family.name, family.labels)).collect();
+        let documented = documented();
+        let missing: Vec<_> = registered.iter().filter(|family| !documented.contains(family)).collect();
+        let untrue: Vec<_> = documented.iter().filter(|row| !registered.contains(row)).collect();
+        assert!(missing.is_empty() && untrue.is_empty(), "not in docs/metrics.md: {missing:#?}\nthere and not true: {untrue:#?}");
+        assert_eq!(documented.len(), registered.len(), "a family has two rows");
+    }
+
+    #[test]
+    fn every_family_says_in_a_sentence_what_it_is() {
+        for family in families() {
+            assert!(family.help.ends_with('.') && family.help.len() > 5, "{}: {:?}", family.name, family.help);
+            assert_eq!(family.kind == "counter", family.name.ends_with("_total"), "{} is a {}", family.name, family.kind);
+        }
+    }
 
     #[test]
     fn a_counter_shows_in_the_text_with_its_labels() {

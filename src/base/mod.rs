@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod clock;
 pub mod fault;
 pub mod metrics;
+pub mod processes;
 pub mod queue;
 pub mod rate;
 pub mod time;

@@ -1,20 +1,20 @@
-//! `headend-worker`: the process around native codecs. `headend` starts it; people only ever need `probe` and `devices`.
+//! `headend-worker`: the process around native codecs. `headend` starts it; people only ever need `probe`, `devices` and `load`.
 
 use std::fs::File;
-use std::io::{IsTerminal, Write};
+use std::io::{BufReader, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use headend::codec::software::forward_library_logs;
-use headend::worker::{RoleError, codec_role, devices, die_with_parent, file_role, probe, use_small_pages};
+use headend::worker::{RoleError, codec_role, devices, die_with_parent, file_role, load, probe, use_small_pages};
 use tracing_subscriber::EnvFilter;
 
 /// Decodes, scales and encodes for one channel of headend, in a process of its own.
 ///
 /// It is started by `headend`, which keeps a link to it on descriptor 0 and restarts it when it fails. Its log goes to
-/// standard error. Run by hand, only `headend-worker probe` and `devices` are of use.
+/// standard error. Run by hand, only `headend-worker probe`, `devices` and `load` are of use.
 #[derive(Debug, Parser)]
 #[command(name = "headend-worker", version, verbatim_doc_comment)]
 struct Arguments {
@@ -42,6 +42,8 @@ enum Role {
         #[arg(long, value_name = "UUID")]
         known: Vec<String>,
     },
+    /// Prints how busy this machine's GPUs are, as a line of JSON for each line that it reads.
+    Load,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -65,6 +67,10 @@ fn main() -> ExitCode {
             // A driver that hangs must not keep this process when its front is gone.
             die_with_parent();
             return print(devices(known));
+        }
+        Role::Load => {
+            die_with_parent();
+            load(BufReader::new(std::io::stdin()), std::io::stdout()).map_err(RoleError::from)
         }
         Role::Codec => link().and_then(|link| codec_role(link, input()?)),
         Role::File => link().and_then(|link| file_role(link, input()?)),

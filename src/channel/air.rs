@@ -18,6 +18,7 @@ use crate::pack::{Change, OutputTrack, PackError, Packager, Presentation, Window
 use crate::wire::link::{Fill, FromWorker, Open, RungConfig, Stage, ToWorker, VERSION, Watch};
 
 mod replacing;
+mod work;
 
 /// A codec worker further behind its input than this leaves pictures out.
 const SHED_AFTER: Ticks = Ticks::from_millis(1_000);
@@ -105,6 +106,10 @@ pub struct OnAir {
     look: Look,
     /// Counters of the present worker's stages, as it last told them.
     told: Vec<(Stage, u64, u64)>,
+    /// Pixels of a picture of the source; 0 where it has none.
+    source_pixels: u64,
+    /// Where the newest packet of each rung ends, the sound's last.
+    rung_ends: Vec<MediaTime>,
 }
 
 impl OnAir {
@@ -142,6 +147,8 @@ impl OnAir {
             now: grid.start(start),
             look: Look::default(),
             told: Vec::new(),
+            source_pixels: 0,
+            rung_ends: Vec::new(),
             rungs,
         }
     }
@@ -155,6 +162,7 @@ impl OnAir {
     pub fn splice(&mut self, tracks: &[Track], wrap: Ticks) {
         let has_video = tracks.iter().any(|track| track.video().is_some());
         self.timeline.splice(tracks.len(), has_video, wrap);
+        self.note_source(tracks);
         self.push(Item::Tracks(tracks.to_vec()));
     }
 
@@ -162,6 +170,7 @@ impl OnAir {
     pub fn splice_warm(&mut self, tracks: &[Track], wrap: Ticks) {
         let has_video = tracks.iter().any(|track| track.video().is_some());
         self.timeline.splice_warm(tracks.len(), has_video, wrap);
+        self.note_source(tracks);
         self.push(Item::Tracks(tracks.to_vec()));
     }
 
@@ -171,6 +180,7 @@ impl OnAir {
             let has_video = tracks.iter().any(|track| track.video().is_some());
             self.timeline.resplice_tracks(tracks.len(), has_video);
         }
+        self.note_source(tracks);
         self.push(Item::Tracks(tracks.to_vec()));
     }
 
@@ -221,6 +231,7 @@ impl OnAir {
         let age = self.newest.map_or(Ticks::ZERO, |(_, end)| now - end);
         metrics().segment_age.with_label_values(&[&*self.channel]).set(age.as_secs_f64());
         metrics().queue_depth.with_label_values(&[&*self.channel, "replay_unsent"]).set(self.replay.unsent() as i64);
+        self.show_lag();
     }
 
     /// The next message for the worker: first how to run, then input in order, then how far the clock is.
@@ -280,7 +291,7 @@ impl OnAir {
             }
             message => {
                 if let Some(packet) = message.into_packet(payload) {
-                    self.lag(&packet);
+                    self.note_packet(&packet);
                     if self.rungs.is_empty() || usize::from(packet.rung) < self.rungs.len() {
                         self.made = self.made.max(packet.pts + packet.duration);
                     }
@@ -457,22 +468,5 @@ impl OnAir {
         self.replay.trim(sequence.end);
         self.committed_due = (0..=self.rungs.len() as u8).map(|rung| (rung, sequence.end)).collect();
         Ok(Outcome::Listed { changes, sequence })
-    }
-
-    fn lag(&self, packet: &crate::media::Packet) {
-        let name = self.rungs.get(usize::from(packet.rung)).map_or(&self.audio.name, |rung| &rung.name);
-        let lag = self.now - (packet.dts + packet.duration);
-        metrics().encode_lag.with_label_values(&[&*self.channel, &**name]).set(lag.as_secs_f64());
-    }
-
-    /// A worker counts from its start; the counters of the front go on over replacements.
-    fn progress(&mut self, stage: Stage, done: u64, dropped: u64, queued: u32) {
-        let before = self.told.iter().position(|(told, ..)| *told == stage).map(|index| self.told.swap_remove(index));
-        let (done_before, dropped_before) = before.map_or((0, 0), |(_, done, dropped)| (done, dropped));
-        self.told.push((stage, done, dropped));
-        let channel = &*self.channel;
-        metrics().frames.with_label_values(&[channel, stage.label()]).inc_by(done.saturating_sub(done_before));
-        metrics().frames_dropped.with_label_values(&[channel, "overload"]).inc_by(dropped.saturating_sub(dropped_before));
-        metrics().queue_depth.with_label_values(&[channel, stage.label()]).set(i64::from(queued));
     }
 }

@@ -14,6 +14,7 @@ use crate::channel::clock::ProgrammeClock;
 use crate::channel::copy::CopyProgramme;
 use crate::channel::feed::{Ending, FeedEvent};
 use crate::channel::feeds::FeedInfo;
+use crate::channel::gauges::Gauges;
 use crate::channel::plan::{ChannelPlan, LadderPlan};
 use crate::channel::programme::{Action, Immovable, MoveTo, Programme};
 use crate::channel::receivers::Receivers;
@@ -100,7 +101,8 @@ pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, lif
     let name = plan.name.clone();
     let mut last_feed = clock::mono();
     let mut feeds = Receivers::new(plan.feeds.len());
-    let mut driver = Driver::new(plan, house, shelf);
+    let gauges = Gauges::new(&plan, linger.is_some());
+    let mut driver = Driver::new(plan, house, shelf, gauges);
     let mut workers = Workers::default();
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -200,6 +202,7 @@ struct Driver {
     name: String,
     machine: Machine,
     recorder: Recorder,
+    gauges: Gauges,
     house: House,
     shelf: Arc<Shelf>,
     /// The file of the channel's slate.
@@ -211,7 +214,7 @@ struct Driver {
 }
 
 impl Driver {
-    fn new(plan: ChannelPlan, house: House, shelf: Arc<Shelf>) -> Driver {
+    fn new(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, gauges: Gauges) -> Driver {
         let clock_now = ProgrammeClock::starting(clock::mono(), clock::wall());
         let sequence = house.sequences.load(&plan.name);
         let (name, slate) = (plan.name.clone(), plan.slate.file.clone());
@@ -223,7 +226,7 @@ impl Driver {
         if house.names_peers {
             house.board.post_recorder(&name, recorder.clone());
         }
-        Driver { name, machine, recorder, house, shelf, slate, cause: Mono::default(), status_due: Mono::default(), posted: None }
+        Driver { name, machine, recorder, gauges, house, shelf, slate, cause: Mono::default(), status_due: Mono::default(), posted: None }
     }
 
     fn note_fault(&self, message: &FromWorker) {
@@ -352,10 +355,8 @@ impl Driver {
         if self.posted.as_ref().map(|posted| posted.state) != Some(status.state) {
             tracing::info!(channel = self.name, state = status.state.label(), feed = status.feed, "channel state");
             self.recorder.note(Note::State(status.state.label()), now);
-            for state in State::ALL {
-                metrics().channel_state.with_label_values(&[&*self.name, state.label()]).set(i64::from(state == status.state));
-            }
         }
+        self.gauges.show(&status);
         if status.state != State::Live {
             self.house.board.remove_thumbnail(&self.name);
         }

@@ -1,5 +1,6 @@
 //! Where channels ask for seats: the machine's devices behind one lock, and leases that give a seat back when the worker in it has ended.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::sync::Notify;
 use crate::base::metrics::metrics;
 use crate::base::{Fault, Mono};
 use crate::media::device::{DeviceReport, GpuReport, Seat, Verdict};
+use crate::media::load::GpuLoad;
 use crate::placement::devices::{Change, PassedOver, State, Ticket, Usage, gpu_name, lendable_bytes};
 use crate::placement::{Devices, Need, Refusal};
 
@@ -18,6 +20,9 @@ pub const SOFTWARE: &str = "software";
 const RETURN_GAP: Duration = Duration::from_secs(1);
 /// How long a device must have been well before channels return to it, where nothing is configured.
 const RETURN_AFTER: Duration = Duration::from_secs(30);
+
+/// What a driver said of free memory counts for this long; before and after, what the probe found.
+const FREE_IS_FRESH: Duration = Duration::from_secs(10);
 
 /// The desk that gives seats. Clones share it; the default one knows no devices.
 #[derive(Clone, Debug, Default)]
@@ -32,12 +37,14 @@ struct Shared {
     return_after: Duration,
     /// A device is to be probed.
     suspicion: Notify,
+    /// Free device memory in bytes by UUID, and when the driver said so.
+    free: Mutex<HashMap<String, (u64, Mono)>>,
 }
 
 impl Default for Shared {
     fn default() -> Shared {
         let (devices, last_return) = (Mutex::default(), Mutex::default());
-        Shared { devices, last_return, return_after: RETURN_AFTER, suspicion: Notify::new() }
+        Shared { devices, last_return, return_after: RETURN_AFTER, suspicion: Notify::new(), free: Mutex::default() }
     }
 }
 
@@ -212,11 +219,23 @@ impl SeatDesk {
         self.show();
     }
 
+    /// Keeps what the driver says of free device memory.
+    pub fn note_free(&self, loads: &[GpuLoad], now: Mono) {
+        let free = loads.iter().filter_map(|load| Some((load.uuid.clone(), (load.memory_free_bytes?, now))));
+        *self.free() = free.collect();
+    }
+
+    fn free(&self) -> MutexGuard<'_, HashMap<String, (u64, Mono)>> {
+        self.shared.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// All devices as the API shows them.
     pub fn list(&self, now: Mono) -> DeviceList {
+        let free = self.free().clone();
+        let fresh = |uuid: &str| free.get(uuid).filter(|(_, said)| now.since(*said) < FREE_IS_FRESH).map(|(bytes, _)| *bytes);
         let devices = self.devices();
         let status = |(report, state, since, reason, usage): (&GpuReport, State, Mono, &str, Usage)| DeviceStatus {
-            report: report.clone(),
+            report: GpuReport { free_bytes: fresh(&report.uuid).unwrap_or(report.free_bytes), ..report.clone() },
             state: state.label(),
             state_s: now.since(since).as_secs(),
             state_reason: reason.to_owned(),

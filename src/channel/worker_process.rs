@@ -17,6 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::base::processes::{Listed, Role};
 use crate::base::{Mono, clock};
 use crate::channel::seats::Lease;
 use crate::channel::spare::Spares;
@@ -104,7 +105,10 @@ impl WorkerProgram {
         let mut spare = self.spares.take(self).await;
         // It may have died this very moment, when nobody looked any more.
         match spare.take_if(WorkerProcess::runs) {
-            Some(spare) => Ok(WorkerProcess { id, ..spare }),
+            Some(spare) => {
+                spare.listed.iter().for_each(|listed| listed.works_for(channel));
+                Ok(WorkerProcess { id, ..spare })
+            }
             None => WorkerProcess::start(self, Some(channel), id, None),
         }
     }
@@ -132,6 +136,7 @@ pub struct WorkerProcess {
     child: Child,
     /// Its seat, which is free when the process has ended.
     lease: Option<Arc<Lease>>,
+    listed: Option<Listed>,
 }
 
 impl WorkerProcess {
@@ -155,7 +160,8 @@ impl WorkerProcess {
             tokio::spawn(watch_memory(process, program.memory_limit_bytes, events_sender.clone()));
         }
         tokio::spawn(read_link(read, events_sender));
-        Ok(WorkerProcess { id, events, frames, child, lease: None })
+        let listed = child.id().map(|process| Listed::new(process, Role::Codec, channel.unwrap_or_default()));
+        Ok(WorkerProcess { id, events, frames, child, lease: None, listed })
     }
 
     /// This worker in its seat.

@@ -10,6 +10,7 @@ pub mod grid;
 pub mod h264;
 pub mod hevc;
 pub mod ladder;
+pub mod load;
 pub mod malformed;
 pub mod mpeg_audio;
 pub mod nal;

@@ -16,6 +16,7 @@ use super::body::OriginBody;
 use super::live::{answer, refusal};
 use super::tally::{Asked, tally};
 use super::traffic::Traffic;
+use crate::base::{Mono, clock};
 use crate::shelf::Shelves;
 
 /// Everything that is served on a listener. Clones share it.
@@ -33,13 +34,14 @@ impl Origin {
 
     /// Answers one request. The body of the request is not read.
     pub(super) fn answer(&self, request: Request<Incoming>, max_target_bytes: usize) -> Answer {
+        let since = clock::mono();
         let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
         if target > max_target_bytes {
-            return Answer::at_once(Asked::Other, refusal(StatusCode::URI_TOO_LONG, "The address is too long.\n"));
+            return Answer::at_once(Asked::Other, since, refusal(StatusCode::URI_TOO_LONG, "The address is too long.\n"));
         }
         if let Some(path) = request.uri().path().strip_prefix("/live/") {
             let (asked, response) = answer(&self.shelves, request.method(), path, request.headers());
-            return Answer::at_once(asked, response);
+            return Answer::at_once(asked, since, response);
         }
         let asked = Asked::of(request.uri().path());
         let answering = self.router.clone().call(request);
@@ -47,7 +49,7 @@ impl Origin {
             let Ok(response) = answering.await;
             let mut response = response.map(OriginBody::Routed);
             response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-            counted(asked, response)
+            counted(asked, since, response)
         }))
     }
 }
@@ -59,8 +61,8 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    fn at_once(asked: Asked, response: Response<OriginBody>) -> Answer {
-        Answer::AtOnce(ready(Ok(counted(asked, response))))
+    fn at_once(asked: Asked, since: Mono, response: Response<OriginBody>) -> Answer {
+        Answer::AtOnce(ready(Ok(counted(asked, since, response))))
     }
 }
 
@@ -75,9 +77,10 @@ impl Future for Answer {
     }
 }
 
-fn counted(asked: Asked, response: Response<OriginBody>) -> Response<OriginBody> {
+fn counted(asked: Asked, since: Mono, response: Response<OriginBody>) -> Response<OriginBody> {
     let bytes = response.body().size_hint().exact().unwrap_or(0);
     tally().count(asked, response.status(), bytes);
+    tally().took(asked, clock::mono().since(since));
     response
 }
 

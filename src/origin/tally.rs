@@ -1,9 +1,10 @@
 //! Requests and bytes by kind: the handles are looked up once, not once per request.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use axum::http::StatusCode;
-use prometheus::IntCounter;
+use prometheus::{Histogram, IntCounter};
 
 use crate::base::metrics::metrics;
 use crate::pack;
@@ -33,6 +34,7 @@ const STATUSES: [u16; 17] = [200, 204, 206, 301, 304, 308, 400, 404, 405, 408, 4
 pub(super) struct Tally {
     requests: [[OnceLock<IntCounter>; STATUSES.len() + 1]; KINDS.len()],
     bytes: [OnceLock<IntCounter>; KINDS.len()],
+    answers: [OnceLock<Histogram>; KINDS.len()],
 }
 
 impl From<pack::Kind> for Asked {
@@ -66,6 +68,14 @@ pub(super) fn tally() -> &'static Tally {
 }
 
 impl Tally {
+    /// Measures from a request to the head of its answer.
+    pub(super) fn took(&self, asked: Asked, took: Duration) {
+        let kind = asked as usize;
+        if let (Some(slot), Some(name)) = (self.answers.get(kind), KINDS.get(kind)) {
+            slot.get_or_init(|| metrics().service.http_answer.with_label_values(&[name])).observe(took.as_secs_f64());
+        }
+    }
+
     /// Counts one answer.
     pub(super) fn count(&self, asked: Asked, status: StatusCode, bytes: u64) {
         let kind = asked as usize;

@@ -6,10 +6,12 @@
 pub mod auto;
 pub mod cost;
 pub mod devices;
+pub mod drm;
 pub mod fit;
 pub mod inventory;
 pub mod ladders;
 pub mod linux;
+pub mod linux_process;
 
 pub use auto::auto;
 pub use cost::cores_needed;

@@ -2,7 +2,7 @@
 
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 
-use super::registered;
+use super::described::registered;
 
 /// Families of devices and seats.
 #[derive(Debug)]
@@ -21,8 +21,18 @@ pub struct DeviceMetrics {
     pub most_sessions: IntGaugeVec,
     /// Changes of a channel to a seat that its policy likes less, by channel, from, to and reason.
     pub fallbacks: IntCounterVec,
+    /// Seats that a channel did not get, or lost to one that comes first, by channel and reason.
+    pub refusals: IntCounterVec,
     /// 1 for the seat that a channel has, by channel and seat (`software` or a device).
     pub channel_seat: IntGaugeVec,
+    /// 1 while a channel has a seat that its policy likes less, by channel.
+    pub fallback: IntGaugeVec,
+    /// 1 while a channel waits for a seat, by channel.
+    pub unseated: IntGaugeVec,
+    /// Pictures that channels had worked on, by device (`software` for the cores), channel and stage.
+    pub pictures: IntCounterVec,
+    /// Pixels of those pictures: what went in for decoding, of all rungs for scaling and encoding.
+    pub pixels: IntCounterVec,
     /// Pictures that crossed between a device and main memory, by channel, direction and reason.
     pub frame_copies: IntCounterVec,
 }
@@ -47,7 +57,20 @@ impl DeviceMetrics {
                 "Changes of a channel to a seat that its policy likes less.",
                 &["channel", "from", "to", "reason"],
             ),
+            refusals: counter("headend_refusals_total", "Seats that a channel did not get or had to leave.", &["channel", "reason"]),
             channel_seat: gauge("headend_channel_seat", "1 for the seat that a channel has.", &["channel", "seat"]),
+            fallback: gauge("headend_channel_fallback", "1 while a channel has a seat that its policy likes less.", &["channel"]),
+            unseated: gauge("headend_channel_unseated", "1 while a channel waits for a seat.", &["channel"]),
+            pictures: counter(
+                "headend_device_pictures_total",
+                "Pictures that channels had worked on, as the workers count them.",
+                &["device", "channel", "stage"],
+            ),
+            pixels: counter(
+                "headend_device_pixels_total",
+                "Pixels that channels had worked on, as the workers count them.",
+                &["device", "channel", "stage"],
+            ),
             frame_copies: counter(
                 "headend_frame_copies_total",
                 "Pictures that crossed between a device and main memory.",

@@ -2,7 +2,7 @@
 
 use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
-use super::registered;
+use super::described::registered;
 
 const LABELS: [&str; 2] = ["channel", "feed"];
 

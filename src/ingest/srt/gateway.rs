@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::config::{GatewayProgram, SrtError};
+use crate::base::processes::{Listed, Role};
 use crate::wire::link::gateway::{Doors, FromGateway, Listen, ToGateway, VERSION};
 use crate::wire::link::{Deframer, framed};
 
@@ -37,6 +38,7 @@ pub(super) struct Gateway {
     early: VecDeque<(FromGateway, Bytes)>,
     frames: mpsc::Sender<Bytes>,
     child: Child,
+    _listed: Option<Listed>,
 }
 
 impl Gateway {
@@ -65,7 +67,8 @@ impl Gateway {
         let (socket, write) = UnixStream::from_std(ours)?.into_split();
         let (frames, frames_due) = mpsc::channel(LINK_QUEUE_FRAMES);
         tokio::spawn(write_link(write, frames_due));
-        Ok(Gateway { socket, deframer: Deframer::default(), early: VecDeque::new(), frames, child })
+        let listed = child.id().map(|process| Listed::new(process, Role::Srt, ""));
+        Ok(Gateway { socket, deframer: Deframer::default(), early: VecDeque::new(), frames, child, _listed: listed })
     }
 
     async fn opened(&mut self, addresses: &mut [SocketAddr]) -> Result<(), SrtError> {

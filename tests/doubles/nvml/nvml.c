@@ -239,6 +239,40 @@ DOUBLE_EXPORT int nvmlDeviceGetEnforcedPowerLimit(void *handle, unsigned *milliw
     return NVML_SUCCESS;
 }
 
+DOUBLE_EXPORT int nvmlDeviceGetTemperatureThreshold(void *handle, int kind, unsigned *celsius) {
+    DEVICE(handle);
+    *celsius = kind == 0 ? 98 : 93; // shutdown, slowdown
+    return NVML_SUCCESS;
+}
+
+DOUBLE_EXPORT int nvmlDeviceGetClockInfo(void *handle, int kind, unsigned *mhz) {
+    static const unsigned clocks[] = {1410, 1410, 7000, 1275}; // graphics, multiprocessors, memory, video
+    DEVICE(handle);
+    if (kind < 0 || kind > 3) return NVML_INVALID_ARGUMENT;
+    *mhz = clocks[kind];
+    return NVML_SUCCESS;
+}
+
+DOUBLE_EXPORT int nvmlDeviceGetCurrentClocksThrottleReasons(void *handle, unsigned long long *reasons) {
+    DEVICE(handle);
+    *reasons = (unsigned long long)double_setting("nvml.throttle", index, 1); // idle
+    return NVML_SUCCESS;
+}
+
+DOUBLE_EXPORT int nvmlDeviceGetTotalEccErrors(void *handle, int kind, int counter, unsigned long long *errors) {
+    DEVICE(handle);
+    (void)counter;
+    *errors = (unsigned long long)double_setting(kind == 0 ? "nvml.ecc_corrected" : "nvml.ecc_uncorrected", index, 0);
+    return NVML_SUCCESS;
+}
+
+// As cards that remap rows answer.
+DOUBLE_EXPORT int nvmlDeviceGetRetiredPagesPendingStatus(void *handle, int *pending) {
+    DEVICE(handle);
+    (void)pending;
+    return NVML_NOT_SUPPORTED;
+}
+
 static int node_zero(void *handle, unsigned size, unsigned long *set) {
     DEVICE(handle);
     if (!size) return NVML_INVALID_ARGUMENT;
