@@ -3,6 +3,7 @@
 //! Names are `headend_<noun>_<unit>[_total]`; labels are bounded (channel, rung, stage, fault ...), never a peer's text.
 
 mod devices;
+mod scheduling;
 mod srt;
 
 use std::sync::OnceLock;
@@ -10,6 +11,7 @@ use std::sync::OnceLock;
 use prometheus::{Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
 
 pub use devices::DeviceMetrics;
+pub use scheduling::SchedulingMetrics;
 pub use srt::SrtMetrics;
 
 /// Every metric family of the front.
@@ -82,6 +84,8 @@ pub struct Metrics {
     pub listing_seconds: HistogramVec,
     /// SRT connections.
     pub srt: SrtMetrics,
+    /// Whether the threads of the front get to run.
+    pub scheduling: SchedulingMetrics,
     /// GPUs, seats and copies.
     pub devices: DeviceMetrics,
 }
@@ -161,6 +165,7 @@ impl Metrics {
             flight_dumps: counter("headend_flight_dumps_total", "Flight recordings that were written or lost.", &["channel", "reason"]),
             listing_seconds: registered(&registry, HistogramVec::new(listing, &["channel"])),
             srt: SrtMetrics::new(&registry),
+            scheduling: SchedulingMetrics::new(&registry),
             devices: DeviceMetrics::new(&registry),
             registry,
         }
@@ -168,6 +173,7 @@ impl Metrics {
 
     /// The whole registry in Prometheus' text format.
     pub fn render(&self) -> String {
+        self.scheduling.refresh();
         let mut text = Vec::new();
         match TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             Ok(()) => String::from_utf8(text).unwrap_or_default(),

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use crate::base::{Mono, clock};
 use crate::channel::seats::Lease;
 use crate::channel::spare::Spares;
+use crate::channel::worker_cores::{Room, WorkerCores};
 use crate::wire::link::{Deframer, FromWorker, ToWorker, framed};
 
 /// Frames that wait for a worker that reads slowly; what is more waits in the replay.
@@ -63,6 +64,8 @@ pub struct WorkerProgram {
     pub memory_limit_bytes: u64,
     /// The worker that stands by.
     pub spares: Spares,
+    /// The cores that workers run on.
+    pub cores: WorkerCores,
 }
 
 impl WorkerProgram {
@@ -86,6 +89,7 @@ impl WorkerProgram {
             log_levels: log_levels.to_owned(),
             memory_limit_bytes: MEMORY_LIMIT_BYTES,
             spares: Spares::default(),
+            cores: WorkerCores::default(),
         }
     }
 
@@ -132,6 +136,8 @@ pub struct WorkerProcess {
     child: Child,
     /// Its seat, which is free when the process has ended.
     lease: Option<Arc<Lease>>,
+    /// Its place on a NUMA node.
+    room: Option<Room>,
 }
 
 impl WorkerProcess {
@@ -152,15 +158,24 @@ impl WorkerProcess {
         let (events_sender, events) = mpsc::channel(MESSAGE_QUEUE);
         tokio::spawn(write_link(write, frames_due));
         if let Some(process) = child.id() {
+            program.cores.receive(process);
             tokio::spawn(watch_memory(process, program.memory_limit_bytes, events_sender.clone()));
         }
         tokio::spawn(read_link(read, events_sender));
-        Ok(WorkerProcess { id, events, frames, child, lease: None })
+        Ok(WorkerProcess { id, events, frames, child, lease: None, room: None })
     }
 
     /// This worker in its seat.
     pub fn seated(self, lease: Arc<Lease>) -> WorkerProcess {
         WorkerProcess { lease: Some(lease), ..self }
+    }
+
+    /// This worker on the cores of `room`, where there is one.
+    pub fn settled(self, room: Option<Room>) -> WorkerProcess {
+        if let (Some(room), Some(process)) = (&room, self.child.id()) {
+            room.take(process);
+        }
+        WorkerProcess { room, ..self }
     }
 
     /// The way into the link's queue, for waiting until it has room.
@@ -198,7 +213,7 @@ impl WorkerProcess {
     /// How the process ended, for the log; kills it if it does not end by itself when its link closes.
     pub async fn end(mut self) -> String {
         // Until the process has ended, whatever becomes of this call.
-        let _lease = self.lease.take();
+        let (_lease, _room) = (self.lease.take(), self.room.take());
         drop(self.frames);
         self.events.close();
         if let Ok(Ok(status)) = tokio::time::timeout(LEAVING_LIMIT, self.child.wait()).await {
