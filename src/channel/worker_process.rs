@@ -325,6 +325,9 @@ pub fn end_beside(worker: WorkerProcess, channel: &str) -> JoinHandle<()> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::base::cores::Cores;
+    use crate::placement::pinning::{Node, Topology};
+    use crate::placement::{PinningMap, PinningWish};
 
     /// A program in the place of the worker, which leaves its process id in `folder` and waits for the end of its link.
     pub(crate) fn stand_in(folder: &Path) -> WorkerProgram {
@@ -332,6 +335,41 @@ pub(crate) mod tests {
         // A link, since a file that was just written may still be open in a process that another test is starting.
         std::os::unix::fs::symlink(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/stand_in_worker.sh"), &path).unwrap();
         WorkerProgram::at(path, "text", "info")
+    }
+
+    /// What the kernel lets a process run on, and how nice it is.
+    fn place(process: u32) -> (Cores, i64) {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+        // Field 19 of proc_pid_stat(5), the third is the first after the name.
+        let nice = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(16).unwrap().parse().unwrap();
+        (list.parse().unwrap(), nice)
+    }
+
+    #[tokio::test]
+    async fn a_worker_runs_on_its_own_cores_and_gives_way() {
+        let allowed = Cores::allowed().unwrap();
+        let (first, last): (Cores, Cores) = (allowed.iter().take(1).collect(), allowed.iter().last().into_iter().collect());
+        let node = |number, cores: &Cores| Node { number, cores: cores.clone(), has_gpu: false };
+        let machine = Topology {
+            quota: allowed.count(),
+            nodes: vec![node(0, &first), node(1, &last)],
+            allowed: allowed.clone(),
+            siblings: Vec::new(),
+        };
+        // They share what they are on with ingest, and so give way to it.
+        let wish = PinningWish { ingest: Some(allowed.clone()), workers: Some(allowed.clone()), ..PinningWish::default() };
+        let folder = tempfile::tempdir().unwrap();
+        let program = WorkerProgram { cores: WorkerCores::of(&PinningMap::of(&machine, &wish)), ..stand_in(folder.path()) };
+        let worker = WorkerProcess::start(&program, Some("demo"), 1, None).unwrap();
+        let process = worker.process_id().unwrap();
+        let (everywhere, nice) = place(process);
+        let (_, ours) = place(std::process::id());
+        assert_eq!((everywhere, nice), (allowed, (ours + 4).min(19)));
+        let worker = worker.settled(program.cores.room(Some(1)));
+        assert_eq!(place(process).0, last);
+        worker.end().await;
     }
 
     #[tokio::test]
