@@ -3,12 +3,16 @@
 mod support;
 
 use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use headend::base::cores::raise_open_files;
+use socket2::{Domain, Socket, Type};
 use support::appliance::Appliance;
 use support::configs::{channel, config};
-use support::http;
-use support::process;
-use support::wait::{Stopwatch, seconds};
+use support::publisher::Publisher;
+use support::wait::{self, Stopwatch, seconds};
+use support::{http, media, process, tools};
 
 #[test]
 fn no_path_leads_out_of_the_shelf() {
@@ -135,6 +139,61 @@ fn connections_that_say_nothing_are_closed_and_do_not_crowd_others_out() {
     let closed = slow.read_to_end(&mut said);
     assert!(closed.is_ok(), "a head that never ends is waited for longer than a minute: {closed:?}");
     drop(silent);
+}
+
+#[test]
+fn a_publisher_goes_on_beside_floods_and_thousands_of_idle_connections() {
+    if !tools::has(&["ffmpeg"]) {
+        return;
+    }
+    // The appliance inherits the limit, and raises it itself as far as it goes.
+    let crowd = usize::try_from(raise_open_files().limit / 4).unwrap_or(usize::MAX).min(3000);
+    let appliance = Appliance::start(&config(&[channel("copied").copy()]));
+    let mut publisher = Publisher::start(&media::PLAIN.flv(), &appliance.publish_url("copied"));
+    appliance.wait_on_air("copied", seconds(20));
+    let silent: Vec<_> = (0..crowd).filter_map(|number| connect_from(number, appliance.http)).collect();
+    assert_eq!(silent.len(), crowd);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let head = "GET / HTTP/1.1\r\nHost: x\r\n";
+        let post = "POST /api/v1/channels/copied/feed HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n";
+        scope.spawn(|| pour(&appliance, &over, head, format!("X-Flood: {}\r\n", "a".repeat(4000)).as_bytes()));
+        scope.spawn(|| pour(&appliance, &over, post, &[b'a'; 64 << 10]));
+        let listed = || appliance.metric("headend_segments_total", &["copied"]);
+        let before = listed();
+        let three_more = wait::until_ok(seconds(30), || if listed() >= before + 3.0 { Ok(()) } else { Err("segments are listed no more") });
+        let served = appliance.metric("headend_http_connections", &[]);
+        over.store(true, Ordering::Relaxed);
+        three_more.unwrap_or_else(|cause| panic!("{cause}: {}", appliance.log()));
+        assert!(served >= crowd as f64, "{served} of {crowd} silent connections are left");
+    });
+    publisher.assert_runs();
+    assert!(appliance.is_alive() && !appliance.log().contains("panicked"));
+    assert_eq!(appliance.channel_state("copied"), "live");
+    assert!(appliance.metric("headend_ingest_lag_seconds_count", &["copied"]) > 100.0, "the lag of a few seconds of units");
+    for role in ["ingest", "packaging", "edge"] {
+        assert!(appliance.metric("headend_thread_cpu_seconds_total", &[role]) > 0.0, "{role} took no time");
+    }
+}
+
+/// A connection from one of many addresses of this machine: each has few places.
+fn connect_from(number: usize, server: SocketAddr) -> Option<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).ok()?;
+    let from = SocketAddr::from(([127, 0, 40, 1 + u8::try_from(number / 400).ok()?], 0));
+    socket.bind(&from.into()).ok()?;
+    socket.connect(&server.into()).ok()?;
+    Some(socket.into())
+}
+
+/// Sends `head` and then `more` without end, again on a new connection each time it is closed.
+fn pour(appliance: &Appliance, over: &AtomicBool, head: &str, more: &[u8]) {
+    while !over.load(Ordering::Relaxed) {
+        let Ok(mut peer) = http::connect(appliance.http) else { continue };
+        let mut sent = peer.write_all(head.as_bytes());
+        while sent.is_ok() && !over.load(Ordering::Relaxed) {
+            sent = peer.write_all(more);
+        }
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub mod feeds;
 pub mod keys;
 pub mod logging;
 pub mod probe;
+pub mod runtimes;
 pub mod serve;
 pub mod telemetry;
 pub mod transcode;

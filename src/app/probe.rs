@@ -12,8 +12,10 @@ use crate::base::Rate;
 use crate::channel::device_watch::ProbeFailure;
 use crate::channel::worker_process::WorkerProgram;
 use crate::media::device::{DeviceReport, GpuReport, Verdict};
-use crate::placement;
 use crate::placement::devices::{codec_name, gpu_name};
+use crate::placement::pinning::Place;
+use crate::placement::topology::topology;
+use crate::placement::{self, PinningMap, PinningWish};
 
 /// Why the machine could not be probed.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,7 @@ pub fn probe(arguments: &ProbeArguments) -> Result<(), ProbeError> {
     let mut report = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "cores": inventory.cores_allowed,
+        "pinning": pinning(),
         "memory_bytes": inventory.memory_bytes,
         "software": codecs,
         "auto_ladder_1080p30": { "rungs": ladder, "left_out": left_out },
@@ -60,6 +63,22 @@ pub fn probe(arguments: &ProbeArguments) -> Result<(), ProbeError> {
         print!("{}{}", table(&report), gpu_lines(&gpus));
     }
     Ok(())
+}
+
+/// Who runs on which cores where nothing is configured.
+fn pinning() -> Value {
+    let map = PinningMap::of(&topology(), &PinningWish::default());
+    let place = |place: &Place| json!({ "cores": place.cores.to_string(), "niceness": place.nicer });
+    let nodes: Vec<String> = map.worker_nodes.iter().map(|(node, cores)| format!("{node}: {cores}")).collect();
+    json!({
+        "by": map.mode.label(),
+        "allowed": map.allowed.to_string(),
+        "ingest": place(&map.ingest),
+        "packaging": place(&map.packaging),
+        "edge": place(&map.edge),
+        "workers": place(&map.workers),
+        "worker_nodes": nodes,
+    })
 }
 
 /// One line for each GPU, or one that says why there is none.

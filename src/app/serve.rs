@@ -5,14 +5,15 @@ use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::api::operate::Operated;
 use crate::api::{self, Publishing};
 use crate::app::cli::ServeArguments;
+use crate::app::runtimes::Runtimes;
 use crate::app::{banner, devices, feeds, keys, logging, telemetry};
+use crate::base::cores::{Cores, OpenFiles, raise_open_files};
 use crate::base::{Ticks, clock};
 use crate::channel::device_watch::watch_devices;
 use crate::channel::directory::{Directory, Wildcard};
@@ -23,17 +24,21 @@ use crate::channel::recorder::FlightStore;
 use crate::channel::run::House;
 use crate::channel::sequence::SequenceStore;
 use crate::channel::status::Board;
+use crate::channel::worker_cores::WorkerCores;
 use crate::channel::worker_process::WorkerProgram;
 use crate::config::{self, Overrides, Plan, Report};
 use crate::ingest::srt::{GatewayProgram, SrtError};
 use crate::ingest::{RtmpLimits, SrtServer, serve_rtmp};
 use crate::origin::{self, HttpLimits, Origin, Readiness};
-use crate::placement;
+use crate::placement::topology::topology;
+use crate::placement::{self, PinningMap, PinningWish};
 use crate::shelf::Shelves;
 use crate::ui;
 
-/// Threads of each runtime from four cores up; one each below.
-const RUNTIME_THREADS: usize = 2;
+/// Descriptors that publishers, workers, the SRT gateway and files take at most, roughly.
+const OTHER_FILES: u64 = 1024;
+/// HTTP connections that are let in however few descriptors there are.
+const FEWEST_CONNECTIONS: usize = 256;
 /// A channel that should be on the air is ready while its newest segment is at most this many segments old.
 const FRESH_SEGMENTS: i64 = 4;
 
@@ -75,22 +80,27 @@ pub enum ServeError {
 pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
     let plan = plan(&arguments)?;
     logging::start(arguments.log, "info");
-    let worker = WorkerProgram::beside_this_binary(arguments.log.as_str(), &logging::levels("info"))?;
+    let mut worker = WorkerProgram::beside_this_binary(arguments.log.as_str(), &logging::levels("info"))?;
+    // Before any thread is started: threads inherit where they run.
+    let cores = placement::linux::inventory().cores_allowed;
+    let map = pinned(&plan.pinning);
+    let runtimes = Runtimes::start(&map)?;
+    worker.cores = WorkerCores::of(&map);
+    let files = raised_open_files();
     let state_error = |cause| ServeError::State { path: plan.state_dir.display().to_string(), cause };
     let sequences = SequenceStore::open(&plan.state_dir).map_err(state_error)?;
     let flights = FlightStore::open(&plan.state_dir).map_err(state_error)?;
-    let cores = placement::linux::inventory().cores_allowed;
-    let (ingest, edge) = (runtime("ingest", cores)?, runtime("edge", cores)?);
-    let seats = ingest.block_on(devices::desk(plan.devices, &worker));
+    let seats = runtimes.ingest.block_on(devices::desk(plan.devices, &worker));
     let http = listen("HTTP", "--http", plan.http)?;
     let rtmp = plan.rtmp.map(|address| listen("RTMP", "--rtmp", address)).transpose()?;
     let names_peers = plan.http.ip().is_loopback();
+    let cores = map.workers.cores.count().min(cores);
     let house = House { worker, board: Board::default(), sequences, flights, cores, seats, names_peers };
-    let gateway = gateway_program(&plan, arguments.log.as_str());
+    let gateway = gateway_program(&plan, arguments.log.as_str()).map(|program| GatewayProgram { cores: gateway_cores(&map), ..program });
     print!("{}", banner::banner(&plan));
-    ingest.block_on(run(&plan, house, Doors { http, rtmp, gateway }, &edge))?;
-    edge.shutdown_background();
-    ingest.shutdown_background();
+    let limits = http_limits(files);
+    runtimes.ingest.block_on(run(&plan, house, Doors { http, rtmp, gateway, limits }, &runtimes))?;
+    runtimes.shutdown();
     Ok(())
 }
 
@@ -127,6 +137,8 @@ struct Doors {
     rtmp: Option<StdTcpListener>,
     /// How to start the SRT gateway, where there is one.
     gateway: Option<GatewayProgram>,
+    /// What viewers may take.
+    limits: HttpLimits,
 }
 
 /// A build without libsrt serves everything else.
@@ -135,8 +147,8 @@ fn gateway_program(plan: &Plan, log: &str) -> Option<GatewayProgram> {
     program.inspect_err(|cause| tracing::warn!(%cause, listen = ?plan.srt, "there is no SRT; --srt off says that this is meant")).ok()
 }
 
-async fn run(plan: &Plan, house: House, doors: Doors, edge: &Runtime) -> Result<(), ServeError> {
-    let Doors { http, rtmp, gateway } = doors;
+async fn run(plan: &Plan, house: House, doors: Doors, runtimes: &Runtimes) -> Result<(), ServeError> {
+    let Doors { http, rtmp, gateway, limits } = doors;
     let (stop, stopped) = watch::channel(false);
     let shelves = Shelves::default();
     let wildcards = plan.wildcards.iter().map(|wildcard| Wildcard {
@@ -144,12 +156,12 @@ async fn run(plan: &Plan, house: House, doors: Doors, edge: &Runtime) -> Result<
         template: wildcard.template().clone(),
         most: wildcard.max_channels,
     });
-    let here = tokio::runtime::Handle::current();
+    let channels = runtimes.packaging.handle().clone();
     let (board, seats) = (house.board.clone(), house.seats.clone());
-    tokio::spawn(watch_devices(seats.clone(), house.worker.clone(), stopped.clone()));
-    tokio::spawn(telemetry::watch_machine(plan.state_dir.clone(), stopped.clone()));
-    tokio::spawn(watch_load(seats.clone(), house.worker.clone(), stopped.clone()));
-    let directory = Arc::new(Directory::new(house, shelves.clone(), here, wildcards.collect()));
+    channels.spawn(watch_devices(seats.clone(), house.worker.clone(), stopped.clone()));
+    channels.spawn(telemetry::watch_machine(plan.state_dir.clone(), stopped.clone()));
+    channels.spawn(watch_load(seats.clone(), house.worker.clone(), stopped.clone()));
+    let directory = Arc::new(Directory::new(house, shelves.clone(), channels, wildcards.collect()));
     plan.channels.iter().for_each(|channel| directory.start(channel.clone()));
 
     let publishing = Publishing { rtmp_port: plan.rtmp.map(|address| address.port()), default_keys: plan.publishes_locally() };
@@ -159,9 +171,9 @@ async fn run(plan: &Plan, house: House, doors: Doors, edge: &Runtime) -> Result<
         .merge(api::operate::router(operated))
         .merge(ui::router());
     let viewers = {
-        let _edge = edge.enter();
+        let _edge = runtimes.edge.enter();
         let listener = TcpListener::from_std(http)?;
-        edge.spawn(origin::serve(listener, Origin::new(shelves, router), HttpLimits::default(), stopped.clone()))
+        runtimes.edge.spawn(origin::serve(listener, Origin::new(shelves, router), limits, stopped.clone()))
     };
     let door: Arc<dyn Door> = directory.clone();
     let publishers = match rtmp {
@@ -234,7 +246,40 @@ fn listen(protocol: &'static str, option: &str, address: SocketAddr) -> Result<S
     })
 }
 
-fn runtime(name: &str, cores: usize) -> io::Result<Runtime> {
-    let threads = if cores >= 4 { RUNTIME_THREADS } else { 1 };
-    Builder::new_multi_thread().worker_threads(threads).max_blocking_threads(4).thread_name(name).enable_all().build()
+/// Where everything runs on this machine; says so in the log.
+fn pinned(wish: &PinningWish) -> PinningMap {
+    let map = PinningMap::of(&topology(), wish);
+    for unmet in &map.unmet {
+        tracing::warn!("{unmet}");
+    }
+    let PinningMap { mode, ingest, packaging, edge, workers, .. } = &map;
+    tracing::info!(by = mode.label(), ingest = %ingest.cores, packaging = %packaging.cores, edge = %edge.cores, workers = %workers.cores, "parts kept apart");
+    map
+}
+
+/// The gateway is a part of ingest, in a process of its own.
+fn gateway_cores(map: &PinningMap) -> Option<Cores> {
+    map.pins().then(|| map.ingest.cores.clone())
+}
+
+/// Raises the limit of open files as far as it goes.
+fn raised_open_files() -> u64 {
+    let OpenFiles { limit, before } = raise_open_files();
+    tracing::debug!(limit, before, "limit of open files");
+    limit
+}
+
+/// As many viewers as there are descriptors for, beside everything else.
+fn http_limits(open_files: u64) -> HttpLimits {
+    let limits = HttpLimits::default();
+    let room = usize::try_from(open_files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).max(FEWEST_CONNECTIONS);
+    if room < limits.max_connections {
+        let needed = limits.max_connections as u64 + OTHER_FILES;
+        tracing::warn!(
+            open_files,
+            connections = room,
+            "fewer HTTP connections than usual are let in: raise the hard limit of open files to {needed} (systemd: LimitNOFILE={needed})"
+        );
+    }
+    HttpLimits { max_connections: room.min(limits.max_connections), ..limits }
 }

@@ -8,6 +8,7 @@ mod forget;
 mod load;
 mod machine;
 mod service;
+mod scheduling;
 mod srt;
 mod tls;
 
@@ -20,6 +21,7 @@ pub use devices::DeviceMetrics;
 pub use load::LoadMetrics;
 pub use machine::MachineMetrics;
 pub use service::ServiceMetrics;
+pub use scheduling::SchedulingMetrics;
 pub use srt::SrtMetrics;
 pub use tls::TlsMetrics;
 
@@ -99,6 +101,8 @@ pub struct Metrics {
     pub srt: SrtMetrics,
     /// Certificates and handshakes.
     pub tls: TlsMetrics,
+    /// Whether the threads of the front get to run.
+    pub scheduling: SchedulingMetrics,
     /// GPUs, seats and copies.
     pub devices: DeviceMetrics,
     /// How busy GPUs are.
@@ -186,6 +190,7 @@ impl Metrics {
             listing_seconds: registered(&registry, HistogramVec::new(listing, &["channel"])),
             srt: SrtMetrics::new(&registry),
             tls: TlsMetrics::new(&registry),
+            scheduling: SchedulingMetrics::new(&registry),
             devices: DeviceMetrics::new(&registry),
             load: LoadMetrics::new(&registry),
             machine: MachineMetrics::new(&registry),
@@ -196,6 +201,7 @@ impl Metrics {
 
     /// The whole registry in Prometheus' text format.
     pub fn render(&self) -> String {
+        self.scheduling.refresh();
         let mut text = Vec::new();
         match TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             Ok(()) => String::from_utf8(text).unwrap_or_default(),

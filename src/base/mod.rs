@@ -2,6 +2,7 @@
 
 pub mod backoff;
 pub mod clock;
+pub mod cores;
 pub mod fault;
 pub mod metrics;
 pub mod processes;

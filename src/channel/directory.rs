@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::base::Ticks;
-use crate::channel::feed::{Admission, Door, DoorKey, DoorPrefix, DoorTable, Ending, FEED_QUEUE_EVENTS, FeedEvent, Offer, Refusal};
+use crate::channel::feed::{Admission, Door, DoorKey, DoorPrefix, DoorTable, Ending, FEED_QUEUE_EVENTS, Offer, Refusal, Timed};
 use crate::channel::feeds::FeedInfo;
 use crate::channel::plan::{ChannelPlan, FeedPlan, LadderPlan, SecondPublisher, StreamKey};
 use crate::channel::programme::{Immovable, MoveTo};
@@ -56,7 +56,7 @@ struct Entry {
     arrivals: mpsc::Sender<Arrival>,
     orders: mpsc::Sender<Order>,
     /// Who delivers each feed.
-    sources: Vec<Option<(SocketAddr, mpsc::WeakSender<FeedEvent>)>>,
+    sources: Vec<Option<(SocketAddr, mpsc::WeakSender<Timed>)>>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
     /// The wildcard's prefix, where it comes from one.

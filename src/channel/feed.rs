@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::base::{Fault, Ticks};
+use crate::base::{Fault, Mono, Ticks};
 use crate::channel::plan::{SrtSecurity, StreamKey};
 use crate::media::Track;
 
@@ -36,6 +36,15 @@ pub enum FeedEvent {
     Tracks(Vec<Track>),
     /// Media.
     Unit(SourceUnit),
+}
+
+/// An event on its way to its channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timed {
+    /// What it is.
+    pub event: FeedEvent,
+    /// When the last byte of it was read from its socket.
+    pub read: Mono,
 }
 
 /// A publisher at the door.
@@ -77,7 +86,7 @@ pub struct Admission {
     /// The feed's name in metrics: `publisher`.
     pub feed: String,
     /// Events to the channel; waits when the channel is busy. Closed when another publisher has taken over or the channel stopped.
-    pub events: mpsc::Sender<FeedEvent>,
+    pub events: mpsc::Sender<Timed>,
     /// Why the channel closed the queue, once it has.
     pub ending: Ending,
 }

@@ -32,4 +32,5 @@ pub mod spare;
 pub mod status;
 pub mod supervisor;
 pub mod timeline;
+pub mod worker_cores;
 pub mod worker_process;

@@ -5,11 +5,11 @@ use std::task::Poll;
 
 use tokio::sync::mpsc;
 
-use crate::channel::feed::{Ending, FeedEvent};
+use crate::channel::feed::{Ending, Timed};
 
 #[derive(Debug)]
 struct Open {
-    events: mpsc::Receiver<FeedEvent>,
+    events: mpsc::Receiver<Timed>,
     ending: Ending,
 }
 
@@ -33,7 +33,7 @@ impl Receivers {
     }
 
     /// A source is there; the one before is told that it was replaced.
-    pub fn open(&mut self, index: usize, events: mpsc::Receiver<FeedEvent>, ending: Ending) {
+    pub fn open(&mut self, index: usize, events: mpsc::Receiver<Timed>, ending: Ending) {
         self.close(index, "another publisher took over");
         if let Some(slot) = self.open.get_mut(index) {
             *slot = Some(Open { events, ending });
@@ -53,7 +53,7 @@ impl Receivers {
     }
 
     /// The next event of a feed that may be read, `None` when its source is gone; waits for ever where there is none.
-    pub fn next(&mut self, wanted: impl Fn(usize) -> bool) -> impl Future<Output = (usize, Option<FeedEvent>)> {
+    pub fn next(&mut self, wanted: impl Fn(usize) -> bool) -> impl Future<Output = (usize, Option<Timed>)> {
         let count = self.open.len();
         let wanted: Vec<bool> = (0..count).map(wanted).collect();
         poll_fn(move |context| {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus::Histogram;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
@@ -12,7 +13,7 @@ use crate::base::metrics::metrics;
 use crate::base::{Mono, clock};
 use crate::channel::clock::ProgrammeClock;
 use crate::channel::copy::CopyProgramme;
-use crate::channel::feed::{Ending, FeedEvent};
+use crate::channel::feed::{Ending, FeedEvent, Timed};
 use crate::channel::feeds::FeedInfo;
 use crate::channel::gauges::Gauges;
 use crate::channel::plan::{ChannelPlan, LadderPlan};
@@ -42,7 +43,7 @@ pub struct Arrival {
     /// Who.
     pub info: FeedInfo,
     /// What it sends.
-    pub events: mpsc::Receiver<FeedEvent>,
+    pub events: mpsc::Receiver<Timed>,
     /// Where the channel says why it wants no more.
     pub ending: Ending,
 }
@@ -135,8 +136,11 @@ pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, lif
             (id, event) = next_event(&mut workers.leaving) => driver.worker_event(id, event),
             (id, event) = next_event(&mut workers.present) => driver.worker_event(id, event),
             (index, event) = event => match event {
-                Some(event) => {
+                Some(Timed { event, read }) => {
                     driver.cause = clock::mono();
+                    if matches!(event, FeedEvent::Unit(_)) {
+                        driver.lag.observe(driver.cause.since(read).as_secs_f64());
+                    }
                     if let Reception::Refused(why) = driver.machine.feed_event(index, event, clock::mono()) {
                         driver.recorder.note(Note::Refused(text(&why)), clock::mono());
                         driver.write_flight("feed_refused");
@@ -207,6 +211,8 @@ struct Driver {
     shelf: Arc<Shelf>,
     /// The file of the channel's slate.
     slate: Option<PathBuf>,
+    /// How long units wait to be taken up.
+    lag: Histogram,
     /// When the packet came in that is being worked on.
     cause: Mono,
     status_due: Mono,
@@ -218,6 +224,7 @@ impl Driver {
         let clock_now = ProgrammeClock::starting(clock::mono(), clock::wall());
         let sequence = house.sequences.load(&plan.name);
         let (name, slate) = (plan.name.clone(), plan.slate.file.clone());
+        let lag = metrics().scheduling.ingest_lag.with_label_values(&[&*name]);
         let machine = match plan.ladder {
             LadderPlan::Copy => Machine::Copied(Box::new(CopyProgramme::new(plan, clock_now, sequence))),
             _ => Machine::Encoded(Box::new(Programme::new(plan, clock_now, house.cores, house.seats.clone(), sequence))),
@@ -226,7 +233,8 @@ impl Driver {
         if house.names_peers {
             house.board.post_recorder(&name, recorder.clone());
         }
-        Driver { name, machine, recorder, gauges, house, shelf, slate, cause: Mono::default(), status_due: Mono::default(), posted: None }
+        let (cause, status_due) = (Mono::default(), Mono::default());
+        Driver { name, machine, recorder, gauges, house, shelf, slate, lag, cause, status_due, posted: None }
     }
 
     fn note_fault(&self, message: &FromWorker) {
@@ -270,7 +278,8 @@ impl Driver {
             Ok(started) => {
                 tracing::info!(channel = self.name, worker = id, process = started.process_id(), seat = lease.name(), "worker started");
                 self.recorder.note(Note::WorkerStarted(id), clock::mono());
-                workers.present = Some(started.seated(lease));
+                let near = self.house.seats.numa_node(&lease.seat);
+                workers.present = Some(started.settled(self.house.worker.cores.room(near)).seated(lease));
             }
             Err(cause) => {
                 tracing::error!(channel = self.name, %cause, program = %self.house.worker.path.display(), "worker cannot be started");

@@ -152,6 +152,13 @@ impl SeatDesk {
         Ok((Lease { seat: granted.seat, follows: granted.follows, ticket: granted.ticket, desk: self.clone() }, granted.passed))
     }
 
+    /// The NUMA node that a seat's device is attached to, where it has one that is known.
+    pub fn numa_node(&self, seat: &Seat) -> Option<u32> {
+        let Seat::Cuda(seat) = seat else { return None };
+        let devices = self.devices();
+        devices.report().gpus.iter().find(|gpu| gpu.uuid == seat.uuid)?.numa_node
+    }
+
     /// Whether the whole ladder of `need` would be encoded by a device.
     pub fn would_encode(&self, need: &Need) -> bool {
         self.devices().would_encode(need)

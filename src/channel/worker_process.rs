@@ -21,6 +21,7 @@ use crate::base::processes::{Listed, Role};
 use crate::base::{Mono, clock};
 use crate::channel::seats::Lease;
 use crate::channel::spare::Spares;
+use crate::channel::worker_cores::{Room, WorkerCores};
 use crate::wire::link::{Deframer, FromWorker, ToWorker, framed};
 
 /// Frames that wait for a worker that reads slowly; what is more waits in the replay.
@@ -64,6 +65,8 @@ pub struct WorkerProgram {
     pub memory_limit_bytes: u64,
     /// The worker that stands by.
     pub spares: Spares,
+    /// The cores that workers run on.
+    pub cores: WorkerCores,
 }
 
 impl WorkerProgram {
@@ -87,6 +90,7 @@ impl WorkerProgram {
             log_levels: log_levels.to_owned(),
             memory_limit_bytes: MEMORY_LIMIT_BYTES,
             spares: Spares::default(),
+            cores: WorkerCores::default(),
         }
     }
 
@@ -137,6 +141,8 @@ pub struct WorkerProcess {
     /// Its seat, which is free when the process has ended.
     lease: Option<Arc<Lease>>,
     listed: Option<Listed>,
+    /// Its place on a NUMA node.
+    room: Option<Room>,
 }
 
 impl WorkerProcess {
@@ -157,16 +163,25 @@ impl WorkerProcess {
         let (events_sender, events) = mpsc::channel(MESSAGE_QUEUE);
         tokio::spawn(write_link(write, frames_due));
         if let Some(process) = child.id() {
+            program.cores.receive(process);
             tokio::spawn(watch_memory(process, program.memory_limit_bytes, events_sender.clone()));
         }
         tokio::spawn(read_link(read, events_sender));
         let listed = child.id().map(|process| Listed::new(process, Role::Codec, channel.unwrap_or_default()));
-        Ok(WorkerProcess { id, events, frames, child, lease: None, listed })
+        Ok(WorkerProcess { id, events, frames, child, lease: None, listed, room: None })
     }
 
     /// This worker in its seat.
     pub fn seated(self, lease: Arc<Lease>) -> WorkerProcess {
         WorkerProcess { lease: Some(lease), ..self }
+    }
+
+    /// This worker on the cores of `room`, where there is one.
+    pub fn settled(self, room: Option<Room>) -> WorkerProcess {
+        if let (Some(room), Some(process)) = (&room, self.child.id()) {
+            room.take(process);
+        }
+        WorkerProcess { room, ..self }
     }
 
     /// The way into the link's queue, for waiting until it has room.
@@ -204,7 +219,7 @@ impl WorkerProcess {
     /// How the process ended, for the log; kills it if it does not end by itself when its link closes.
     pub async fn end(mut self) -> String {
         // Until the process has ended, whatever becomes of this call.
-        let _lease = self.lease.take();
+        let (_lease, _room) = (self.lease.take(), self.room.take());
         drop(self.frames);
         self.events.close();
         if let Ok(Ok(status)) = tokio::time::timeout(LEAVING_LIMIT, self.child.wait()).await {
@@ -316,6 +331,9 @@ pub fn end_beside(worker: WorkerProcess, channel: &str) -> JoinHandle<()> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::base::cores::Cores;
+    use crate::placement::pinning::{Node, Topology};
+    use crate::placement::{PinningMap, PinningWish};
 
     /// A program in the place of the worker, which leaves its process id in `folder` and waits for the end of its link.
     pub(crate) fn stand_in(folder: &Path) -> WorkerProgram {
@@ -323,6 +341,41 @@ pub(crate) mod tests {
         // A link, since a file that was just written may still be open in a process that another test is starting.
         std::os::unix::fs::symlink(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/stand_in_worker.sh"), &path).unwrap();
         WorkerProgram::at(path, "text", "info")
+    }
+
+    /// What the kernel lets a process run on, and how nice it is.
+    fn place(process: u32) -> (Cores, i64) {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+        let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+        // Field 19 of proc_pid_stat(5), the third is the first after the name.
+        let nice = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(16).unwrap().parse().unwrap();
+        (list.parse().unwrap(), nice)
+    }
+
+    #[tokio::test]
+    async fn a_worker_runs_on_its_own_cores_and_gives_way() {
+        let allowed = Cores::allowed().unwrap();
+        let (first, last): (Cores, Cores) = (allowed.iter().take(1).collect(), allowed.iter().last().into_iter().collect());
+        let node = |number, cores: &Cores| Node { number, cores: cores.clone(), has_gpu: false };
+        let machine = Topology {
+            quota: allowed.count(),
+            nodes: vec![node(0, &first), node(1, &last)],
+            allowed: allowed.clone(),
+            siblings: Vec::new(),
+        };
+        // They share what they are on with ingest, and so give way to it.
+        let wish = PinningWish { ingest: Some(allowed.clone()), workers: Some(allowed.clone()), ..PinningWish::default() };
+        let folder = tempfile::tempdir().unwrap();
+        let program = WorkerProgram { cores: WorkerCores::of(&PinningMap::of(&machine, &wish)), ..stand_in(folder.path()) };
+        let worker = WorkerProcess::start(&program, Some("demo"), 1, None).unwrap();
+        let process = worker.process_id().unwrap();
+        let (everywhere, nice) = place(process);
+        let (_, ours) = place(std::process::id());
+        assert_eq!((everywhere, nice), (allowed, (ours + 4).min(19)));
+        let worker = worker.settled(program.cores.room(Some(1)));
+        assert_eq!(place(process).0, last);
+        worker.end().await;
     }
 
     #[tokio::test]

@@ -50,6 +50,7 @@ pub static ROOT: Section = Section {
         Key { name: "rtmp", holds: Holds::Table(&RTMP), also: &["ingest"] },
         Key { name: "srt", holds: Holds::Table(&SRT), also: &[] },
         Key { name: "devices", holds: Holds::Table(&DEVICES), also: &["gpu", "gpus", "nvidia", "hardware"] },
+        Key { name: "machine", holds: Holds::Table(&MACHINE), also: &["system", "host", "cpu"] },
         Key { name: "channel", holds: Holds::Tables(&CHANNEL), also: &["stream", "streams", "input"] },
         Key { name: "ladder", holds: Holds::Named(&RUNG), also: &["rungs", "renditions", "profiles"] },
     ],
@@ -74,6 +75,18 @@ pub static DEVICES: Section = Section {
         value("device", &["policy", "hardware", "hwaccel"]),
         value("gpu", &["card", "uuid", "ordinal"]),
         value("return_after", &["return", "failback", "back_after"]),
+    ],
+};
+
+/// The machine itself.
+pub static MACHINE: Section = Section {
+    header: "[machine]",
+    keys: &[
+        value("pinning", &["affinity", "pin", "cores"]),
+        value("ingest", &["ingest_cores", "input"]),
+        value("packaging", &["packaging_cores", "packager", "channels"]),
+        value("edge", &["edge_cores", "origin", "http"]),
+        value("workers", &["worker_cores", "worker", "encoders", "encode"]),
     ],
 };
 

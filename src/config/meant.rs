@@ -9,6 +9,7 @@ use super::devices::Devices;
 use super::feeds::check_receivers;
 use super::ladders::Ladders;
 use super::machine::{Listeners, listeners};
+use super::pinning;
 use super::plan::{Plan, WildcardPlan};
 use super::sink::{Place, Sink};
 use super::stream_keys::{Keys, settled};
@@ -39,6 +40,7 @@ pub fn plan(written: &Written, folder: Option<&Path>, overrides: &Overrides, sin
         srt_latency: srt_latency(&written.srt_latency, sink),
         state_dir: written.state_dir.value().cloned().unwrap_or_else(|| default_state_dir(|name| std::env::var_os(name))),
         devices: machine.plan(),
+        pinning: pinning::wish(&written.pinning, sink),
         channels: Vec::new(),
         wildcards: Vec::new(),
         generated_keys: keys.generated.clone(),

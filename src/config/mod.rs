@@ -25,6 +25,7 @@ mod ladders;
 mod machine;
 mod meant;
 mod node;
+mod pinning;
 mod plan;
 mod report;
 mod scalar;

@@ -12,6 +12,7 @@ use crate::placement::cost::presets;
 use super::devices::{WrittenDevices, written as written_devices};
 use super::keys::ROOT;
 use super::node::Node;
+use super::pinning::{WrittenPinning, written as written_pinning};
 use super::scalar::{Complaint, Scalar, complain};
 use super::sink::{Entry, Field, Place, Sink};
 use super::written_channel::{WrittenChannel, channel};
@@ -29,6 +30,7 @@ pub struct Written {
     pub srt: Field<Option<SocketAddr>>,
     pub srt_latency: Field<Ticks>,
     pub devices: WrittenDevices,
+    pub pinning: WrittenPinning,
     pub channels: Vec<WrittenChannel>,
     pub ladders: Vec<WrittenLadder>,
 }
@@ -61,6 +63,7 @@ pub fn read(table: &dyn TableLike, sink: &mut Sink) -> Written {
     let rtmp = root.table("rtmp", sink);
     let srt = root.table("srt", sink);
     let devices = root.table("devices", sink);
+    let machine = root.table("machine", sink);
     let absent = || Field::Absent;
     Written {
         state_dir: root.field("state_dir", sink, state_dir),
@@ -69,6 +72,7 @@ pub fn read(table: &dyn TableLike, sink: &mut Sink) -> Written {
         srt: srt.as_ref().map_or(Field::Absent, |srt| srt.field("listen", sink, |scalar| values::address_or_off(scalar, SRT_PORT))),
         srt_latency: srt.map_or(Field::Absent, |srt| srt.field("latency", sink, units::duration)),
         devices: written_devices(devices, sink),
+        pinning: written_pinning(machine.as_ref(), sink),
         channels: root.tables("channel", sink).iter().map(|node| channel(node, sink)).collect(),
         ladders: ladders(&root, sink),
     }

@@ -32,7 +32,7 @@ pub struct HttpLimits {
 impl Default for HttpLimits {
     fn default() -> HttpLimits {
         HttpLimits {
-            max_connections: 4096,
+            max_connections: 12_288,
             max_connections_per_address: 512,
             header_timeout: Duration::from_secs(10),
             write_stall: Duration::from_secs(30),

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use headend::base::Ticks;
-use headend::channel::feed::{Admission, Door, DoorKey, DoorTable, FeedEvent, Offer, Refusal, SourceUnit};
+use headend::channel::feed::{Admission, Door, DoorKey, DoorTable, FeedEvent, Offer, Refusal, SourceUnit, Timed};
 use headend::channel::plan::{SrtSecurity, StreamKey};
 use headend::ingest::srt::{GatewayProgram, SrtCall, SrtConfig, SrtListener, SrtServer, TransportReader};
 use tokio::runtime::Runtime;
@@ -51,9 +51,9 @@ struct Channel {
     /// It takes nothing from its feed.
     deaf: bool,
     received: Arc<Mutex<Received>>,
-    events: Mutex<Option<mpsc::WeakSender<FeedEvent>>>,
+    events: Mutex<Option<mpsc::WeakSender<Timed>>>,
     /// Keeps the receiving end of a deaf channel.
-    held: Mutex<Vec<mpsc::Receiver<FeedEvent>>>,
+    held: Mutex<Vec<mpsc::Receiver<Timed>>>,
 }
 
 /// A door with fixed keys; a second publisher is refused.
@@ -90,7 +90,7 @@ impl Door for FakeDoor {
         } else {
             self.runtime.spawn(async move {
                 while let Some(event) = due.recv().await {
-                    if let FeedEvent::Unit(unit) = event {
+                    if let FeedEvent::Unit(unit) = event.event {
                         received.lock().unwrap().bytes.extend_from_slice(&unit.data);
                     }
                 }
@@ -176,7 +176,8 @@ impl House {
         let received = channels.iter().map(|(key, channel)| (key.clone(), Arc::clone(&channel.received))).collect();
         let door = Arc::new(FakeDoor { channels, runtime: runtime.handle().clone() });
         let levels = std::env::var("HEADEND_LOG").unwrap_or_else(|_| "info".into());
-        let program = GatewayProgram { path: env!("CARGO_BIN_EXE_headend-srt").into(), log: "text".into(), log_levels: levels };
+        let program =
+            GatewayProgram { path: env!("CARGO_BIN_EXE_headend-srt").into(), log: "text".into(), log_levels: levels, cores: None };
         let mut config = SrtConfig::new(program, Arc::new(|_, _, _| Box::new(Raw)));
         config.listeners = plan.listeners;
         if config.listeners.is_empty() {

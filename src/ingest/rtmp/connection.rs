@@ -15,7 +15,7 @@ use super::presence::{Presence, Registry};
 use super::{Cause, PROTOCOL, RtmpLimits, stopped};
 use crate::base::metrics::metrics;
 use crate::base::{Fault, Mono, Ticks, clock};
-use crate::channel::feed::{Admission, Door, FeedEvent, Offer, Refusal, SourceUnit};
+use crate::channel::feed::{Admission, Door, FeedEvent, Offer, Refusal, SourceUnit, Timed};
 use crate::wire::flv::{self, Demuxer};
 use crate::wire::rtmp::{Event, MediaKind, Session, Stage};
 
@@ -48,6 +48,8 @@ pub(super) struct Connection {
     channel: Option<String>,
     /// When the wait for the current stage began; with a publisher, when its last unit came.
     since: Mono,
+    /// When its newest bytes were read.
+    read: Mono,
     /// Whether the peer has sent anything: a health check connects and says nothing.
     heard: bool,
 }
@@ -85,6 +87,7 @@ impl Connection {
             publisher: None,
             channel: None,
             since: clock::mono(),
+            read: Mono::default(),
             heard: false,
         }
     }
@@ -107,6 +110,7 @@ impl Connection {
                     Err(Cause::Shutdown) if self.ask_to_reconnect() => 0,
                     length => length?,
                 };
+                self.read = clock::mono();
                 self.take(buffer.get(..length).unwrap_or_default()).await?;
                 self.flush().await
             };
@@ -264,7 +268,7 @@ impl Connection {
     }
 
     async fn on_media(&mut self, kind: MediaKind, timestamp_ms: u32, payload: bytes::Bytes) -> Result<(), Cause> {
-        let Connection { publisher: Some(publisher), shutdown, served_until, .. } = self else { return Ok(()) };
+        let Connection { publisher: Some(publisher), shutdown, served_until, read, .. } = self else { return Ok(()) };
         let kind = match kind {
             MediaKind::Audio => flv::Kind::Audio,
             MediaKind::Video => flv::Kind::Video,
@@ -283,7 +287,7 @@ impl Connection {
             }
             tokio::select! {
                 biased;
-                sent = publisher.admission.events.send(feed_event(event)) => {
+                sent = publisher.admission.events.send(Timed { event: feed_event(event), read: *read }) => {
                     sent.map_err(|_| Cause::Unwanted(publisher.admission.ending.why().to_owned()))?;
                 }
                 () = over(shutdown, *served_until) => return Err(Cause::Shutdown),

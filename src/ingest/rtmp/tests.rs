@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::base::Ticks;
-use crate::channel::feed::{Admission, FeedEvent, Offer, Refusal, SourceUnit};
+use crate::channel::feed::{Admission, FeedEvent, Offer, Refusal, SourceUnit, Timed};
 use crate::media::{AudioCodec, Track, VideoCodec};
 use crate::wire::rtmp::amf0::{self, Value, encode, object};
 use crate::wire::rtmp::chunk::{Message, Reader, Writer, kind};
@@ -24,9 +24,9 @@ const AVCC: &[u8] = b"\x01\x64\x00\x28\xff\xe1\x00\x19\x67\x64\x00\x28\xac\xd9\x
 /// A door with one channel, whose key is `key` and whose events the test reads.
 #[derive(Debug)]
 struct FakeDoor {
-    admitted: mpsc::Sender<mpsc::Receiver<FeedEvent>>,
+    admitted: mpsc::Sender<mpsc::Receiver<Timed>>,
     /// Who publishes to `key`; nobody may beside.
-    present: Mutex<Option<(SocketAddr, mpsc::WeakSender<FeedEvent>)>>,
+    present: Mutex<Option<(SocketAddr, mpsc::WeakSender<Timed>)>>,
 }
 
 impl Door for FakeDoor {
@@ -51,7 +51,7 @@ impl Door for FakeDoor {
 /// A listener on a free port.
 struct Bench {
     address: SocketAddr,
-    admitted: mpsc::Receiver<mpsc::Receiver<FeedEvent>>,
+    admitted: mpsc::Receiver<mpsc::Receiver<Timed>>,
     shutdown: watch::Sender<bool>,
     serving: JoinHandle<()>,
 }
@@ -72,13 +72,13 @@ impl Bench {
     }
 
     /// The events of the next admitted publisher.
-    async fn publisher(&mut self) -> mpsc::Receiver<FeedEvent> {
+    async fn publisher(&mut self) -> mpsc::Receiver<Timed> {
         timeout(PATIENCE, self.admitted.recv()).await.expect("somebody publishes").unwrap()
     }
 }
 
-async fn next(events: &mut mpsc::Receiver<FeedEvent>) -> Option<FeedEvent> {
-    timeout(PATIENCE, events.recv()).await.expect("the feed goes on or ends")
+async fn next(events: &mut mpsc::Receiver<Timed>) -> Option<FeedEvent> {
+    timeout(PATIENCE, events.recv()).await.expect("the feed goes on or ends").map(|timed| timed.event)
 }
 
 /// An encoder, step by step.

@@ -11,7 +11,7 @@ use super::config::TransportReader;
 use super::session::stopped;
 use crate::base::metrics::metrics;
 use crate::base::{Mono, clock};
-use crate::channel::feed::Admission;
+use crate::channel::feed::{Admission, Timed};
 use crate::wire::link::gateway::Statistics;
 
 /// Batches of 10 ms that wait for a caller's channel; what is more is dropped.
@@ -60,10 +60,11 @@ impl Feeding {
                     Err(_) => return End::Idle(idle),
                 },
             };
+            let read = clock::mono();
             for event in reader.push(&batch) {
                 tokio::select! {
                     biased;
-                    sent = admission.events.send(event) => if sent.is_err() { return End::Unwanted(admission.ending.why().to_owned()) },
+                    sent = admission.events.send(Timed { event, read }) => if sent.is_err() { return End::Unwanted(admission.ending.why().to_owned()) },
                     () = stopped(&mut stop) => return End::Shutdown,
                 }
                 last_usable = clock::mono();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::Fault;
+use crate::base::cores::Cores;
 use crate::channel::feed::FeedEvent;
 use crate::wire::link::FrameError;
 use crate::wire::link::gateway::{Options, Secret, Security};
@@ -21,6 +22,8 @@ pub struct GatewayProgram {
     pub log: String,
     /// Log levels, handed on as `HEADEND_LOG`.
     pub log_levels: String,
+    /// The cores that it runs on, where it is bound to some.
+    pub cores: Option<Cores>,
 }
 
 impl GatewayProgram {
@@ -28,7 +31,7 @@ impl GatewayProgram {
     pub fn beside_this_binary(log: &str, log_levels: &str) -> io::Result<GatewayProgram> {
         let path = std::env::current_exe()?.with_file_name("headend-srt");
         match path.is_file() {
-            true => Ok(GatewayProgram { path, log: log.to_owned(), log_levels: log_levels.to_owned() }),
+            true => Ok(GatewayProgram { path, log: log.to_owned(), log_levels: log_levels.to_owned(), cores: None }),
             false => Err(io::Error::new(
                 io::ErrorKind::NotFound,
                 format!("{} is missing: install headend-srt beside headend (it is built where libsrt is there)", path.display()),

@@ -22,7 +22,7 @@ use tracing::{info, warn};
 
 use crate::base::backoff::Backoff;
 use crate::base::{Mono, clock};
-use crate::channel::feed::FeedEvent;
+use crate::channel::feed::{FeedEvent, Timed};
 use crate::ingest::transport::TransportFeed;
 use rtp::{Datagram, Order, Sequence};
 use socket::{Drops, Opened, open};
@@ -41,7 +41,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Receives `source` until `stop` turns true or the channel no longer takes events. A socket that cannot be opened is tried
 /// again.
-pub async fn receive_udp(source: UdpSource, feed: TransportFeed, events: mpsc::Sender<FeedEvent>, mut stop: watch::Receiver<bool>) {
+pub async fn receive_udp(source: UdpSource, feed: TransportFeed, events: mpsc::Sender<Timed>, mut stop: watch::Receiver<bool>) {
     let mut receiver = Receiver { feed, events, backlog: VecDeque::new(), made: Vec::new(), sender: None, sequence: Sequence::default() };
     let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
     loop {
@@ -88,9 +88,9 @@ enum End {
 #[derive(Debug)]
 struct Receiver {
     feed: TransportFeed,
-    events: mpsc::Sender<FeedEvent>,
+    events: mpsc::Sender<Timed>,
     /// Events of the last datagram that the channel had no room for. While there are any, no datagram is taken.
-    backlog: VecDeque<FeedEvent>,
+    backlog: VecDeque<Timed>,
     made: Vec<FeedEvent>,
     /// Who sends, and when it last did.
     sender: Option<(SocketAddr, Mono)>,
@@ -159,7 +159,7 @@ impl Receiver {
             Datagram::Other => return self.feed.count("not_rtp", 1),
         };
         self.feed.receive(payload, &mut self.made);
-        self.backlog.extend(self.made.drain(..));
+        self.backlog.extend(self.made.drain(..).map(|event| Timed { event, read: now }));
         self.flush();
     }
 

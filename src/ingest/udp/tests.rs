@@ -27,7 +27,7 @@ fn stream(frames: u8) -> Vec<[u8; 188]> {
 
 struct Bench {
     to: SocketAddr,
-    events: mpsc::Receiver<FeedEvent>,
+    events: mpsc::Receiver<Timed>,
     stop: watch::Sender<bool>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -52,13 +52,13 @@ impl Bench {
                 sender.send_to(datagram, self.to).await.unwrap();
             }
             if let Ok(event) = timeout(Duration::from_millis(100), self.events.recv()).await {
-                return event.unwrap();
+                return event.unwrap().event;
             }
         }
     }
 
     async fn next(&mut self) -> FeedEvent {
-        timeout(Duration::from_secs(10), self.events.recv()).await.expect("an event within ten seconds").unwrap()
+        timeout(Duration::from_secs(10), self.events.recv()).await.expect("an event within ten seconds").unwrap().event
     }
 }
 
