@@ -8,11 +8,13 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use crate::api::operate::Operated;
+use crate::api::auth::{Guard, TokenBook};
 use crate::api::{self, Publishing};
 use crate::app::cli::ServeArguments;
-use crate::app::{banner, devices, feeds, keys, logging};
+use crate::app::{banner, certificates, devices, feeds, keys, logging};
+use crate::base::tls::{Certificates, PairError, TlsError, TlsServer};
 use crate::base::{Ticks, clock};
 use crate::channel::device_watch::watch_devices;
 use crate::channel::directory::{Directory, Wildcard};
@@ -25,12 +27,14 @@ use crate::channel::status::Board;
 use crate::channel::worker_process::WorkerProgram;
 use crate::config::{self, Overrides, Plan, Report};
 use crate::ingest::srt::{GatewayProgram, SrtError};
-use crate::ingest::{RtmpLimits, SrtServer, serve_rtmp};
+use crate::ingest::{RtmpLimits, RtmpServer, SrtServer};
 use crate::origin::{self, HttpLimits, Origin, Readiness};
 use crate::placement;
 use crate::shelf::Shelves;
 use crate::ui;
 
+/// What HTTPS offers by ALPN, best first (RFC 9113 section 3.2, RFC 7301).
+const HTTP_PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 /// Threads of each runtime from four cores up; one each below.
 const RUNTIME_THREADS: usize = 2;
 /// A channel that should be on the air is ready while its newest segment is at most this many segments old.
@@ -45,7 +49,7 @@ pub enum ServeError {
     /// A listener cannot be opened.
     #[error("{protocol} cannot listen on {address}: {cause}; {remedy}")]
     Listen {
-        /// `HTTP` or `RTMP`.
+        /// `HTTP`, `HTTPS`, `RTMP` or `RTMPS`.
         protocol: &'static str,
         /// The address.
         address: SocketAddr,
@@ -54,6 +58,12 @@ pub enum ServeError {
         /// What to do.
         remedy: String,
     },
+    /// A certificate cannot be used.
+    #[error("{}", list(.0))]
+    Certificates(Vec<PairError>),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The SRT side cannot be opened.
     #[error("{0}; choose another address with --srt, or --srt off")]
     Srt(#[from] SrtError),
@@ -70,6 +80,11 @@ pub enum ServeError {
     System(#[from] io::Error),
 }
 
+/// One line each, with what to do.
+fn list(errors: &[PairError]) -> String {
+    errors.iter().map(|error| format!("{error}; {}", error.remedy())).collect::<Vec<_>>().join("\n")
+}
+
 /// Runs the appliance until SIGTERM or SIGINT.
 pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
     let plan = plan(&arguments)?;
@@ -81,13 +96,15 @@ pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
     let cores = placement::linux::inventory().cores_allowed;
     let (ingest, edge) = (runtime("ingest", cores)?, runtime("edge", cores)?);
     let seats = ingest.block_on(devices::desk(plan.devices, &worker));
+    let certificates = Certificates::load(&plan.certificates).map_err(ServeError::Certificates)?;
     let http = listen("HTTP", "--http", plan.http)?;
     let rtmp = plan.rtmp.map(|address| listen("RTMP", "--rtmp", address)).transpose()?;
-    let names_peers = plan.http.ip().is_loopback();
-    let house = House { worker, board: Board::default(), sequences, flights, cores, seats, names_peers };
+    let https = plan.https.map(|address| listen("HTTPS", "https.listen", address)).transpose()?;
+    let rtmps = plan.rtmps.map(|address| listen("RTMPS", "rtmps.listen", address)).transpose()?;
+    let house = House { worker, board: Board::default(), sequences, flights, cores, seats, names_peers: true };
     let gateway = gateway_program(&plan, arguments.log.as_str());
     print!("{}", banner::banner(&plan));
-    ingest.block_on(run(&plan, house, Doors { http, rtmp, gateway }, &edge))?;
+    ingest.block_on(run(&plan, house, Doors { http, https, rtmp, rtmps, certificates, gateway }, &edge))?;
     edge.shutdown_background();
     ingest.shutdown_background();
     Ok(())
@@ -123,7 +140,10 @@ fn plan(arguments: &ServeArguments) -> Result<Plan, ServeError> {
 /// The ways in that are open before anything runs.
 struct Doors {
     http: StdTcpListener,
+    https: Option<StdTcpListener>,
     rtmp: Option<StdTcpListener>,
+    rtmps: Option<StdTcpListener>,
+    certificates: Arc<Certificates>,
     /// How to start the SRT gateway, where there is one.
     gateway: Option<GatewayProgram>,
 }
@@ -135,7 +155,7 @@ fn gateway_program(plan: &Plan, log: &str) -> Option<GatewayProgram> {
 }
 
 async fn run(plan: &Plan, house: House, doors: Doors, edge: &Runtime) -> Result<(), ServeError> {
-    let Doors { http, rtmp, gateway } = doors;
+    let Doors { http, https, rtmp, rtmps, certificates, gateway } = doors;
     let (stop, stopped) = watch::channel(false);
     let shelves = Shelves::default();
     let wildcards = plan.wildcards.iter().map(|wildcard| Wildcard {
@@ -150,24 +170,34 @@ async fn run(plan: &Plan, house: House, doors: Doors, edge: &Runtime) -> Result<
     plan.channels.iter().for_each(|channel| directory.start(channel.clone()));
 
     let publishing = Publishing { rtmp_port: plan.rtmp.map(|address| address.port()), default_keys: plan.publishes_locally() };
-    let operated = Operated { directory: Arc::clone(&directory), local: plan.http.ip().is_loopback() };
+    let book = Arc::new(TokenBook::new(plan.access.tokens.clone(), &plan.state_dir));
     let router = origin::routes(readiness(plan, board.clone()))
         .merge(api::router(board, seats, publishing))
-        .merge(api::operate::router(operated))
+        .merge(api::operate::router(Arc::clone(&directory)))
         .merge(ui::router());
-    let viewers = {
+    let origin = Origin::new(shelves, Guard::new(&plan.access, Arc::clone(&book)).over(router));
+    let mut viewers = JoinSet::new();
+    {
         let _edge = edge.enter();
-        let listener = TcpListener::from_std(http)?;
-        edge.spawn(origin::serve(listener, Origin::new(shelves, router), HttpLimits::default(), stopped.clone()))
-    };
-    let door: Arc<dyn Door> = directory.clone();
-    let publishers = match rtmp {
-        Some(listener) => {
-            let serving = serve_rtmp(TcpListener::from_std(listener)?, Arc::clone(&door), RtmpLimits::default(), stopped.clone());
-            Some(tokio::spawn(serving))
+        let limits = HttpLimits::default();
+        if let Some(https) = https {
+            let (tls, listener) = (TlsServer::new(Arc::clone(&certificates), "https", &HTTP_PROTOCOLS)?, TcpListener::from_std(https)?);
+            viewers.spawn_on(origin::serve_tls(listener, tls, origin.clone(), limits.clone(), stopped.clone()), edge.handle());
         }
-        None => None,
-    };
+        let listener = TcpListener::from_std(http)?;
+        viewers.spawn_on(origin::serve(listener, origin, limits, stopped.clone()), edge.handle());
+    }
+    let door: Arc<dyn Door> = directory.clone();
+    let publisher_side = RtmpServer::new(Arc::clone(&door), RtmpLimits::default());
+    let mut publishers = JoinSet::new();
+    if let Some(rtmp) = rtmp {
+        publishers.spawn(publisher_side.clone().serve(TcpListener::from_std(rtmp)?, None, stopped.clone()));
+    }
+    if let Some(rtmps) = rtmps {
+        let tls = TlsServer::new(Arc::clone(&certificates), "rtmps", &[])?;
+        publishers.spawn(publisher_side.serve(TcpListener::from_std(rtmps)?, Some(tls), stopped.clone()));
+    }
+    tokio::spawn(certificates::look_after(certificates, book, stopped.clone()));
     let callers = match gateway.and_then(|program| feeds::srt_config(plan, &directory, program)) {
         Some(config) => Some(tokio::spawn(SrtServer::open(config, door).await?.serve(stopped.clone()))),
         None => None,
@@ -181,12 +211,13 @@ async fn run(plan: &Plan, house: House, doors: Doors, edge: &Runtime) -> Result<
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
     }
     let _ = stop.send(true);
-    for served in publishers.into_iter().chain(callers) {
-        let _ = served.await;
+    while publishers.join_next().await.is_some() {}
+    if let Some(callers) = callers {
+        let _ = callers.await;
     }
     while datagrams.join_next().await.is_some() {}
     directory.stop().await;
-    let _ = viewers.await;
+    while viewers.join_next().await.is_some() {}
     Ok(())
 }
 

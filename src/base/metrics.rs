@@ -4,6 +4,7 @@
 
 mod devices;
 mod srt;
+mod tls;
 
 use std::sync::OnceLock;
 
@@ -11,6 +12,7 @@ use prometheus::{Encoder, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, 
 
 pub use devices::DeviceMetrics;
 pub use srt::SrtMetrics;
+pub use tls::TlsMetrics;
 
 /// Every metric family of the front.
 #[derive(Debug)]
@@ -62,6 +64,8 @@ pub struct Metrics {
     pub http_requests: IntCounterVec,
     /// Body bytes answered, by kind of resource.
     pub http_bytes: IntCounterVec,
+    /// Calls that the API denied, by reason.
+    pub api_denials: IntCounterVec,
     /// Connections open now, by listener.
     pub http_connections: IntGaugeVec,
     /// Media bytes a second of a feed, by channel, feed and media (`video`, `audio`). Series of feeds go with their feed.
@@ -82,6 +86,8 @@ pub struct Metrics {
     pub listing_seconds: HistogramVec,
     /// SRT connections.
     pub srt: SrtMetrics,
+    /// Certificates and handshakes.
+    pub tls: TlsMetrics,
     /// GPUs, seats and copies.
     pub devices: DeviceMetrics,
 }
@@ -135,6 +141,7 @@ impl Metrics {
             channel_state: gauge("headend_channel_state", "1 for the state that a channel is in.", &["channel", "state"]),
             http_requests: counter("headend_http_requests_total", "HTTP responses.", &["kind", "status"]),
             http_bytes: counter("headend_http_bytes_total", "HTTP body bytes answered.", &["kind"]),
+            api_denials: counter("headend_api_denials_total", "Calls that the API denied.", &["reason"]),
             http_connections: gauge("headend_http_connections", "HTTP connections open now.", &["listener"]),
             feed_rate: gauge(
                 "headend_feed_bytes_per_second",
@@ -161,6 +168,7 @@ impl Metrics {
             flight_dumps: counter("headend_flight_dumps_total", "Flight recordings that were written or lost.", &["channel", "reason"]),
             listing_seconds: registered(&registry, HistogramVec::new(listing, &["channel"])),
             srt: SrtMetrics::new(&registry),
+            tls: TlsMetrics::new(&registry),
             devices: DeviceMetrics::new(&registry),
             registry,
         }
