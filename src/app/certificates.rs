@@ -86,7 +86,7 @@ fn look(certificates: &Certificates, book: &TokenBook, calendar: &mut Calendar) 
         let (certificate, until) = (file.display().to_string(), iso8601(pair.not_after()));
         let seconds = pair.not_after().0.div_euclid(1_000_000);
         metrics().tls.certificate_expiry.with_label_values(&[&certificate]).set(seconds as f64);
-        match calendar.due(file, pair.not_after(), wall, mono) {
+        match calendar.due(&file, pair.not_after(), wall, mono) {
             Some(days) if days < 0 => {
                 error!(certificate, until, "the certificate has expired: clients refuse it; put a new one into its file")
             }

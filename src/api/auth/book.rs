@@ -69,7 +69,7 @@ struct Line {
 /// Every known token.
 #[derive(Debug)]
 pub struct TokenBook {
-    configured: Vec<TokenRecord>,
+    configured: RwLock<Vec<TokenRecord>>,
     folder: PathBuf,
     kept: RwLock<Vec<TokenRecord>>,
 }
@@ -77,7 +77,7 @@ pub struct TokenBook {
 impl TokenBook {
     /// A book of configured tokens and those kept in `folder`, the state directory. The file is read by [`TokenBook::renew`].
     pub fn new(configured: Vec<TokenRecord>, folder: &Path) -> TokenBook {
-        TokenBook { configured, folder: folder.to_owned(), kept: RwLock::default() }
+        TokenBook { configured: RwLock::new(configured), folder: folder.to_owned(), kept: RwLock::default() }
     }
 
     /// Reads the file again; true where that changed anything. A bad file changes nothing, a missing one holds no tokens. Blocks.
@@ -89,9 +89,14 @@ impl TokenBook {
         Ok(changed)
     }
 
+    /// Takes these for the tokens of the configuration.
+    pub(super) fn configure(&self, configured: Vec<TokenRecord>) {
+        *self.configured.write().unwrap_or_else(PoisonError::into_inner) = configured;
+    }
+
     /// Whether no token is known.
     pub(super) fn is_empty(&self) -> bool {
-        self.configured.is_empty() && self.kept.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+        [&self.configured, &self.kept].iter().all(|tokens| tokens.read().unwrap_or_else(PoisonError::into_inner).is_empty())
     }
 
     /// Whose token this is. Takes as long for a wrong one as for a right one: digests are compared in constant time, all of them.
@@ -100,9 +105,10 @@ impl TokenBook {
             return None;
         }
         let sha256 = sha256(token);
+        let configured = self.configured.read().unwrap_or_else(PoisonError::into_inner);
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         let mut found = None;
-        for record in self.configured.iter().chain(kept.iter()) {
+        for record in configured.iter().chain(kept.iter()) {
             if bool::from(record.sha256.ct_eq(&sha256)) {
                 found = Some(record);
             }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use axum::http::header::{AUTHORIZATION, FORWARDED, HOST, HeaderName, ORIGIN};
+use axum::http::header::{AUTHORIZATION, FORWARDED, HeaderName, ORIGIN};
 use axum::http::{HeaderMap, Method, StatusCode};
 
 use super::attempts::Attempts;
@@ -60,6 +60,8 @@ pub(super) struct Asking<'a> {
     /// It may change something.
     pub(super) changes: bool,
     pub(super) arrival: Arrival,
+    /// The host that the request names: `Host`, or `:authority` in HTTP/2.
+    pub(super) host: Option<&'a str>,
     pub(super) headers: &'a HeaderMap,
 }
 
@@ -148,7 +150,7 @@ pub(super) fn judge(rules: &Rules, book: &TokenBook, attempts: &mut Attempts, as
     let Some(token) = bearer(asking.headers) else {
         return match asking.need {
             // A browser adds no token by itself, so only rights without one can be borrowed by a page of another site.
-            _ if origin.local && !rules.loopback_tokens && asking.changes && !is_same_site(asking.headers) => Err(Denial::OtherSite),
+            _ if origin.local && !rules.loopback_tokens && asking.changes && !is_same_site(asking) => Err(Denial::OtherSite),
             _ if origin.local && !rules.loopback_tokens => {
                 Ok(Caller { name: LOCAL.to_owned(), role: Some(Role::Admin), address: origin.address })
             }
@@ -191,7 +193,7 @@ fn origin(rules: &Rules, asking: &Asking) -> Origin {
     }
     // Headers of a proxy that nobody vouches for: whoever is behind it is not this machine.
     let is_forwarded = [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED].iter().any(|name| headers.contains_key(name));
-    let local = arrival.local_listener && peer.is_loopback() && !is_forwarded && names_this_machine(headers);
+    let local = arrival.local_listener && peer.is_loopback() && !is_forwarded && names_this_machine(asking.host);
     Origin { address: peer, secure: arrival.over_tls || (peer.is_loopback() && !is_forwarded), local }
 }
 
@@ -211,9 +213,8 @@ fn forwarded_for(headers: &HeaderMap, is_trusted: impl Fn(IpAddr) -> bool) -> Op
 }
 
 /// A page from elsewhere can make its own name mean 127.0.0.1 (DNS rebinding); it cannot make `localhost` or an address mean itself.
-fn names_this_machine(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(HOST) else { return true };
-    let host = host.to_str().unwrap_or_default();
+fn names_this_machine(host: Option<&str>) -> bool {
+    let Some(host) = host else { return true };
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
@@ -223,9 +224,8 @@ fn names_this_machine(headers: &HeaderMap) -> bool {
 }
 
 /// Browsers say where a request comes from that may change something (Fetch, `Origin` header); programs do not.
-fn is_same_site(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(ORIGIN) else { return true };
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+fn is_same_site(asking: &Asking) -> bool {
+    let Some(origin) = asking.headers.get(ORIGIN) else { return true };
     let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
-    authority.is_some() && authority == host
+    authority.is_some() && authority == asking.host
 }

@@ -16,12 +16,13 @@ mod judge;
 mod tests;
 
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::header::{HOST, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::uri::Authority;
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 
@@ -59,7 +60,7 @@ impl Caller {
 /// The rule in front of a router. Clones share tokens and the count of failures.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    rules: Arc<Rules>,
+    rules: Arc<RwLock<Rules>>,
     book: Arc<TokenBook>,
     attempts: Arc<Mutex<Attempts>>,
 }
@@ -67,8 +68,16 @@ pub struct Guard {
 impl Guard {
     /// A guard that knows the tokens of `book`.
     pub fn new(access: &AccessPlan, book: Arc<TokenBook>) -> Guard {
+        let guard = Guard { rules: Arc::default(), book, attempts: Arc::default() };
+        guard.change(access);
+        guard
+    }
+
+    /// From the next request on this holds.
+    pub fn change(&self, access: &AccessPlan) {
         let rules = Rules { loopback_tokens: access.loopback_tokens, trusted_proxies: access.trusted_proxies.clone() };
-        Guard { rules: Arc::new(rules), book, attempts: Arc::default() }
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        self.book.configure(access.tokens.clone());
     }
 
     /// Guards the routes that `router` has now.
@@ -76,11 +85,15 @@ impl Guard {
         router.layer(from_fn_with_state(self, guarded))
     }
 
-    fn judged(&self, method: &Method, path: &str, headers: &HeaderMap, arrival: Option<Arrival>) -> Result<Caller, Denial> {
-        let Some(arrival) = arrival else { return Err(Denial::Unknown) };
-        let asking = Asking { need: Need::of(method, path), changes: !is_safe(method), arrival, headers };
+    fn judged(&self, request: &Request) -> Result<Caller, Denial> {
+        let Some(arrival) = request.extensions().get::<Arrival>().copied() else { return Err(Denial::Unknown) };
+        let (method, headers) = (request.method(), request.headers());
+        let host =
+            headers.get(HOST).map_or_else(|| request.uri().authority().map(Authority::as_str), |host| host.to_str().ok().or(Some("")));
+        let asking = Asking { need: Need::of(method, request.uri().path()), changes: !is_safe(method), arrival, host, headers };
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        judge(&self.rules, &self.book, &mut attempts, &asking, clock::mono())
+        judge(&rules, &self.book, &mut attempts, &asking, clock::mono())
     }
 }
 
@@ -93,7 +106,7 @@ async fn guarded(State(guard): State<Guard>, mut request: Request, next: Next) -
     let arrival = request.extensions().get::<Arrival>().copied();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let is_api = judge::is_api(&path);
-    let (caller, response) = match guard.judged(&method, &path, request.headers(), arrival) {
+    let (caller, response) = match guard.judged(&request) {
         Ok(caller) => {
             request.extensions_mut().insert(caller.clone());
             (Ok(caller), next.run(request).await)

@@ -95,6 +95,10 @@ async fn a_page_of_another_site_cannot_use_this_machines_rights() {
     assert_eq!(bench.status(LOCAL_PEER, FEED, &crossed).await, 403);
     let own = [("host", "127.0.0.1:8080"), ("origin", "http://127.0.0.1:8080")];
     assert_eq!(bench.status(LOCAL_PEER, FEED, &own).await, 200);
+    let http_2 = "POST https://localhost:8443/api/v1/channels/news/feed";
+    assert_eq!(bench.status(LOCAL_PEER, http_2, &[("origin", "https://localhost:8443")]).await, 200);
+    assert_eq!(bench.status(LOCAL_PEER, http_2, &[("origin", "https://evil.example:8443")]).await, 403);
+    assert_eq!(bench.status(LOCAL_PEER, "POST https://evil.example/api/v1/channels/news/feed", &[]).await, 401);
 }
 
 #[tokio::test]
@@ -184,6 +188,19 @@ async fn a_configured_digest_opens_as_well() {
     let (token, record) = TokenBook::made("ci", Role::Admin);
     let bench = bench(&format!("[[token]]\nname = \"ci\"\nrole = \"admin\"\nsha256 = \"{}\"\n", hex(&record.sha256)));
     assert_eq!(bench.text(TLS, "POST /api/v1/channels", &[("authorization", &bearer(&token))]).await, "ci from 192.0.2.7");
+}
+
+#[tokio::test]
+async fn another_configuration_holds_from_the_next_request_on() {
+    let folder = TempDir::new().unwrap();
+    let (token, record) = TokenBook::made("ci", Role::Admin);
+    let guard = Guard::new(&AccessPlan::default(), Arc::new(TokenBook::new(Vec::new(), folder.path())));
+    let router = guard.clone().over(routes());
+    let bench = Bench { router, viewer: String::new(), operator: String::new(), _folder: folder };
+    assert_eq!(bench.status(LOCAL_PEER, FEED, &[]).await, 200);
+    guard.change(&AccessPlan { loopback_tokens: true, trusted_proxies: Vec::new(), tokens: vec![record] });
+    assert_eq!(bench.status(LOCAL_PEER, FEED, &[]).await, 401);
+    assert_eq!(bench.status(LOCAL_PEER, FEED, &[("authorization", &bearer(&token))]).await, 200);
 }
 
 #[tokio::test]

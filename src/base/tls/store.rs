@@ -1,6 +1,6 @@
 //! The certificates that are shown, by name, and their replacement while connections go on.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ring::digest::{Context, SHA256};
@@ -12,7 +12,7 @@ use super::pair::{Pair, PairError, PairFiles, Texts};
 /// All certificates of the appliance. The first one is shown to clients that name no host, or one that none is for.
 #[derive(Debug)]
 pub struct Certificates {
-    slots: Vec<Slot>,
+    slots: RwLock<Arc<[Slot]>>,
 }
 
 /// One certificate.
@@ -47,37 +47,53 @@ pub enum Renewal {
 impl Certificates {
     /// Reads all of them; everything that is wrong with their files. Blocks.
     pub fn load(files: &[PairFiles]) -> Result<Arc<Certificates>, Vec<PairError>> {
-        let (mut slots, mut wrong) = (Vec::new(), Vec::new());
-        for files in files {
-            let read = Texts::read(files).and_then(|texts| Ok((Pair::parse(files, &texts)?, Seen::of(&texts))));
-            match read {
-                Ok((pair, seen)) => slots.push(Slot { files: files.clone(), held: RwLock::new(Held { pair: Arc::new(pair), seen }) }),
-                Err(errors) => wrong.extend(errors),
-            }
-        }
-        if wrong.is_empty() { Ok(Arc::new(Certificates { slots })) } else { Err(wrong) }
+        Ok(Arc::new(Certificates { slots: RwLock::new(slots(files)?) }))
+    }
+
+    /// Shows these from the next handshake on, if all of them are good, and else goes on as before. Blocks.
+    pub fn replace(&self, files: &[PairFiles]) -> Result<(), Vec<PairError>> {
+        let slots = slots(files)?;
+        *self.slots.write().unwrap_or_else(PoisonError::into_inner) = slots;
+        Ok(())
+    }
+
+    fn slots(&self) -> Arc<[Slot]> {
+        Arc::clone(&self.slots.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Looks at the files again, at their content and not at their dates, and takes what is new and good. What has changed, by
     /// the name of its file. Blocks.
-    pub fn renew(&self) -> Vec<(&Path, Renewal)> {
-        self.slots.iter().filter_map(|slot| Some((slot.files.chain.as_path(), slot.renew()?))).collect()
+    pub fn renew(&self) -> Vec<(PathBuf, Renewal)> {
+        self.slots().iter().filter_map(|slot| Some((slot.files.chain.clone(), slot.renew()?))).collect()
     }
 
     /// Every certificate and its file.
-    pub fn all(&self) -> Vec<(&Path, Arc<Pair>)> {
-        self.slots.iter().map(|slot| (slot.files.chain.as_path(), slot.pair())).collect()
+    pub fn all(&self) -> Vec<(PathBuf, Arc<Pair>)> {
+        self.slots().iter().map(|slot| (slot.files.chain.clone(), slot.pair())).collect()
     }
 
     /// The certificates for a host, best first: those of its very name, of a wildcard, and the first of all.
     fn for_host(&self, host: Option<&str>) -> impl Iterator<Item = Arc<Pair>> {
-        let pairs: Vec<Arc<Pair>> = self.slots.iter().map(Slot::pair).collect();
+        let pairs: Vec<Arc<Pair>> = self.slots().iter().map(Slot::pair).collect();
         let host = host.map(|host| host.trim_end_matches('.').to_lowercase());
         let exact = pairs.iter().filter(|pair| host.as_ref().is_some_and(|host| pair.names().contains(host)));
         let covering = pairs.iter().filter(|pair| host.as_ref().is_some_and(|host| pair.covers(host)));
         let chosen: Vec<Arc<Pair>> = exact.chain(covering).chain(&pairs).cloned().collect();
         chosen.into_iter()
     }
+}
+
+/// Reads all pairs; everything that is wrong with them.
+fn slots(files: &[PairFiles]) -> Result<Arc<[Slot]>, Vec<PairError>> {
+    let (mut slots, mut wrong) = (Vec::new(), Vec::new());
+    for files in files {
+        let read = Texts::read(files).and_then(|texts| Ok((Pair::parse(files, &texts)?, Seen::of(&texts))));
+        match read {
+            Ok((pair, seen)) => slots.push(Slot { files: files.clone(), held: RwLock::new(Held { pair: Arc::new(pair), seen }) }),
+            Err(errors) => wrong.extend(errors),
+        }
+    }
+    if wrong.is_empty() { Ok(slots.into()) } else { Err(wrong) }
 }
 
 impl ResolvesServerCert for Certificates {

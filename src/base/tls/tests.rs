@@ -204,6 +204,13 @@ async fn a_new_certificate_is_shown_at_once_and_a_broken_one_never() {
     assert!(matches!(told.as_slice(), [(_, Renewal::Taken(pair))] if pair.names() == ["b.example"]), "{told:?}");
     let (address, _serving) = one(server.clone()).await;
     dial(address, &connector(&[&files], &BOTH, &[]), "b.example").await.expect("the new one is shown");
-    let (address, _serving) = one(server).await;
+    let (address, _serving) = one(server.clone()).await;
     assert!(dial(address, &old, "a.example").await.is_err());
+
+    let other = write_pair(folder.path(), "other", &["c.example"]);
+    let missing = PairFiles { chain: folder.path().join("none.pem"), key: other.key.clone() };
+    assert!(certificates.replace(&[missing, other.clone()]).is_err() && certificates.all().len() == 1);
+    certificates.replace(std::slice::from_ref(&other)).unwrap();
+    let (address, _serving) = one(server).await;
+    dial(address, &connector(&[&other], &BOTH, &[]), "c.example").await.expect("another list of certificates");
 }
