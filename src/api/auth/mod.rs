@@ -17,14 +17,17 @@ mod tests;
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use axum::Router;
+use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::header::{HOST, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
+use tokio::time::timeout;
 
 pub use book::{TokenBook, TokenFileError, hex};
 
@@ -38,6 +41,10 @@ use crate::config::{AccessPlan, Role};
 /// What the audit log calls somebody who came over a loopback listener without a token.
 const LOCAL: &str = "local";
 const NOBODY: &str = "-";
+/// How much of a denied request's body is read.
+const LONGEST_BODY_BYTES: usize = 64 << 10;
+/// How long it is waited for.
+const BODY_WAIT: Duration = Duration::from_secs(2);
 
 /// Who a request is from. A request without one came past no guard, and may do nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +120,8 @@ async fn guarded(State(guard): State<Guard>, mut request: Request, next: Next) -
         }
         Err(denial) => {
             metrics().api_denials.with_label_values(&[denial.label()]).inc();
+            // An answer before the end of a body resets the stream in HTTP/2, and the client may drop the answer with it.
+            let _ = timeout(BODY_WAIT, to_bytes(request.into_body(), LONGEST_BODY_BYTES)).await;
             let response = denied(&denial);
             (Err(denial), response)
         }

@@ -188,10 +188,10 @@ fn chain(files: &PairFiles, text: &[u8]) -> Result<Vec<CertificateDer<'static>>,
 fn key(files: &PairFiles, text: &[u8], provider: &CryptoProvider) -> Result<PrivateKeyDer<'static>, PairError> {
     let spoiled = |cause: &str| PairError::Key { path: files.key.clone(), cause: cause.to_owned() };
     let marker = b"ENCRYPTED";
-    let encrypted = text.windows(marker.len()).any(|window| window == marker);
-    let key = PrivateKeyDer::from_pem_slice(text);
-    match key {
-        Err(_) | Ok(_) if encrypted => Err(spoiled(ENCRYPTED)),
+    if text.windows(marker.len()).any(|window| window == marker) {
+        return Err(spoiled(ENCRYPTED));
+    }
+    match PrivateKeyDer::from_pem_slice(text) {
         Err(_) => Err(spoiled("it has no BEGIN PRIVATE KEY, or a broken one")),
         Ok(key) => match provider.key_provider.load_private_key(key.clone_key()) {
             Ok(_) => Ok(key),
