@@ -18,7 +18,7 @@ SOAK_STARTS ?= 1000
 
 BUILD_PACKAGES := build-essential pkg-config clang libclang-dev libx264-dev libsrt-openssl-dev \
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev
-TEST_PACKAGES := binutils python3-venv ffmpeg chromium mpv vlc-bin vlc-plugin-base vlc-plugin-video-output \
+TEST_PACKAGES := binutils python3-venv curl openssl ffmpeg chromium mpv vlc-bin vlc-plugin-base vlc-plugin-video-output \
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
   gstreamer1.0-libav prometheus libxml2-utils obs-studio xvfb xauth python3 srt-tools clang-14 libzimg-dev \
   $(DOUBLES_PACKAGES)

@@ -32,7 +32,7 @@ fn every_mistake_is_named_with_its_place_and_a_remedy() {
 fn the_help_names_every_command() {
     let run = Command::new(env!("CARGO_BIN_EXE_headend")).arg("--help").output().expect("headend runs");
     let said = String::from_utf8_lossy(&run.stdout).into_owned();
-    for command in ["serve", "check", "transcode", "probe"] {
+    for command in ["serve", "check", "transcode", "probe", "token"] {
         assert!(said.contains(command), "--help does not name {command}:\n{said}");
     }
 }

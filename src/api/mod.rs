@@ -5,27 +5,34 @@
 //! | `GET /api/v1/channels` | every channel's [`ChannelStatus`](crate::channel::status::ChannelStatus), by name |
 //! | `GET /api/v1/channels/NAME` | one of them, or 404 |
 //! | `GET /api/v1/channels/NAME/thumbnail.jpg` | a small picture of its input, or 404; `thumbnail` in its status is the number of the newest |
-//! | `GET /api/v1/channels/NAME/flight` | what the flight recorder holds, as JSON lines; on loopback listeners only |
+//! | `GET /api/v1/channels/NAME/flight` | what the flight recorder holds, as JSON lines; for viewers ([`auth`]) |
 //! | `GET /api/v1/devices` | the machine's GPUs: [`DeviceList`](crate::channel::seats::DeviceList) |
 //! | `GET /api/v1/publishing` | where to publish: [`Publishing`] |
 //!
-//! What changes anything is in [`operate`].
+//! What changes anything is in [`operate`], who may do what in [`auth`].
 //!
 //! Stream keys never appear in any answer.
 
+pub mod auth;
 pub mod operate;
+mod problem;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
 
+pub use problem::problem;
+
+use auth::Caller;
+
 use crate::base::clock;
 use crate::channel::seats::SeatDesk;
 use crate::channel::status::{Board, ChannelStatus};
+use crate::config::Role;
 
 /// What a person needs to know to publish, beside the host, which the page knows, and the key, which it must not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -50,29 +57,35 @@ pub fn router(board: Board, seats: SeatDesk, publishing: Publishing) -> Router {
         .with_state(board)
 }
 
-/// A status with what the board holds beside it.
+/// Whether somebody may see who publishes.
+fn sees_peers(caller: Option<&Extension<Caller>>) -> bool {
+    caller.is_some_and(|Extension(caller)| caller.may(Role::Viewer))
+}
+
+/// A status with what the board holds beside it, as somebody may see it.
 #[derive(Serialize)]
-struct Shown<'a> {
+struct Shown {
     #[serde(flatten)]
-    status: &'a ChannelStatus,
+    status: ChannelStatus,
     /// Number of the newest picture of its input, where there is one.
     thumbnail: Option<u64>,
 }
 
-impl<'a> Shown<'a> {
-    fn of(status: &'a ChannelStatus, board: &Board) -> Shown<'a> {
-        Shown { status, thumbnail: board.thumbnail(&status.name).map(|thumbnail| thumbnail.number) }
+impl Shown {
+    fn of(status: &ChannelStatus, board: &Board, with_peer: bool) -> Shown {
+        let thumbnail = board.thumbnail(&status.name).map(|thumbnail| thumbnail.number);
+        Shown { status: ChannelStatus { peer: status.peer.clone().filter(|_| with_peer), ..status.clone() }, thumbnail }
     }
 }
 
-async fn channels(State(board): State<Board>) -> Response {
-    let all = board.all();
-    json(&all.iter().map(|status| Shown::of(status, &board)).collect::<Vec<_>>())
+async fn channels(State(board): State<Board>, caller: Option<Extension<Caller>>) -> Response {
+    let with_peers = sees_peers(caller.as_ref());
+    json(&board.all().iter().map(|status| Shown::of(status, &board, with_peers)).collect::<Vec<_>>())
 }
 
-async fn channel(State(board): State<Board>, Path(name): Path<String>) -> Response {
+async fn channel(State(board): State<Board>, Path(name): Path<String>, caller: Option<Extension<Caller>>) -> Response {
     match board.one(&name) {
-        Some(status) => json(&Shown::of(&status, &board)),
+        Some(status) => json(&Shown::of(&status, &board, sees_peers(caller.as_ref()))),
         None => no_channel(&name),
     }
 }
@@ -88,17 +101,17 @@ async fn thumbnail(State(board): State<Board>, Path(name): Path<String>) -> Resp
     }
 }
 
-async fn flight(State(board): State<Board>, Path(name): Path<String>) -> Response {
+async fn flight(State(board): State<Board>, Path(name): Path<String>, caller: Option<Extension<Caller>>) -> Response {
+    if !sees_peers(caller.as_ref()) {
+        return problem(StatusCode::FORBIDDEN, "flight recordings name publishers: ask with a viewer's token");
+    }
     match board.recorder(&name) {
         Some(recorder) => {
             let lines = recorder.recording(clock::mono()).json_lines(&name, "asked", clock::wall());
             ([(CONTENT_TYPE, "application/jsonl"), (CACHE_CONTROL, "no-store")], lines).into_response()
         }
         None if board.one(&name).is_none() => no_channel(&name),
-        None => problem(
-            StatusCode::NOT_FOUND,
-            "flight recordings are served on a loopback listener only; those of faults are in the state directory, below flight".to_owned(),
-        ),
+        None => problem(StatusCode::NOT_FOUND, format!("nothing of channel {name} is recorded")),
     }
 }
 
@@ -111,7 +124,7 @@ async fn unknown(uri: Uri) -> Response {
 }
 
 async fn not_allowed() -> Response {
-    let response = problem(StatusCode::METHOD_NOT_ALLOWED, "use GET; only /feed and /move of a channel take POST".to_owned());
+    let response = problem(StatusCode::METHOD_NOT_ALLOWED, "use GET; only /feed and /move of a channel take POST");
     ([(ALLOW, "GET, HEAD")], response).into_response()
 }
 
@@ -120,20 +133,6 @@ fn json(value: &impl Serialize) -> Response {
         Ok(body) => ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")], body).into_response(),
         Err(cause) => problem(StatusCode::INTERNAL_SERVER_ERROR, format!("the answer could not be written: {cause}")),
     }
-}
-
-/// The members of RFC 9457 section 3.1; `type` is absent, which means `about:blank`.
-#[derive(Serialize)]
-struct Problem<'a> {
-    title: &'a str,
-    status: u16,
-    detail: String,
-}
-
-fn problem(status: StatusCode, detail: String) -> Response {
-    let problem = Problem { title: status.canonical_reason().unwrap_or("Error"), status: status.as_u16(), detail };
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
-    (status, [(CONTENT_TYPE, "application/problem+json"), (CACHE_CONTROL, "no-store")], body).into_response()
 }
 
 #[cfg(test)]
@@ -158,7 +157,7 @@ mod tests {
                 name: name.into(),
                 state: ChannelState::Live,
                 feed: "publisher".into(),
-                peer: None,
+                peer: Some("192.0.2.9:40000".into()),
                 source: Some("H.264 1280x720, AAC 48 kHz".into()),
                 rate: Some("25".into()),
                 rungs: vec![RungStatus {
@@ -183,7 +182,12 @@ mod tests {
     }
 
     async fn fetch(board: Board, method: &str, path: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
-        let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        fetch_as(Some(Role::Viewer), board, method, path).await
+    }
+
+    async fn fetch_as(role: Option<Role>, board: Board, method: &str, path: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
+        let caller = Caller { name: "somebody".into(), role, address: "192.0.2.7".parse().unwrap() };
+        let request = Request::builder().method(method).uri(path).extension(caller).body(Body::empty()).unwrap();
         let seats = SeatDesk::new(DeviceReport { absent: Some("no NVIDIA driver".into()), ..DeviceReport::default() }, Duration::ZERO);
         let router = router(board, seats, Publishing { rtmp_port: Some(1935), default_keys: true });
         let response = router.oneshot(request).await.unwrap();
@@ -234,11 +238,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flight_recorder_is_read_only_where_its_channel_lets_it() {
+    async fn who_publishes_is_shown_to_viewers_only() {
+        for (role, peer) in
+            [(None, Value::Null), (Some(Role::Viewer), json!("192.0.2.9:40000")), (Some(Role::Admin), json!("192.0.2.9:40000"))]
+        {
+            let told: Value = serde_json::from_slice(&fetch_as(role, board(), "GET", "/api/v1/channels").await.2).unwrap();
+            assert_eq!(told[0]["peer"], peer, "{role:?}");
+            let told: Value = serde_json::from_slice(&fetch_as(role, board(), "GET", "/api/v1/channels/demo").await.2).unwrap();
+            assert_eq!(told["peer"], peer, "{role:?}");
+        }
+        assert_eq!(fetch_as(None, board(), "GET", "/api/v1/channels/demo/flight").await.0, StatusCode::FORBIDDEN);
+    }
+
+    #[tokio::test]
+    async fn a_flight_recorder_is_read_while_its_channel_has_one() {
         let board = board();
         let path = "/api/v1/channels/demo/flight";
         let (status, _, body) = fetch(board.clone(), "GET", path).await;
-        assert!(status == StatusCode::NOT_FOUND && String::from_utf8_lossy(&body).contains("loopback"));
+        assert!(status == StatusCode::NOT_FOUND && String::from_utf8_lossy(&body).contains("recorded"));
         let recorder = Recorder::default();
         recorder.note(Note::State("slate"), Mono::default());
         board.post_recorder("demo", recorder);

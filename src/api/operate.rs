@@ -1,4 +1,4 @@
-//! What an operator may do to a running channel. On loopback listeners only: there is no other way to know an operator yet.
+//! What an operator ([`super::auth`]) may do to a running channel.
 //!
 //! | request | effect |
 //! |---|---|
@@ -18,26 +18,20 @@ use axum::routing::post;
 use axum::{Json, Router};
 use serde::Deserialize;
 
+use super::auth::only_for;
 use super::{no_channel, problem};
 use crate::channel::directory::{Directory, NotAsked};
 use crate::channel::programme::MoveTo;
 use crate::channel::seats::SOFTWARE;
+use crate::config::Role;
 
-/// Who can be asked, and whether anybody may ask.
-#[derive(Clone, Debug)]
-pub struct Operated {
-    /// The channels.
-    pub directory: Arc<Directory>,
-    /// Only this machine reaches the listener.
-    pub local: bool,
-}
-
-/// The routes.
-pub fn router(operated: Operated) -> Router {
-    Router::new()
+/// The routes, for operators only.
+pub fn router(directory: Arc<Directory>) -> Router {
+    let routes = Router::new()
         .route("/api/v1/channels/{name}/feed", post(feed))
         .route("/api/v1/channels/{name}/move", post(move_worker))
-        .with_state(operated)
+        .with_state(directory);
+    only_for(Role::Operator, routes)
 }
 
 #[derive(Deserialize)]
@@ -64,12 +58,12 @@ impl Seat {
     }
 }
 
-async fn feed(State(operated): State<Operated>, Path(name): Path<String>, wish: Result<Json<Wish>, JsonRejection>) -> Response {
-    let wish = match allowed(&operated, wish) {
+async fn feed(State(directory): State<Arc<Directory>>, Path(name): Path<String>, wish: Result<Json<Wish>, JsonRejection>) -> Response {
+    let wish = match understood(wish) {
         Ok(wish) => wish,
         Err(answer) => return *answer,
     };
-    match operated.directory.ask_feed(&name, &wish.feed) {
+    match directory.ask_feed(&name, &wish.feed) {
         Ok(()) => {
             tracing::info!(channel = name, feed = wish.feed, "an operator asks for a feed");
             StatusCode::ACCEPTED.into_response()
@@ -80,23 +74,23 @@ async fn feed(State(operated): State<Operated>, Path(name): Path<String>, wish: 
     }
 }
 
-async fn move_worker(State(operated): State<Operated>, Path(name): Path<String>, body: Result<Json<Seat>, JsonRejection>) -> Response {
-    let to = match allowed(&operated, body).map(Seat::meant) {
+async fn move_worker(
+    State(directory): State<Arc<Directory>>,
+    Path(name): Path<String>,
+    body: Result<Json<Seat>, JsonRejection>,
+) -> Response {
+    let to = match understood(body).map(Seat::meant) {
         Ok(Ok(to)) => to,
         Ok(Err(detail)) => return problem(StatusCode::UNPROCESSABLE_ENTITY, detail),
         Err(answer) => return *answer,
     };
-    match operated.directory.move_worker(&name, to).await {
+    match directory.move_worker(&name, to).await {
         Some(Ok(())) => StatusCode::ACCEPTED.into_response(),
         Some(Err(cause)) => problem(StatusCode::CONFLICT, cause.to_string()),
         None => no_channel(&name),
     }
 }
 
-fn allowed<T>(operated: &Operated, body: Result<Json<T>, JsonRejection>) -> Result<T, Box<Response>> {
-    if !operated.local {
-        let detail = "channels are operated on a loopback listener only; ask on the machine itself, with http.listen = \"127.0.0.1:8080\"";
-        return Err(Box::new(problem(StatusCode::FORBIDDEN, detail.to_owned())));
-    }
+fn understood<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Box<Response>> {
     body.map(|Json(body)| body).map_err(|cause| Box::new(problem(cause.status(), cause.body_text())))
 }

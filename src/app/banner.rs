@@ -10,6 +10,10 @@ use crate::config::{Plan, RTMP_PORT};
 pub fn banner(plan: &Plan) -> String {
     let http = reachable(plan.http);
     let mut text = format!("\nheadend {}\n\n  watch      http://{http}/\n", env!("CARGO_PKG_VERSION"));
+    if let Some(https) = plan.https.map(reachable) {
+        // Certificates are for names, which this machine does not know of itself.
+        let _ = writeln!(text, "  watch      https://{https}/ (by a name of its certificate)");
+    }
     for channel in &plan.channels {
         let name = &channel.name;
         let idle = match (channel.idle, channel.feeds.iter().any(|feed| feed.key().is_some())) {
@@ -51,6 +55,9 @@ fn write_feed(text: &mut String, plan: &Plan, channel: &ChannelPlan, feed: &Feed
             text,
             "    OBS      Settings > Stream > Custom: Server {server}  Stream Key {key}\n    ffmpeg   ffmpeg -re -i FILE -c copy -f flv {server}/{key}\n",
         );
+    }
+    if let Some(rtmps) = plan.rtmps.map(reachable) {
+        let _ = writeln!(text, "    OBS      or, through TLS: Server rtmps://{rtmps}/live  Stream Key {key}");
     }
     if let Some(srt) = plan.srt.map(reachable) {
         let address = format!("srt://{srt}?streamid={key}{}", channel.srt.as_ref().map(options).unwrap_or_default());

@@ -3,11 +3,15 @@
 use std::process::ExitCode;
 
 use crate::app::cli::CheckArguments;
-use crate::config::{self, Overrides};
+use crate::base::clock;
+use crate::base::tls::Pair;
+use crate::config::{self, Overrides, Plan};
+use crate::origin::iso8601;
 
 /// Runs the command.
 pub fn check(arguments: &CheckArguments) -> ExitCode {
     match config::load(&arguments.file, &Overrides::default()) {
+        Ok(plan) if !in_time(&plan) => ExitCode::FAILURE,
         Ok(plan) => {
             println!("{}: valid\n{}", arguments.file.display(), plan.summary());
             ExitCode::SUCCESS
@@ -17,4 +21,23 @@ pub fn check(arguments: &CheckArguments) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says which certificates are not valid now. The files are good, so that `serve` shows them all the same: a clock may be wrong.
+fn in_time(plan: &Plan) -> bool {
+    let now = clock::wall();
+    let mut all = true;
+    for files in &plan.certificates {
+        let Ok(pair) = Pair::load(files) else { continue };
+        let (from, until) = (iso8601(pair.not_before()), iso8601(pair.not_after()));
+        if now > pair.not_after() || now < pair.not_before() {
+            eprintln!(
+                "{}: is valid from {from} to {until}, and now it is {}; put a valid certificate there",
+                files.chain.display(),
+                iso8601(now)
+            );
+            all = false;
+        }
+    }
+    all
 }

@@ -24,6 +24,8 @@ pub enum Command {
     Check(CheckArguments),
     /// Make an adaptive ladder of a file, in a directory that any web server can serve.
     Transcode(TranscodeArguments),
+    /// Make, list and revoke the tokens that let others operate this appliance over its API.
+    Token(TokenArguments),
     /// Say what this machine can encode with: its cores, its codecs, its GPUs.
     Probe(ProbeArguments),
 }
@@ -130,6 +132,56 @@ pub struct ProbeArguments {
     /// As one JSON object instead of a table.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Options of `token`.
+#[derive(Debug, Args)]
+pub struct TokenArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: TokenAction,
+    /// Configuration file of the appliance, which says where its state directory is.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+    /// The state directory, instead of what the configuration says.
+    #[arg(long, value_name = "DIR", global = true)]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// What `token` does. A running appliance follows within ten seconds.
+#[derive(Debug, Subcommand)]
+pub enum TokenAction {
+    /// Make a token and print it: this once, for only its digest is kept.
+    New {
+        /// Who will have it; the audit log names it so.
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// What it is good for.
+        #[arg(long, value_enum)]
+        role: RoleChoice,
+        /// Keep nothing; print a [[token]] table for the configuration beside the token.
+        #[arg(long)]
+        print: bool,
+    },
+    /// Name the tokens of the state directory, with their roles.
+    List,
+    /// Remove a token from the state directory.
+    Revoke {
+        /// Its name.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+/// A role of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RoleChoice {
+    /// See who publishes and what came in.
+    Viewer,
+    /// Operate channels.
+    Operator,
+    /// Create and delete channels, see and change keys.
+    Admin,
 }
 
 /// The command that was given; leaves with a message if it is not one.

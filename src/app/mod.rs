@@ -1,6 +1,7 @@
 //! Command line, wiring, signals, telemetry: the only floor that sees all others.
 
 pub mod banner;
+pub mod certificates;
 pub mod check;
 pub mod cli;
 pub mod devices;
@@ -11,6 +12,7 @@ pub mod probe;
 pub mod runtimes;
 pub mod serve;
 pub mod telemetry;
+pub mod token;
 pub mod transcode;
 
 use std::process::ExitCode;
@@ -22,6 +24,7 @@ pub fn run() -> ExitCode {
         cli::Command::Serve(arguments) => report(serve::serve(arguments)),
         cli::Command::Check(arguments) => check::check(&arguments),
         cli::Command::Transcode(arguments) => report(transcode::transcode(&arguments)),
+        cli::Command::Token(arguments) => report(token::token(&arguments)),
         cli::Command::Probe(arguments) => report(probe::probe(&arguments)),
     }
 }

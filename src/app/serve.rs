@@ -7,13 +7,15 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use crate::api::operate::Operated;
+use crate::api::auth::{Guard, TokenBook};
 use crate::api::{self, Publishing};
 use crate::app::cli::ServeArguments;
 use crate::app::runtimes::Runtimes;
-use crate::app::{banner, devices, feeds, keys, logging, telemetry};
+use crate::app::{banner, certificates, devices, feeds, keys, logging, telemetry};
 use crate::base::cores::{Cores, OpenFiles, raise_open_files};
+use crate::base::tls::{Certificates, PairError, TlsError, TlsServer};
 use crate::base::{Ticks, clock};
 use crate::channel::device_watch::watch_devices;
 use crate::channel::directory::{Directory, Wildcard};
@@ -28,7 +30,7 @@ use crate::channel::worker_cores::WorkerCores;
 use crate::channel::worker_process::WorkerProgram;
 use crate::config::{self, Overrides, Plan, Report};
 use crate::ingest::srt::{GatewayProgram, SrtError};
-use crate::ingest::{RtmpLimits, SrtServer, serve_rtmp};
+use crate::ingest::{RtmpLimits, RtmpServer, SrtServer};
 use crate::origin::{self, HttpLimits, Origin, Readiness};
 use crate::placement::topology::topology;
 use crate::placement::{self, PinningMap, PinningWish};
@@ -39,6 +41,8 @@ use crate::ui;
 const OTHER_FILES: u64 = 1024;
 /// HTTP connections that are let in however few descriptors there are.
 const FEWEST_CONNECTIONS: usize = 256;
+/// What HTTPS offers by ALPN, best first (RFC 9113 section 3.2, RFC 7301).
+const HTTP_PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 /// A channel that should be on the air is ready while its newest segment is at most this many segments old.
 const FRESH_SEGMENTS: i64 = 4;
 
@@ -51,7 +55,7 @@ pub enum ServeError {
     /// A listener cannot be opened.
     #[error("{protocol} cannot listen on {address}: {cause}; {remedy}")]
     Listen {
-        /// `HTTP` or `RTMP`.
+        /// `HTTP`, `HTTPS`, `RTMP` or `RTMPS`.
         protocol: &'static str,
         /// The address.
         address: SocketAddr,
@@ -60,6 +64,12 @@ pub enum ServeError {
         /// What to do.
         remedy: String,
     },
+    /// A certificate cannot be used.
+    #[error("{}", list(.0))]
+    Certificates(Vec<PairError>),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The SRT side cannot be opened.
     #[error("{0}; choose another address with --srt, or --srt off")]
     Srt(#[from] SrtError),
@@ -74,6 +84,11 @@ pub enum ServeError {
     /// Anything else that the operating system refuses.
     #[error("{0}")]
     System(#[from] io::Error),
+}
+
+/// One line each, with what to do.
+fn list(errors: &[PairError]) -> String {
+    errors.iter().map(|error| format!("{error}; {}", error.remedy())).collect::<Vec<_>>().join("\n")
 }
 
 /// Runs the appliance until SIGTERM or SIGINT.
@@ -91,15 +106,17 @@ pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
     let sequences = SequenceStore::open(&plan.state_dir).map_err(state_error)?;
     let flights = FlightStore::open(&plan.state_dir).map_err(state_error)?;
     let seats = runtimes.ingest.block_on(devices::desk(plan.devices, &worker));
+    let certificates = Certificates::load(&plan.certificates).map_err(ServeError::Certificates)?;
     let http = listen("HTTP", "--http", plan.http)?;
     let rtmp = plan.rtmp.map(|address| listen("RTMP", "--rtmp", address)).transpose()?;
-    let names_peers = plan.http.ip().is_loopback();
+    let https = plan.https.map(|address| listen("HTTPS", "https.listen", address)).transpose()?;
+    let rtmps = plan.rtmps.map(|address| listen("RTMPS", "rtmps.listen", address)).transpose()?;
     let cores = map.workers.cores.count().min(cores);
-    let house = House { worker, board: Board::default(), sequences, flights, cores, seats, names_peers };
+    let house = House { worker, board: Board::default(), sequences, flights, cores, seats, names_peers: true };
     let gateway = gateway_program(&plan, arguments.log.as_str()).map(|program| GatewayProgram { cores: gateway_cores(&map), ..program });
     print!("{}", banner::banner(&plan));
-    let limits = http_limits(files);
-    runtimes.ingest.block_on(run(&plan, house, Doors { http, rtmp, gateway, limits }, &runtimes))?;
+    let doors = Doors { http, https, rtmp, rtmps, certificates, gateway, limits: http_limits(files) };
+    runtimes.ingest.block_on(run(&plan, house, doors, &runtimes))?;
     runtimes.shutdown();
     Ok(())
 }
@@ -134,7 +151,10 @@ fn plan(arguments: &ServeArguments) -> Result<Plan, ServeError> {
 /// The ways in that are open before anything runs.
 struct Doors {
     http: StdTcpListener,
+    https: Option<StdTcpListener>,
     rtmp: Option<StdTcpListener>,
+    rtmps: Option<StdTcpListener>,
+    certificates: Arc<Certificates>,
     /// How to start the SRT gateway, where there is one.
     gateway: Option<GatewayProgram>,
     /// What viewers may take.
@@ -148,7 +168,7 @@ fn gateway_program(plan: &Plan, log: &str) -> Option<GatewayProgram> {
 }
 
 async fn run(plan: &Plan, house: House, doors: Doors, runtimes: &Runtimes) -> Result<(), ServeError> {
-    let Doors { http, rtmp, gateway, limits } = doors;
+    let Doors { http, https, rtmp, rtmps, certificates, gateway, limits } = doors;
     let (stop, stopped) = watch::channel(false);
     let shelves = Shelves::default();
     let wildcards = plan.wildcards.iter().map(|wildcard| Wildcard {
@@ -165,24 +185,33 @@ async fn run(plan: &Plan, house: House, doors: Doors, runtimes: &Runtimes) -> Re
     plan.channels.iter().for_each(|channel| directory.start(channel.clone()));
 
     let publishing = Publishing { rtmp_port: plan.rtmp.map(|address| address.port()), default_keys: plan.publishes_locally() };
-    let operated = Operated { directory: Arc::clone(&directory), local: plan.http.ip().is_loopback() };
+    let book = Arc::new(TokenBook::new(plan.access.tokens.clone(), &plan.state_dir));
     let router = origin::routes(readiness(plan, board.clone()))
         .merge(api::router(board, seats, publishing))
-        .merge(api::operate::router(operated))
+        .merge(api::operate::router(Arc::clone(&directory)))
         .merge(ui::router());
-    let viewers = {
+    let origin = Origin::new(shelves, Guard::new(&plan.access, Arc::clone(&book)).over(router));
+    let mut viewers = JoinSet::new();
+    {
         let _edge = runtimes.edge.enter();
-        let listener = TcpListener::from_std(http)?;
-        runtimes.edge.spawn(origin::serve(listener, Origin::new(shelves, router), limits, stopped.clone()))
-    };
-    let door: Arc<dyn Door> = directory.clone();
-    let publishers = match rtmp {
-        Some(listener) => {
-            let serving = serve_rtmp(TcpListener::from_std(listener)?, Arc::clone(&door), RtmpLimits::default(), stopped.clone());
-            Some(tokio::spawn(serving))
+        if let Some(https) = https {
+            let (tls, listener) = (TlsServer::new(Arc::clone(&certificates), "https", &HTTP_PROTOCOLS)?, TcpListener::from_std(https)?);
+            viewers.spawn_on(origin::serve_tls(listener, tls, origin.clone(), limits.clone(), stopped.clone()), runtimes.edge.handle());
         }
-        None => None,
-    };
+        let listener = TcpListener::from_std(http)?;
+        viewers.spawn_on(origin::serve(listener, origin, limits, stopped.clone()), runtimes.edge.handle());
+    }
+    let door: Arc<dyn Door> = directory.clone();
+    let publisher_side = RtmpServer::new(Arc::clone(&door), RtmpLimits::default());
+    let mut publishers = JoinSet::new();
+    if let Some(rtmp) = rtmp {
+        publishers.spawn(publisher_side.clone().serve(TcpListener::from_std(rtmp)?, None, stopped.clone()));
+    }
+    if let Some(rtmps) = rtmps {
+        let tls = TlsServer::new(Arc::clone(&certificates), "rtmps", &[])?;
+        publishers.spawn(publisher_side.serve(TcpListener::from_std(rtmps)?, Some(tls), stopped.clone()));
+    }
+    tokio::spawn(certificates::look_after(certificates, book, stopped.clone()));
     let callers = match gateway.and_then(|program| feeds::srt_config(plan, &directory, program)) {
         Some(config) => Some(tokio::spawn(SrtServer::open(config, door).await?.serve(stopped.clone()))),
         None => None,
@@ -196,12 +225,13 @@ async fn run(plan: &Plan, house: House, doors: Doors, runtimes: &Runtimes) -> Re
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
     }
     let _ = stop.send(true);
-    for served in publishers.into_iter().chain(callers) {
-        let _ = served.await;
+    while publishers.join_next().await.is_some() {}
+    if let Some(callers) = callers {
+        let _ = callers.await;
     }
     while datagrams.join_next().await.is_some() {}
     directory.stop().await;
-    let _ = viewers.await;
+    while viewers.join_next().await.is_some() {}
     Ok(())
 }
 

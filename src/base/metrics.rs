@@ -79,6 +79,8 @@ pub struct Metrics {
     pub http_requests: IntCounterVec,
     /// Body bytes answered, by kind of resource.
     pub http_bytes: IntCounterVec,
+    /// Calls that the API denied, by reason.
+    pub api_denials: IntCounterVec,
     /// Connections open now, by listener.
     pub http_connections: IntGaugeVec,
     /// Media bytes a second of a feed, by channel, feed and media (`video`, `audio`). Series of feeds go with their feed.
@@ -163,6 +165,7 @@ impl Metrics {
             events: counter("headend_events_total", "What happened, as told by /api/v1/events.", &["kind"]),
             http_requests: counter("headend_http_requests_total", "HTTP responses.", &["kind", "status"]),
             http_bytes: counter("headend_http_bytes_total", "HTTP body bytes answered.", &["kind"]),
+            api_denials: counter("headend_api_denials_total", "Calls that the API denied.", &["reason"]),
             http_connections: gauge("headend_http_connections", "HTTP connections open now.", &["listener"]),
             feed_rate: gauge(
                 "headend_feed_bytes_per_second",

@@ -1,15 +1,19 @@
 //! What every floor stands on: time, faults, bounded queues, metrics handles, the one clock.
 
+pub mod arrival;
 pub mod backoff;
 pub mod clock;
 pub mod cores;
 pub mod fault;
 pub mod metrics;
 pub mod processes;
+pub mod places;
 pub mod queue;
 pub mod rate;
 pub mod time;
+pub mod tls;
 
+pub use arrival::Arrival;
 pub use fault::Fault;
 pub use rate::Rate;
 pub use time::{FLICKS_PER_SECOND, MediaTime, Mono, Ticks, WallTime};

@@ -63,7 +63,7 @@ pub struct House {
     pub cores: usize,
     /// The devices of this machine.
     pub seats: SeatDesk,
-    /// Whether statuses name publishers' addresses, and flight recorders can be read: only where nobody but this machine can read them.
+    /// Whether statuses name publishers' addresses, and flight recorders can be read; the API shows them to those who may see them.
     pub names_peers: bool,
 }
 

@@ -65,7 +65,7 @@ pub struct ChannelStatus {
     pub state: State,
     /// What is on the air: `pattern`, `slate`, `publisher`, or `none`.
     pub feed: String,
-    /// The publisher's address, while there is one and where only this machine can ask (loopback listeners).
+    /// The publisher's address, while there is one; the API shows it to viewers, operators and admins only.
     pub peer: Option<String>,
     /// What the publisher sends, in words, while there is one.
     pub source: Option<String>,

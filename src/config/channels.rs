@@ -43,7 +43,7 @@ pub enum Door {
 
 impl Door {
     /// What these listeners are together: as open as the most open one.
-    pub fn of(listeners: [Option<SocketAddr>; 2]) -> Door {
+    pub fn of<const COUNT: usize>(listeners: [Option<SocketAddr>; COUNT]) -> Door {
         let there = || listeners.into_iter().flatten();
         match there().find(|address| !address.ip().to_canonical().is_loopback()) {
             Some(address) => Door::Exposed(address),

@@ -48,7 +48,12 @@ pub static ROOT: Section = Section {
         value("state_dir", &["state", "statedir", "data_dir"]),
         Key { name: "http", holds: Holds::Table(&HTTP), also: &["web", "server", "listen"] },
         Key { name: "rtmp", holds: Holds::Table(&RTMP), also: &["ingest"] },
+        Key { name: "https", holds: Holds::Table(&HTTPS), also: &[] },
+        Key { name: "rtmps", holds: Holds::Table(&RTMPS), also: &[] },
         Key { name: "srt", holds: Holds::Table(&SRT), also: &[] },
+        Key { name: "certificate", holds: Holds::Tables(&CERTIFICATE), also: &["tls", "ssl", "cert", "certificates"] },
+        Key { name: "api", holds: Holds::Table(&API), also: &["auth", "access"] },
+        Key { name: "token", holds: Holds::Tables(&TOKEN), also: &["tokens", "users", "user"] },
         Key { name: "devices", holds: Holds::Table(&DEVICES), also: &["gpu", "gpus", "nvidia", "hardware"] },
         Key { name: "machine", holds: Holds::Table(&MACHINE), also: &["system", "host", "cpu"] },
         Key { name: "channel", holds: Holds::Tables(&CHANNEL), also: &["stream", "streams", "input"] },
@@ -63,6 +68,41 @@ pub static HTTP: Section = Section { header: "[http]", keys: &[LISTEN] };
 
 /// Where publishers come.
 pub static RTMP: Section = Section { header: "[rtmp]", keys: &[LISTEN] };
+
+/// Where viewers come through TLS.
+pub static HTTPS: Section = Section { header: "[https]", keys: &[LISTEN] };
+
+/// Where publishers come through TLS.
+pub static RTMPS: Section = Section { header: "[rtmps]", keys: &[LISTEN] };
+
+/// A certificate with its key.
+pub static CERTIFICATE: Section = Section {
+    header: "[[certificate]]",
+    keys: &[
+        value("chain", &["cert", "certificate", "file", "fullchain", "crt", "pem"]),
+        value("key", &["private_key", "privkey", "key_file"]),
+        value("names", &["hosts", "host", "domains", "name", "server_name", "sni"]),
+    ],
+};
+
+/// Who may use the API.
+pub static API: Section = Section {
+    header: "[api]",
+    keys: &[
+        value("loopback_tokens", &["local_tokens", "require_token", "tokens_on_loopback"]),
+        value("trusted_proxies", &["proxies", "proxy", "trusted", "real_ip"]),
+    ],
+};
+
+/// A token of the API.
+pub static TOKEN: Section = Section {
+    header: "[[token]]",
+    keys: &[
+        value("name", &["id", "user", "owner"]),
+        value("role", &["roles", "scope", "rights"]),
+        Key { name: "sha256", holds: Holds::Secret, also: &["hash", "token", "secret", "password", "digest"] },
+    ],
+};
 
 /// Where SRT callers come.
 pub static SRT: Section = Section { header: "[srt]", keys: &[LISTEN, value("latency", &["delay", "rcvlatency", "buffer"])] };
@@ -247,7 +287,25 @@ mod tests {
 
     #[test]
     fn no_synonym_is_another_key_of_its_section() {
-        for section in [&ROOT, &HTTP, &RTMP, &SRT, &DEVICES, &CHANNEL, &FEED, &FAILOVER, &CHANNEL_SRT, &SLATE, &AUDIO, &RUNG] {
+        for section in [
+            &ROOT,
+            &HTTP,
+            &RTMP,
+            &HTTPS,
+            &RTMPS,
+            &CERTIFICATE,
+            &API,
+            &TOKEN,
+            &SRT,
+            &DEVICES,
+            &CHANNEL,
+            &FEED,
+            &FAILOVER,
+            &CHANNEL_SRT,
+            &SLATE,
+            &AUDIO,
+            &RUNG,
+        ] {
             let all: Vec<&str> = section.keys.iter().flat_map(|key| key.also.iter().chain([&key.name])).copied().collect();
             let mut unique = all.clone();
             unique.sort_unstable();

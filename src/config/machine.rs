@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::sink::Sink;
 use super::written::Written;
-use super::{HTTP_PORT, RTMP_PORT, SRT_PORT};
+use super::{HTTP_PORT, HTTPS_PORT, RTMP_PORT, RTMPS_PORT, SRT_PORT};
 
 /// Where the appliance listens.
 pub struct Listeners {
@@ -14,24 +14,36 @@ pub struct Listeners {
     pub http: SocketAddr,
     /// RTMP publishers, TCP.
     pub rtmp: Option<SocketAddr>,
-    /// SRT callers, UDP: it overlaps with neither of the others.
+    /// Viewers through TLS, TCP.
+    pub https: Option<SocketAddr>,
+    /// RTMP publishers through TLS, TCP.
+    pub rtmps: Option<SocketAddr>,
+    /// SRT callers, UDP: it overlaps with none of the others.
     pub srt: Option<SocketAddr>,
 }
 
-/// The listeners: loopback where the file is silent or wrong.
+/// The listeners: loopback where the file is silent or wrong, and TLS only where it is asked for.
 pub fn listeners(written: &Written, sink: &mut Sink) -> Listeners {
     let local = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let http = written.http.or(local(HTTP_PORT));
     let rtmp = written.rtmp.or(Some(local(RTMP_PORT)));
-    if let Some(rtmp) = rtmp.filter(|rtmp| overlap(http, *rtmp)) {
-        // Whichever of the two was written is the one to speak of.
-        let place = written.rtmp.given().map(|entry| &entry.place).or(written.http.given().map(|entry| &entry.place));
-        let rule = format!("overlaps: http would listen on {http} and rtmp on {rtmp}");
-        if let Some(place) = place {
-            sink.add(place, rule, format!("give them different ports, for example {HTTP_PORT} and {RTMP_PORT}"));
+    let (https, rtmps) = (written.https.or(None), written.rtmps.or(None));
+    let tcp = [
+        ("http", Some(http), written.http.given().map(|entry| &entry.place), HTTP_PORT),
+        ("rtmp", rtmp, written.rtmp.given().map(|entry| &entry.place), RTMP_PORT),
+        ("https", https, written.https.given().map(|entry| &entry.place), HTTPS_PORT),
+        ("rtmps", rtmps, written.rtmps.given().map(|entry| &entry.place), RTMPS_PORT),
+    ];
+    for (index, (one, one_address, one_place, one_port)) in tcp.iter().enumerate() {
+        for (other, other_address, other_place, other_port) in tcp.iter().skip(index + 1) {
+            let (Some(a), Some(b)) = (one_address, other_address) else { continue };
+            // Whichever of the two was written is the one to speak of.
+            let (true, Some(place)) = (overlap(*a, *b), other_place.or(*one_place)) else { continue };
+            let rule = format!("overlaps: {one} would listen on {a} and {other} on {b}");
+            sink.add(place, rule, format!("give them different ports, for example {one_port} and {other_port}"));
         }
     }
-    Listeners { http, rtmp, srt: written.srt.or(Some(local(SRT_PORT))) }
+    Listeners { http, rtmp, https, rtmps, srt: written.srt.or(Some(local(SRT_PORT))) }
 }
 
 /// Whether two listeners want the same port of the same interface. Port 0 is chosen by the system and never overlaps.

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use crate::channel::plan::{ChannelPlan, FeedPlan, FeedSource, StreamKey};
 
+use super::access::access;
+use super::certificates::certificates;
 use super::channels::{Checked, Door, Surroundings, check_names, checked};
 use super::devices::Devices;
 use super::feeds::check_receivers;
@@ -23,8 +25,8 @@ const MOST_CHANNELS: usize = 256;
 /// The plan. Files are looked up from `folder`, if given. What is wrong goes into `sink`; with problems in there the plan is
 /// not to be used.
 pub fn plan(written: &Written, folder: Option<&Path>, overrides: &Overrides, sink: &mut Sink) -> Plan {
-    let Listeners { http, rtmp, srt } = listeners(written, sink);
-    let door = Door::of([rtmp, srt]);
+    let Listeners { http, rtmp, https, rtmps, srt } = listeners(written, sink);
+    let door = Door::of([rtmp, rtmps, srt]);
     let ladders = Ladders::of(&written.ladders, sink);
     check_count(written.channels.len(), sink);
     check_names(&written.channels, sink);
@@ -36,6 +38,10 @@ pub fn plan(written: &Written, folder: Option<&Path>, overrides: &Overrides, sin
     let mut plan = Plan {
         http,
         rtmp,
+        https,
+        rtmps,
+        certificates: certificates(written, folder, sink),
+        access: access(&written.access, sink),
         srt,
         srt_latency: srt_latency(&written.srt_latency, sink),
         state_dir: written.state_dir.value().cloned().unwrap_or_else(|| default_state_dir(|name| std::env::var_os(name))),

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 use crate::base::Ticks;
 
+mod access;
+mod certificates;
 mod channels;
 mod devices;
 mod document;
@@ -41,6 +43,7 @@ mod values;
 mod written;
 mod written_channel;
 
+pub use access::{AccessPlan, Network, Role, TokenRecord, from_hex};
 pub use devices::DevicesPlan;
 pub use ladder_file::ladder;
 pub use machine::default_state_dir;
@@ -48,9 +51,16 @@ pub use plan::{Plan, WildcardPlan};
 pub use report::{Problem, Report, Spot};
 pub use stream_keys::random_key;
 pub use units::{decimal_rate, written_bitrate, written_duration};
+pub use values::is_name;
 
 /// Port of the HTTP listener where none is given.
 pub const HTTP_PORT: u16 = 8080;
+
+/// Port of the HTTPS listener where an address has none.
+pub const HTTPS_PORT: u16 = 8443;
+
+/// Port of the RTMPS listener where an address has none.
+pub const RTMPS_PORT: u16 = 1936;
 
 /// Port of the RTMP listener where none is given.
 pub const RTMP_PORT: u16 = 1935;

@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::base::Ticks;
+use crate::base::tls::PairFiles;
 use crate::channel::plan::{ChannelPlan, FeedPlan, StreamKey};
 use crate::placement::PinningWish;
 
+use super::access::AccessPlan;
 use super::devices::DevicesPlan;
 use super::values::is_name;
 
@@ -17,6 +19,14 @@ pub struct Plan {
     pub http: SocketAddr,
     /// Where RTMP publishers come, if they may.
     pub rtmp: Option<SocketAddr>,
+    /// The same as `http` through TLS, if wanted.
+    pub https: Option<SocketAddr>,
+    /// The same as `rtmp` through TLS, if they may.
+    pub rtmps: Option<SocketAddr>,
+    /// The certificates of both, the default one first.
+    pub certificates: Vec<PairFiles>,
+    /// Who may use the API.
+    pub access: AccessPlan,
     /// Where SRT callers come (UDP), if they may.
     pub srt: Option<SocketAddr>,
     /// How long the SRT listener waits for what a network has lost; the larger of both ends' wishes holds.
@@ -49,7 +59,7 @@ pub struct WildcardPlan {
 impl Plan {
     /// Whether nobody but this machine can publish, so that a channel's name may be its key.
     pub fn publishes_locally(&self) -> bool {
-        [self.rtmp, self.srt].into_iter().flatten().all(|address| address.ip().to_canonical().is_loopback())
+        [self.rtmp, self.rtmps, self.srt].into_iter().flatten().all(|address| address.ip().to_canonical().is_loopback())
     }
 
     /// The channel that a stream name opens where no configured channel has it as its key: the stream name is the

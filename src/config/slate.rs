@@ -30,7 +30,7 @@ pub fn slate(written: &WrittenSlate, idle: Idle, folder: Option<&Path>, sink: &m
 }
 
 /// The process may change its working directory; the plan's path must not change its meaning.
-fn absolute(folder: &Path, file: &Path) -> PathBuf {
+pub fn absolute(folder: &Path, file: &Path) -> PathBuf {
     let path = folder.join(file);
     std::path::absolute(&path).unwrap_or(path)
 }

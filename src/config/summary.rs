@@ -30,6 +30,7 @@ impl Plan {
         let latency = written_duration(self.srt_latency);
         let srt = self.srt.map_or("off".into(), |srt| format!("{srt} (latency {latency})"));
         writeln!(text, "http {}, rtmp {rtmp}, srt {srt}, state in {}", self.http, self.state_dir.display())?;
+        self.write_tls(text)?;
         for channel in &self.channels {
             writeln!(text, "\nchannel {}", channel.name)?;
             write_channel(text, channel)?;
@@ -52,9 +53,25 @@ impl Plan {
         Ok(())
     }
 
+    /// What is served through TLS, where anything is.
+    fn write_tls(&self, text: &mut String) -> fmt::Result {
+        for (protocol, listener) in [("https", self.https), ("rtmps", self.rtmps)] {
+            if let Some(address) = listener {
+                writeln!(text, "{protocol} {address}")?;
+            }
+        }
+        for files in &self.certificates {
+            writeln!(text, "certificate {}", files.chain.display())?;
+        }
+        Ok(())
+    }
+
     fn write_publishing(&self, text: &mut String, key: &str, security: Option<&SrtSecurity>, which: &str) -> fmt::Result {
         if let Some(rtmp) = self.rtmp {
             writeln!(text, "  publish  rtmp://{}/live/{key}{which}", host(rtmp, RTMP_PORT))?;
+        }
+        if let Some(rtmps) = self.rtmps {
+            writeln!(text, "  publish  rtmps://{}/live/{key}{which}", host(rtmps, 443))?;
         }
         if let Some(srt) = self.srt {
             let options = security.map_or(String::new(), |security| format!("&passphrase=PASSPHRASE&pbkeylen={}", security.key_bytes));
@@ -64,7 +81,10 @@ impl Plan {
     }
 
     fn write_watching(&self, text: &mut String, name: &str, channel: &ChannelPlan) -> fmt::Result {
-        let base = format!("http://{}/live/{name}", host(self.http, 80));
+        let base = match self.https {
+            Some(https) => format!("https://{}/live/{name}", host(https, 443)),
+            None => format!("http://{}/live/{name}", host(self.http, 80)),
+        };
         if channel.formats.cmaf {
             writeln!(text, "  watch    {base}/master.m3u8 (HLS)")?;
             writeln!(text, "  watch    {base}/manifest.mpd (DASH)")?;

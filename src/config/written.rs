@@ -9,6 +9,8 @@ use crate::base::Ticks;
 use crate::media::VideoCodec;
 use crate::placement::cost::presets;
 
+use super::access::{WrittenAccess, written as written_access};
+use super::certificates::{WrittenCertificate, written as written_certificate};
 use super::devices::{WrittenDevices, written as written_devices};
 use super::keys::ROOT;
 use super::node::Node;
@@ -16,7 +18,7 @@ use super::pinning::{WrittenPinning, written as written_pinning};
 use super::scalar::{Complaint, Scalar, complain};
 use super::sink::{Entry, Field, Place, Sink};
 use super::written_channel::{WrittenChannel, channel};
-use super::{HTTP_PORT, Overrides, RTMP_PORT, SRT_PORT, units, values};
+use super::{HTTP_PORT, HTTPS_PORT, Overrides, RTMP_PORT, RTMPS_PORT, SRT_PORT, units, values};
 
 /// Largest and smallest side of a rung in pixels.
 const SIDES: std::ops::RangeInclusive<u32> = 64..=4096;
@@ -27,6 +29,10 @@ pub struct Written {
     pub state_dir: Field<PathBuf>,
     pub http: Field<SocketAddr>,
     pub rtmp: Field<Option<SocketAddr>>,
+    pub https: Field<Option<SocketAddr>>,
+    pub rtmps: Field<Option<SocketAddr>>,
+    pub certificates: Vec<WrittenCertificate>,
+    pub access: WrittenAccess,
     pub srt: Field<Option<SocketAddr>>,
     pub srt_latency: Field<Ticks>,
     pub devices: WrittenDevices,
@@ -65,10 +71,15 @@ pub fn read(table: &dyn TableLike, sink: &mut Sink) -> Written {
     let devices = root.table("devices", sink);
     let machine = root.table("machine", sink);
     let absent = || Field::Absent;
+    let (https, rtmps) = (root.table("https", sink), root.table("rtmps", sink));
     Written {
         state_dir: root.field("state_dir", sink, state_dir),
         http: http.map_or_else(absent, |http| http.field("listen", sink, |scalar| values::address(scalar, HTTP_PORT))),
         rtmp: rtmp.map_or(Field::Absent, |rtmp| rtmp.field("listen", sink, |scalar| values::address_or_off(scalar, RTMP_PORT))),
+        https: https.map_or(Field::Absent, |https| https.field("listen", sink, |scalar| values::address_or_off(scalar, HTTPS_PORT))),
+        rtmps: rtmps.map_or(Field::Absent, |rtmps| rtmps.field("listen", sink, |scalar| values::address_or_off(scalar, RTMPS_PORT))),
+        certificates: root.tables("certificate", sink).iter().map(|node| written_certificate(node, sink)).collect(),
+        access: written_access(&root, sink),
         srt: srt.as_ref().map_or(Field::Absent, |srt| srt.field("listen", sink, |scalar| values::address_or_off(scalar, SRT_PORT))),
         srt_latency: srt.map_or(Field::Absent, |srt| srt.field("latency", sink, units::duration)),
         devices: written_devices(devices, sink),

@@ -1,7 +1,7 @@
 //! The HTTP origin: serves the shelves to players and carries the routes of the page and the API.
 //!
 //! ```text
-//! TcpListener -> serve (caps, deadlines, drain) -> hyper -> Origin -+- /live/CHANNEL/PATH  straight from the shelf
+//! TcpListener -> serve (caps, TLS, deadlines, drain) -> hyper -> Origin -+- /live/CHANNEL/PATH  straight from the shelf
 //!                                                                   +- everything else     axum Router
 //! ```
 //!
@@ -29,5 +29,5 @@ mod traffic;
 pub use body::OriginBody;
 pub use limits::HttpLimits;
 pub use pages::{Readiness, iso8601, routes};
-pub use serve::serve;
+pub use serve::{serve, serve_tls};
 pub use service::Origin;

@@ -21,13 +21,23 @@ use super::service::{Connected, Origin};
 use super::tally::{Asked, tally};
 use super::traffic::{Counted, Cut, Judge, Traffic};
 use crate::base::backoff::Backoff;
-use crate::base::clock;
 use crate::base::metrics::metrics;
+use crate::base::tls::{HandshakeError, Socket, TlsServer};
+use crate::base::{Arrival, clock};
 
 /// Serves HTTP/1.1 and HTTP/2 (h2c) until `shutdown` turns true or its sender is gone; then answers under way get
 /// [`HttpLimits::drain`] to end. Must run on a tokio runtime with IO and time.
 pub async fn serve(listener: TcpListener, origin: Origin, limits: HttpLimits, shutdown: watch::Receiver<bool>) {
-    let house = House::new(&listener, origin, limits);
+    accept(listener, None, origin, limits, shutdown).await;
+}
+
+/// As [`serve`], through TLS. Who comes without it is told so.
+pub async fn serve_tls(listener: TcpListener, tls: TlsServer, origin: Origin, limits: HttpLimits, shutdown: watch::Receiver<bool>) {
+    accept(listener, Some(tls), origin, limits, shutdown).await;
+}
+
+async fn accept(listener: TcpListener, tls: Option<TlsServer>, origin: Origin, limits: HttpLimits, shutdown: watch::Receiver<bool>) {
+    let house = House::new(&listener, tls, origin, limits);
     let mut stop = pin!(stopped(shutdown.clone()));
     let mut connections = JoinSet::new();
     let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
@@ -74,11 +84,16 @@ struct House {
     limits: Arc<HttpLimits>,
     gate: Arc<Gate>,
     builder: Arc<auto::Builder<TokioExecutor>>,
+    tls: Option<TlsServer>,
+    /// Only this machine reaches the listener.
+    local: bool,
 }
 
 impl House {
-    fn new(listener: &TcpListener, origin: Origin, limits: HttpLimits) -> House {
-        let label = listener.local_addr().map_or_else(|_| "unknown".to_owned(), |address| address.to_string());
+    fn new(listener: &TcpListener, tls: Option<TlsServer>, origin: Origin, limits: HttpLimits) -> House {
+        let address = listener.local_addr();
+        let local = address.as_ref().is_ok_and(|address| address.ip().to_canonical().is_loopback());
+        let label = address.map_or_else(|_| "unknown".to_owned(), |address| address.to_string());
         let open = metrics().http_connections.with_label_values(&[&label]);
         let mut builder = auto::Builder::new(TokioExecutor::new());
         // The judge keeps the deadlines of headers, without a timer for each request.
@@ -93,21 +108,41 @@ impl House {
             gate: Gate::new(limits.max_connections, limits.max_connections_per_address, open),
             limits: Arc::new(limits),
             builder: Arc::new(builder),
+            tls,
+            local,
         }
     }
 
     /// One connection's life.
     async fn connection(self, stream: TcpStream, peer: SocketAddr, ticket: Ticket, shutdown: watch::Receiver<bool>) {
-        let limits = &*self.limits;
         // Headers and body leave in one write; waiting for more would only add delay.
         if let Err(cause) = stream.set_nodelay(true) {
             debug!(%peer, %cause, "TCP_NODELAY not set");
         }
+        let socket = match &self.tls {
+            None => Socket::Plain(stream),
+            Some(tls) => tokio::select! {
+                biased;
+                () = stopped(shutdown.clone()) => return,
+                shaken = tls.handshake(stream, peer) => match shaken {
+                    Ok(socket) => socket,
+                    Err(cause) => return not_shaken(cause, peer),
+                },
+            },
+        };
+        self.converse(socket, peer, shutdown).await;
+        drop(ticket);
+    }
+
+    /// Requests and answers, under deadlines.
+    async fn converse(self, socket: Socket, peer: SocketAddr, shutdown: watch::Receiver<bool>) {
+        let limits = &*self.limits;
+        let arrival = Arrival { peer, over_tls: socket.is_tls(), local_listener: self.local };
         let traffic = Arc::new(Traffic::default());
         let started = clock::mono();
         let mut judge = Judge::new(Arc::clone(&traffic), started);
-        let io = TokioIo::new(Counted::new(stream, Arc::clone(&traffic)));
-        let service = Connected { origin: self.origin, traffic, max_target_bytes: limits.max_target_bytes };
+        let io = TokioIo::new(Counted::new(socket, Arc::clone(&traffic)));
+        let service = Connected { origin: self.origin, arrival, traffic, max_target_bytes: limits.max_target_bytes };
         let mut connection = pin!(self.builder.serve_connection(io, service));
         let mut stop = pin!(stopped(shutdown));
         let mut tick = interval(limits.tick());
@@ -143,7 +178,6 @@ impl House {
                 }
             }
         }
-        drop(ticket);
     }
 }
 
@@ -155,6 +189,19 @@ fn note(cut: Cut, peer: SocketAddr) {
         }
         Cut::Idle => debug!(%peer, "HTTP connection closed: idle"),
     }
+}
+
+/// A browser that was sent to the wrong port learns of it; nobody else is owed an answer.
+fn not_shaken(cause: HandshakeError, peer: SocketAddr) {
+    debug!(%peer, %cause, fault = cause.fault().label(), "HTTPS connection closed before its first request");
+    let HandshakeError::NotTls(stream) = cause else { return };
+    tally().count(Asked::Connection, StatusCode::BAD_REQUEST, 0);
+    // What was sent is read, or closing would reset the connection and lose the answer.
+    let mut request = [0; 2048];
+    let _ = stream.try_read(&mut request);
+    let text = "This port speaks HTTPS: begin the address with https://\n";
+    let head = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close";
+    let _ = stream.try_write(format!("{head}\r\nContent-Length: {}\r\n\r\n{text}", text.len()).as_bytes());
 }
 
 /// Says why in the few bytes that fit into any socket buffer, without waiting.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::Router;
-use axum::http::header::X_CONTENT_TYPE_OPTIONS;
+use axum::http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 use tower::Service;
@@ -16,7 +16,7 @@ use super::body::OriginBody;
 use super::live::{answer, refusal};
 use super::tally::{Asked, tally};
 use super::traffic::Traffic;
-use crate::base::{Mono, clock};
+use crate::base::{Arrival, Mono, clock};
 use crate::shelf::Shelves;
 
 /// Everything that is served on a listener. Clones share it.
@@ -33,17 +33,18 @@ impl Origin {
     }
 
     /// Answers one request. The body of the request is not read.
-    pub(super) fn answer(&self, request: Request<Incoming>, max_target_bytes: usize) -> Answer {
+    pub(super) fn answer(&self, mut request: Request<Incoming>, arrival: Arrival, max_target_bytes: usize) -> Answer {
         let since = clock::mono();
         let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
         if target > max_target_bytes {
-            return Answer::at_once(Asked::Other, since, refusal(StatusCode::URI_TOO_LONG, "The address is too long.\n"));
+            return too_long(request.uri().path(), since);
         }
         if let Some(path) = request.uri().path().strip_prefix("/live/") {
             let (asked, response) = answer(&self.shelves, request.method(), path, request.headers());
             return Answer::at_once(asked, since, response);
         }
         let asked = Asked::of(request.uri().path());
+        request.extensions_mut().insert(arrival);
         let answering = self.router.clone().call(request);
         Answer::Routed(Box::pin(async move {
             let Ok(response) = answering.await;
@@ -77,6 +78,17 @@ impl Future for Answer {
     }
 }
 
+/// The API's errors are problems in JSON (RFC 9457), this one too.
+fn too_long(path: &str, since: Mono) -> Answer {
+    let asked = Asked::of(path);
+    if asked != Asked::Api {
+        return Answer::at_once(Asked::Other, since, refusal(StatusCode::URI_TOO_LONG, "The address is too long.\n"));
+    }
+    let mut response = refusal(StatusCode::URI_TOO_LONG, r#"{"title":"URI Too Long","status":414,"detail":"the address is too long"}"#);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    Answer::at_once(asked, since, response)
+}
+
 fn counted(asked: Asked, since: Mono, response: Response<OriginBody>) -> Response<OriginBody> {
     let bytes = response.body().size_hint().exact().unwrap_or(0);
     tally().count(asked, response.status(), bytes);
@@ -88,6 +100,7 @@ fn counted(asked: Asked, since: Mono, response: Response<OriginBody>) -> Respons
 #[derive(Debug)]
 pub(super) struct Connected {
     pub(super) origin: Arc<Origin>,
+    pub(super) arrival: Arrival,
     pub(super) traffic: Arc<Traffic>,
     pub(super) max_target_bytes: usize,
 }
@@ -99,6 +112,6 @@ impl hyper::service::Service<Request<Incoming>> for Connected {
 
     fn call(&self, request: Request<Incoming>) -> Answer {
         self.traffic.dispatched(request.version() == Version::HTTP_2);
-        self.origin.answer(request, self.max_target_bytes)
+        self.origin.answer(request, self.arrival, self.max_target_bytes)
     }
 }

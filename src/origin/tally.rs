@@ -27,7 +27,7 @@ pub(super) enum Asked {
 const KINDS: [&str; 9] = ["playlist", "manifest", "segment", "init", "page", "api", "metrics", "other", "connection"];
 
 /// The statuses that this server answers with; the last slot takes any other.
-const STATUSES: [u16; 17] = [200, 204, 206, 301, 304, 308, 400, 404, 405, 408, 412, 414, 416, 429, 431, 500, 503];
+const STATUSES: [u16; 21] = [200, 202, 204, 206, 301, 304, 308, 400, 401, 403, 404, 405, 408, 412, 414, 416, 422, 429, 431, 500, 503];
 
 /// The counters, each resolved when it is first needed so that only what happened shows in `/metrics`.
 #[derive(Debug, Default)]

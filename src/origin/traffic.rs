@@ -21,6 +21,8 @@ pub(super) struct Traffic {
     written_bytes: AtomicU64,
     /// The last write found no room.
     blocked: AtomicBool,
+    /// The last flush found no room: TLS takes a little more than the socket does, and then only flushing shows it.
+    unflushed: AtomicBool,
     requests: AtomicU64,
     /// `read_bytes` when the last request was handed to the service; beyond it lies the beginning of another one.
     /// A beginning that came in the same read as that request is not seen; such a connection falls to the idle limit.
@@ -30,6 +32,11 @@ pub(super) struct Traffic {
 }
 
 impl Traffic {
+    /// The client does not take what it is sent.
+    fn is_blocked(&self) -> bool {
+        self.blocked.load(Relaxed) || self.unflushed.load(Relaxed)
+    }
+
     /// A request is complete.
     pub(super) fn dispatched(&self, http2: bool) {
         self.requests.fetch_add(1, Relaxed);
@@ -79,7 +86,7 @@ impl Judge {
         if self.header_since(read, now).is_some_and(|since| overdue(since, limits.header_timeout)) {
             return Some(Cut::SlowHeader);
         }
-        if !self.traffic.blocked.load(Relaxed) {
+        if !self.traffic.is_blocked() {
             self.blocked = None;
         } else if let Some((since, before)) = self.blocked {
             if written.saturating_sub(before) >= limits.min_write_bytes {
@@ -102,7 +109,7 @@ impl Judge {
         let requests = self.traffic.requests.load(Relaxed);
         let first = requests == 0;
         let begun = !self.traffic.http2.load(Relaxed) && read > self.traffic.dispatched_at.load(Relaxed);
-        if !first && (!begun || self.traffic.blocked.load(Relaxed)) {
+        if !first && (!begun || self.traffic.is_blocked()) {
             self.header_since = None;
         } else if requests != self.requests || self.header_since.is_none() {
             self.header_since = Some(now);
@@ -159,7 +166,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let result = Pin::new(&mut self.stream).poll_flush(context);
+        self.traffic.unflushed.store(result.is_pending(), Relaxed);
+        result
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

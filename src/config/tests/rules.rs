@@ -69,7 +69,7 @@ fn inline_tables_are_tables() {
 fn unknown_keys_are_refused_wherever_they_stand() {
     refused(&channel("segmnt = \"2s\""), "a.toml:3:1: channel[0].segmnt: is not a known key; did you mean segment?");
     refused(&channel("color = 1"), "channel[0].color: is not a known key; [[channel]] may have name, stream_key,");
-    refused(&("[https]\n".to_owned() + &channel("")), "a.toml:1:2: https: is not a known key; did you mean http?");
+    refused(&("[htttp]\n".to_owned() + &channel("")), "a.toml:1:2: htttp: is not a known key; did you mean http?");
     refused(&(channel("") + "[http]\nport = 80\n"), "http.port: is not a known key; did you mean listen?");
     refused(&channel("audio.codec = \"aac\""), "channel[0].audio.codec: is not a known key; [channel.audio] may have bitrate");
     refused(&(channel("") + "[[ladder.x]]\nheight = 720\nbitrate = \"2M\"\nfps = 25\n"), "ladder.x[0].fps: is not a known key");

@@ -4,8 +4,9 @@ use std::io;
 use std::time::Duration;
 
 use crate::base::Fault;
+use crate::base::places::NoPlace;
+use crate::base::tls::HandshakeError;
 use crate::channel::feed::Refusal;
-use crate::ingest::places::NoPlace;
 use crate::wire::{flv, rtmp};
 
 /// The end of one connection, in words for the log.
@@ -26,6 +27,9 @@ pub(super) enum Cause {
     /// The peer broke the protocol.
     #[error(transparent)]
     Protocol(#[from] rtmp::Error),
+    /// There is no TLS where it is asked for.
+    #[error("{0}; publish to this port with rtmps://")]
+    Tls(#[from] HandshakeError),
     /// The media cannot be used.
     #[error(transparent)]
     Media(#[from] flv::Error),
@@ -64,6 +68,11 @@ impl Cause {
     /// The value of the `reason` label; `None` for endings that are nobody's fault.
     pub(super) fn refusal_label(&self) -> Option<&'static str> {
         match self {
+            Cause::Tls(HandshakeError::Silent) => None,
+            Cause::Tls(HandshakeError::Crowded(NoPlace::Full(_))) => Some("connections"),
+            Cause::Tls(HandshakeError::Crowded(NoPlace::Address(_))) => Some("address"),
+            Cause::Tls(HandshakeError::Late(_)) => Some("late"),
+            Cause::Tls(_) => Some("tls"),
             Cause::Ended | Cause::Gone | Cause::Unwanted(_) | Cause::GaveWay(_) | Cause::Shutdown => None,
             Cause::CutOff => Some("handshake"),
             Cause::Broken(_) => Some("broken"),
@@ -83,6 +92,7 @@ impl Cause {
         match self {
             Cause::Protocol(error) => error.fault(),
             Cause::Media(error) => error.fault(),
+            Cause::Tls(error) => error.fault(),
             Cause::Refused(refusal) => refusal.fault(),
             Cause::NoPlace(_) => Fault::Overload,
             _ => Fault::Peer,
@@ -91,7 +101,7 @@ impl Cause {
 
     /// Whether the peer is still there to be told.
     pub(super) fn peer_listens(&self) -> bool {
-        !matches!(self, Cause::Ended | Cause::Gone | Cause::CutOff | Cause::Broken(_) | Cause::Blocked(_))
+        !matches!(self, Cause::Ended | Cause::Gone | Cause::CutOff | Cause::Broken(_) | Cause::Blocked(_) | Cause::Tls(_))
     }
 
     /// What an accepted publisher is told.

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use prometheus::core::{AtomicU64, GenericCounter};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::presence::{Presence, Registry};
-use super::{Cause, PROTOCOL, RtmpLimits, stopped};
+use super::{Cause, PROTOCOL, PROTOCOL_TLS, RtmpLimits, stopped};
 use crate::base::metrics::metrics;
+use crate::base::tls::Socket;
 use crate::base::{Fault, Mono, Ticks, clock};
 use crate::channel::feed::{Admission, Door, FeedEvent, Offer, Refusal, SourceUnit, Timed};
 use crate::wire::flv::{self, Demuxer};
@@ -34,7 +34,7 @@ const RECONNECT_TEXT: &str = "the server is stopping; connect again, it comes ba
 /// One peer.
 #[derive(Debug)]
 pub(super) struct Connection {
-    socket: TcpStream,
+    socket: Socket,
     peer: SocketAddr,
     door: Arc<dyn Door>,
     limits: Arc<RtmpLimits>,
@@ -68,7 +68,7 @@ struct Publisher {
 
 impl Connection {
     pub(super) fn new(
-        socket: TcpStream,
+        socket: Socket,
         peer: SocketAddr,
         door: Arc<dyn Door>,
         limits: Arc<RtmpLimits>,
@@ -235,7 +235,8 @@ impl Connection {
     }
 
     async fn on_publish(&mut self, application: String, stream: String) -> Result<(), Cause> {
-        let offer = Offer { protocol: PROTOCOL, application, stream, peer: self.peer, wrap: WRAP };
+        let protocol = if self.socket.is_tls() { PROTOCOL_TLS } else { PROTOCOL };
+        let offer = Offer { protocol, application, stream, peer: self.peer, wrap: WRAP };
         match self.admit(&offer).await? {
             Ok(admission) => {
                 self.session.accept_publish();
@@ -306,7 +307,12 @@ impl Connection {
         if output.is_empty() {
             return Ok(());
         }
-        match timeout(self.limits.write, self.socket.write_all(&output)).await {
+        // TLS may have taken bytes that the socket has not.
+        let sending = async {
+            self.socket.write_all(&output).await?;
+            self.socket.flush().await
+        };
+        match timeout(self.limits.write, sending).await {
             Ok(written) => Ok(written?),
             Err(_) => Err(Cause::Blocked(self.limits.write)),
         }

@@ -1,4 +1,4 @@
-//! The RTMP listener: one task per connection, each under deadlines, all under caps.
+//! The RTMP listeners, in the clear and through TLS: one task per connection, each under deadlines, all under caps.
 
 mod cause;
 mod connection;
@@ -18,14 +18,18 @@ use tracing::{error, info, warn};
 use self::cause::Cause;
 use self::connection::Connection;
 use self::presence::Registry;
-use super::places::Places;
 use crate::base::Fault;
 use crate::base::metrics::metrics;
+use crate::base::places::Places;
+use crate::base::tls::{Socket, TlsServer};
 use crate::channel::feed::Door;
 use crate::wire::rtmp::Limits;
 
-/// The value of the `protocol` label.
+/// The value of the `protocol` label in the clear.
 const PROTOCOL: &str = "rtmp";
+
+/// The value of the `protocol` label through TLS.
+const PROTOCOL_TLS: &str = "rtmps";
 
 /// How long the listener rests when the system gives it no more sockets.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
@@ -78,38 +82,79 @@ impl Default for RtmpLimits {
 /// Accepts publishers until `shutdown` turns true or its sender is gone, then closes all connections and returns. Publishers
 /// that can reconnect are asked to, and served until they go.
 pub async fn serve_rtmp(listener: TcpListener, door: Arc<dyn Door>, limits: RtmpLimits, shutdown: watch::Receiver<bool>) {
-    let places = Places::new(limits.connections, limits.connections_per_address);
-    let limits = Arc::new(limits);
-    let registry = Registry::default();
-    let mut tasks = JoinSet::new();
-    let mut stop = shutdown.clone();
-    loop {
-        tokio::select! {
-            biased;
-            () = stopped(&mut stop) => break,
-            Some(done) = tasks.join_next(), if !tasks.is_empty() => report_panic(done),
-            accepted = listener.accept() => match accepted {
-                Ok((socket, peer)) => match places.take(peer.ip()) {
-                    Ok(place) => {
-                        let connection =
-                            Connection::new(socket, peer, Arc::clone(&door), Arc::clone(&limits), registry.clone(), shutdown.clone());
-                        tasks.spawn(async move {
-                            let _place = place;
-                            serve(connection, peer).await;
-                        });
+    RtmpServer::new(door, limits).serve(listener, None, shutdown).await;
+}
+
+/// What the RTMP listeners of an appliance share: caps, and who is there. Clones share it too.
+#[derive(Clone, Debug)]
+pub struct RtmpServer {
+    door: Arc<dyn Door>,
+    limits: Arc<RtmpLimits>,
+    places: Places,
+    registry: Registry,
+}
+
+impl RtmpServer {
+    /// A server that has no listener yet.
+    pub fn new(door: Arc<dyn Door>, limits: RtmpLimits) -> RtmpServer {
+        let places = Places::new(limits.connections, limits.connections_per_address);
+        RtmpServer { door, limits: Arc::new(limits), places, registry: Registry::default() }
+    }
+
+    /// As [`serve_rtmp`], through TLS (`rtmps://`) where `tls` is given.
+    pub async fn serve(self, listener: TcpListener, tls: Option<TlsServer>, shutdown: watch::Receiver<bool>) {
+        let protocol = if tls.is_some() { PROTOCOL_TLS } else { PROTOCOL };
+        let mut tasks = JoinSet::new();
+        let mut stop = shutdown.clone();
+        loop {
+            tokio::select! {
+                biased;
+                () = stopped(&mut stop) => break,
+                Some(done) = tasks.join_next(), if !tasks.is_empty() => report_panic(done),
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => match self.places.take(peer.ip()) {
+                        Ok(place) => {
+                            let (server, tls, shutdown) = (self.clone(), tls.clone(), shutdown.clone());
+                            tasks.spawn(async move {
+                                let _place = place;
+                                server.connection(stream, peer, tls, shutdown).await;
+                            });
+                        }
+                        Err(cause) => turn_away(stream, peer, protocol, cause.into()),
+                    },
+                    Err(cause) => {
+                        warn!(%cause, protocol, "RTMP listener: no connection could be accepted; raise the limit of open files if this goes on");
+                        tokio::time::sleep(ACCEPT_REST).await;
                     }
-                    Err(cause) => turn_away(socket, peer, cause.into()),
                 },
-                Err(cause) => {
-                    warn!(%cause, "RTMP listener: no connection could be accepted; raise the limit of open files if this goes on");
-                    tokio::time::sleep(ACCEPT_REST).await;
-                }
-            },
+            }
+        }
+        drop(listener);
+        while let Some(done) = tasks.join_next().await {
+            report_panic(done);
         }
     }
-    drop(listener);
-    while let Some(done) = tasks.join_next().await {
-        report_panic(done);
+
+    /// One connection from accept to its one closing line.
+    async fn connection(self, stream: TcpStream, peer: SocketAddr, tls: Option<TlsServer>, mut shutdown: watch::Receiver<bool>) {
+        let protocol = if tls.is_some() { PROTOCOL_TLS } else { PROTOCOL };
+        let _counted = Counted::new(protocol);
+        let socket = match &tls {
+            None => Socket::Plain(stream),
+            Some(tls) => tokio::select! {
+                biased;
+                () = stopped(&mut shutdown) => return log_close(peer, protocol, "-", &Cause::Shutdown),
+                shaken = tls.handshake(stream, peer) => match shaken {
+                    Ok(socket) => socket,
+                    Err(cause) => return log_close(peer, protocol, "-", &cause.into()),
+                },
+            },
+        };
+        let mut connection = Connection::new(socket, peer, self.door, self.limits, self.registry, shutdown);
+        let cause = connection.run().await;
+        let channel = connection.channel();
+        connection.close(&cause).await;
+        log_close(peer, protocol, &channel, &cause);
     }
 }
 
@@ -119,43 +164,34 @@ async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     let _ = shutdown.wait_for(|stop| *stop).await;
 }
 
-/// One connection from accept to its one closing line.
-async fn serve(mut connection: Connection, peer: SocketAddr) {
-    let _counted = Counted::new();
-    let cause = connection.run().await;
-    let channel = connection.channel();
-    connection.close(&cause).await;
-    log_close(peer, &channel, &cause);
-}
-
 /// An open connection in the gauge, until it is dropped.
-struct Counted;
+struct Counted(&'static str);
 
 impl Counted {
-    fn new() -> Counted {
-        metrics().ingest_connections.with_label_values(&[PROTOCOL]).inc();
-        Counted
+    fn new(protocol: &'static str) -> Counted {
+        metrics().ingest_connections.with_label_values(&[protocol]).inc();
+        Counted(protocol)
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        metrics().ingest_connections.with_label_values(&[PROTOCOL]).dec();
+        metrics().ingest_connections.with_label_values(&[self.0]).dec();
     }
 }
 
 /// Drops a connection that there is no room for. It has spoken no RTMP yet, so there is nothing to tell it.
-fn turn_away(socket: TcpStream, peer: SocketAddr, cause: Cause) {
-    drop(socket);
-    log_close(peer, "-", &cause);
+fn turn_away(stream: TcpStream, peer: SocketAddr, protocol: &'static str, cause: Cause) {
+    drop(stream);
+    log_close(peer, protocol, "-", &cause);
 }
 
-fn log_close(peer: SocketAddr, channel: &str, cause: &Cause) {
+fn log_close(peer: SocketAddr, protocol: &'static str, channel: &str, cause: &Cause) {
     match cause.refusal_label() {
-        None => info!(%peer, channel, %cause, "RTMP connection closed"),
+        None => info!(%peer, protocol, channel, %cause, "RTMP connection closed"),
         Some(reason) => {
-            metrics().ingest_refusals.with_label_values(&[PROTOCOL, reason]).inc();
-            warn!(%peer, channel, reason, fault = cause.fault().label(), %cause, "RTMP connection refused or closed for cause");
+            metrics().ingest_refusals.with_label_values(&[protocol, reason]).inc();
+            warn!(%peer, protocol, channel, reason, fault = cause.fault().label(), %cause, "RTMP connection refused or closed for cause");
         }
     }
 }

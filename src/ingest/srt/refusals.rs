@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::PROTOCOL;
 use super::session::Denied;
 use crate::base::metrics::metrics;
-use crate::ingest::places::NoPlace;
+use crate::base::places::NoPlace;
 use crate::wire::link::gateway::HandshakeEnd;
 
 /// Lines between two ticks.

@@ -18,9 +18,9 @@ use super::gateway::Gateway;
 use super::refusals::Refusals;
 use crate::base::clock;
 use crate::base::metrics::metrics;
+use crate::base::places::{Place, Places};
 use crate::channel::directory::APPLICATION;
 use crate::channel::feed::{Admission, Door, DoorTable, Offer, Refusal};
-use crate::ingest::places::{Place, Places};
 use crate::wire::link::gateway::{Arrived, Doors, FromGateway, KeyDoor, Left, PrefixDoor, Secret, ToGateway, Way};
 use crate::wire::srt::StreamId;
 use crate::wire::ts::WRAP;
@@ -275,7 +275,7 @@ impl Session {
 pub(super) enum Denied {
     /// No room.
     #[error(transparent)]
-    Place(#[from] crate::ingest::places::NoPlace),
+    Place(#[from] crate::base::places::NoPlace),
     /// The stream id names no stream.
     #[error("{0}")]
     StreamId(String),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Counts open connections. A clone counts the same ones.
 #[derive(Clone, Debug)]
-pub(crate) struct Places {
+pub struct Places {
     open: Arc<Mutex<HashMap<IpAddr, usize>>>,
     most: usize,
     most_per_address: usize,
@@ -14,14 +14,14 @@ pub(crate) struct Places {
 
 /// One open connection; dropping it makes room.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub struct Place {
     places: Places,
     address: IpAddr,
 }
 
 /// Why there is no room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NoPlace {
+pub enum NoPlace {
     /// Altogether.
     #[error("all {0} connections are taken")]
     Full(usize),
@@ -32,12 +32,12 @@ pub(crate) enum NoPlace {
 
 impl Places {
     /// Room for `most` connections, of which `most_per_address` from one address.
-    pub(crate) fn new(most: usize, most_per_address: usize) -> Places {
+    pub fn new(most: usize, most_per_address: usize) -> Places {
         Places { open: Arc::default(), most, most_per_address }
     }
 
     /// Takes a place for a connection from `address`.
-    pub(crate) fn take(&self, address: IpAddr) -> Result<Place, NoPlace> {
+    pub fn take(&self, address: IpAddr) -> Result<Place, NoPlace> {
         let address = household(address);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.values().sum::<usize>() >= self.most {
@@ -65,7 +65,7 @@ impl Drop for Place {
 }
 
 /// What one owner has: an IPv4 address, or a /64 of IPv6, of which a host may use every address.
-fn household(address: IpAddr) -> IpAddr {
+pub fn household(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
         address => address,

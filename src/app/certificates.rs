@@ -1,0 +1,135 @@
+//! Certificates and tokens while the appliance runs: renewed when their files change, and expiry told in time.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{error, info, warn};
+
+use crate::api::auth::TokenBook;
+use crate::base::metrics::metrics;
+use crate::base::tls::{Certificates, Renewal};
+use crate::base::{Mono, WallTime, clock};
+use crate::origin::iso8601;
+
+/// How often files are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// From when on expiry is told of.
+const WARN_DAYS: i64 = 14;
+/// How often it is told of.
+const WARN_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+const MICROS_A_DAY: i64 = 24 * 60 * 60 * 1_000_000;
+
+/// Looks after certificates and tokens until `stop` turns true or its sender is gone. What is logged and shown is as of the last look.
+pub async fn look_after(certificates: Arc<Certificates>, book: Arc<TokenBook>, mut stop: watch::Receiver<bool>) {
+    let mut calendar = Calendar::default();
+    let mut ticks = interval(LOOK_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return,
+            _ = ticks.tick() => {}
+        }
+        let (certificates, book) = (Arc::clone(&certificates), Arc::clone(&book));
+        let looked = tokio::task::spawn_blocking(move || {
+            look(&certificates, &book, &mut calendar);
+            calendar
+        });
+        match looked.await {
+            Ok(kept) => calendar = kept,
+            Err(cause) => {
+                error!(%cause, "certificates could not be looked at; please report this");
+                calendar = Calendar::default();
+            }
+        }
+    }
+}
+
+/// Looks once, now. Blocks while it reads files.
+pub fn renew(certificates: &Certificates, book: &TokenBook) {
+    for (file, renewal) in certificates.renew() {
+        let certificate = file.display().to_string();
+        let outcome = match renewal {
+            Renewal::Taken(pair) => {
+                info!(
+                    certificate,
+                    names = pair.names().join(" "),
+                    until = iso8601(pair.not_after()),
+                    "certificate renewed; new connections are shown it"
+                );
+                "taken"
+            }
+            Renewal::Refused(errors) => {
+                for error in errors {
+                    warn!(certificate, cause = %error, remedy = error.remedy(), "a changed certificate is not taken; the one before is shown on");
+                }
+                "refused"
+            }
+        };
+        metrics().tls.certificate_renewals.with_label_values(&[&*certificate, outcome]).inc();
+    }
+    match book.renew() {
+        Ok(true) => info!("the tokens of the state directory have changed"),
+        Ok(false) => {}
+        Err(cause) => warn!(%cause, "the tokens of the state directory cannot be read; those known before go on"),
+    }
+}
+
+fn look(certificates: &Certificates, book: &TokenBook, calendar: &mut Calendar) {
+    renew(certificates, book);
+    let (wall, mono) = (clock::wall(), clock::mono());
+    for (file, pair) in certificates.all() {
+        let (certificate, until) = (file.display().to_string(), iso8601(pair.not_after()));
+        let seconds = pair.not_after().0.div_euclid(1_000_000);
+        metrics().tls.certificate_expiry.with_label_values(&[&certificate]).set(seconds as f64);
+        match calendar.due(&file, pair.not_after(), wall, mono) {
+            Some(days) if days < 0 => {
+                error!(certificate, until, "the certificate has expired: clients refuse it; put a new one into its file")
+            }
+            Some(days) => warn!(certificate, until, days, "the certificate expires soon; put a new one into its file"),
+            None => {}
+        }
+    }
+}
+
+/// When each certificate's expiry was last told of.
+#[derive(Debug, Default)]
+struct Calendar(HashMap<PathBuf, Mono>);
+
+impl Calendar {
+    /// Whole days that are left, below zero after the end, where that is to be told now.
+    fn due(&mut self, file: &Path, not_after: WallTime, wall: WallTime, now: Mono) -> Option<i64> {
+        let days = (not_after.0.saturating_sub(wall.0)).div_euclid(MICROS_A_DAY);
+        if days >= WARN_DAYS {
+            self.0.remove(file);
+            return None;
+        }
+        if self.0.get(file).is_some_and(|told| now.since(*told) < WARN_EVERY) {
+            return None;
+        }
+        self.0.insert(file.to_owned(), now);
+        Some(days)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expiry_is_told_of_daily_from_two_weeks_on() {
+        let (mut calendar, file) = (Calendar::default(), Path::new("a.pem"));
+        let day = |days: i64| (WallTime(days * MICROS_A_DAY), Mono(u64::try_from(days).unwrap() * 86_400_000_000_000));
+        let end = WallTime(100 * MICROS_A_DAY);
+        let mut due = |days: i64| calendar.due(file, end, day(days).0, day(days).1);
+        assert_eq!([due(80), due(86)], [None, None], "two weeks are left");
+        assert_eq!([due(87), due(87), due(88)], [Some(13), None, Some(12)]);
+        assert_eq!([due(100), due(101)], [Some(0), Some(-1)]);
+        assert_eq!(calendar.due(file, WallTime(200 * MICROS_A_DAY), day(102).0, day(102).1), None, "renewed");
+        assert_eq!(calendar.due(file, end, day(102).0, day(102).1), Some(-2), "and exchanged for the old one again");
+    }
+}
