@@ -112,7 +112,7 @@ fuzz-short: ## fuzz every target for FUZZ_SECONDS with cargo-fuzz, where it is i
 	@cargo test --locked --release --test fuzz_short
 
 bench: build bench-deps ## compare with the peers and print the tables (minutes)
-	@export PYTHONDONTWRITEBYTECODE=1; python3 benches/transcode.py && python3 benches/copy_hls.py && python3 benches/srt_ingest.py && python3 benches/origin.py && python3 benches/latency.py
+	@export PYTHONDONTWRITEBYTECODE=1; python3 benches/transcode.py && python3 benches/copy_hls.py && python3 benches/srt_ingest.py && python3 benches/origin.py && python3 benches/latency.py && python3 benches/overload.py
 
 soak: build test-deps doubles ## publish for SOAK_MINUTES with kills; SOAK_KILLS kills; SOAK_CYCLES publishers: playlists, memory, descriptors; SRT over bad lines; SOAK_STARTS channels on a device
 	@HEADEND_SOAK_MINUTES=$(SOAK_MINUTES) HEADEND_SOAK_KILLS=$(SOAK_KILLS) HEADEND_SOAK_CYCLES=$(SOAK_CYCLES) cargo test --locked --release --test soak -- --nocapture
