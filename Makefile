@@ -87,7 +87,7 @@ lint: deps ## style, lints
 # on a machine that is too busy; what only computes, with what is left of the cores; and all that is named in neither.
 PLAYER_LANE := nvidia_live play_broken_feed play_browsers play_copy play_pattern_splice play_rtmp_to_hls publish_others
 COMPUTE_LANE := doubles_witness fuzz_short kernels kernels_built nvidia_encode nvidia_pipeline nvidia_probe nvidia_probe_words \
-  pack_players transcode_file worker_audio worker_codec worker_entries worker_file worker_timecode
+  pack_players transcode_file worker_audio worker_codec worker_eased worker_entries worker_file worker_timecode
 LIVE_LANE := $(filter-out $(PLAYER_LANE) $(COMPUTE_LANE),$(notdir $(basename $(wildcard tests/*.rs))))
 CARGO_TEST := cargo test --locked --no-fail-fast
 

@@ -34,7 +34,7 @@ def main():
     rows = [row for result in (too_large, loaded) for row in result["rows"]]
     head = ["", "steps taken", "settled after", "longest lag, then", "pictures left out", "all back after"]
     table("overload on this machine (wanted: settled within 10 s, lag bounded)", head, rows)
-    save("overload", [too_large, loaded])
+    save("overload", {"runs": [too_large, loaded]})
 
 
 def ladder(rate, preset, rungs):

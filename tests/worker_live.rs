@@ -4,7 +4,7 @@ mod worker_support;
 
 use headend::base::{MediaTime, Ticks};
 use headend::media::Slot;
-use headend::wire::link::{Easing, FromWorker, Open, ToWorker};
+use headend::wire::link::{FromWorker, Open, ToWorker};
 use worker_support::*;
 
 fn time(slot: i64) -> MediaTime {
@@ -271,42 +271,4 @@ fn far_behind_all_rungs_leave_out_the_same_pictures_but_no_idr() {
         assert_eq!(packets.iter().filter(|packet| packet.key).count(), 13);
     }
     assert_unbroken_audio(&said, 2, time(START), time(START + 300));
-}
-
-#[test]
-fn a_rung_is_eased_left_out_and_brought_back_while_the_other_goes_on() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut open = live();
-    open.rungs.iter_mut().for_each(|rung| rung.preset = "veryfast".into());
-    let mut worker = Worker::codec(open);
-    let full = Easing::default();
-    let halved = Easing { faster: 2, halved: true, off: false };
-    // What is wished is looked at when a slot is made: the story waits for the slots in between on the rung that goes on.
-    let mut until = 0;
-    for (slot, easing) in [(30, halved), (60, Easing { off: true, ..halved }), (100, full), (160, full)] {
-        worker.advance(START + slot);
-        worker.wait_for_packets(1, (slot - until) as usize / 2 + until as usize - 12);
-        until = slot;
-        worker.say(ToWorker::Ease { rung: 0, easing });
-    }
-    let (said, status) = worker.drain();
-    assert!(status.success() && said.faults.is_empty(), "{:?}", said.faults);
-    assert_fills_slots(&said, 1, START..START + 160);
-    let packets = said.rung(0);
-    assert!(packets.windows(2).all(|pair| pair[0].dts + pair[0].duration == pair[1].dts && pair[1].dts > pair[0].dts));
-    let from = |wanted: Easing| {
-        let told = said.eased.iter().find(|(rung, easing, _)| *rung == 0 && *easing == wanted);
-        grid().nearest(told.unwrap_or_else(|| panic!("{wanted:?} of {:?}", said.eased)).2)
-    };
-    let (slower, left_out) = (from(halved), from(Easing { off: true, ..halved }));
-    let back = said.eased.iter().rev().find(|(rung, easing, _)| *rung == 0 && !easing.off).map(|(.., from)| grid().nearest(*from)).unwrap();
-    let mut slots: Vec<i64> = packets.iter().map(|packet| grid().nearest(packet.pts).0).collect();
-    slots.sort_unstable();
-    // Another preset from an IDR on, nothing at once, and all again with a segment.
-    assert!(grid().is_key(slower) && grid().is_cut(back) && slower < left_out && left_out < back, "{:?}", said.eased);
-    assert!(slots.iter().all(|slot| !(left_out.0..back.0).contains(slot)), "{slots:?}");
-    let between = slots.iter().filter(|slot| (slower.0..left_out.0).contains(slot)).count() as i64;
-    assert!((between * 2 - (left_out.0 - slower.0)).abs() <= 2, "{between} pictures in {slower:?}..{left_out:?}");
-    assert_eq!(slots.iter().filter(|slot| **slot >= back.0).count() as i64, START + 160 - back.0);
-    assert_eq!(decoded(directory.path(), &said.configs[0], &packets).len(), packets.len());
 }

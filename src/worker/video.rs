@@ -283,6 +283,7 @@ impl Showing {
     fn slot(&mut self, slot: Slot, what: Show<Frame>) -> Result<(), Stop> {
         let key = !self.started || self.grid.is_key(slot);
         let begins = self.grid.start(slot);
+        self.ends.begin(slot, begins, key)?;
         if self.live && !key && self.overload.sheds(begins, self.lag(begins)) {
             self.ends.meters.scale.dropped();
             return Ok(());
@@ -297,7 +298,6 @@ impl Showing {
             Show::Fill => (self.fill(slot), Attached::default(), CopyReason::Slate),
         };
         self.scale(source, reason)?;
-        self.ends.begin(slot, begins, key)?;
         let scaled = self.scaled.as_ref().map(|(_, scaled)| scaled.as_slice()).unwrap_or_default();
         for (rung, frame) in scaled.iter().enumerate() {
             let frame = Frame { pts: begins, duration: self.grid.rate.period(), attached: attached.clone(), ..frame.clone() };

@@ -19,6 +19,8 @@ const LATE_FOR: Duration = Duration::from_secs(1);
 const CALM: Ticks = Ticks::from_millis(500);
 /// And where no thread was at work for more of its time than this, there is room for more.
 const CALM_BUSY_PERCENT: u8 = 60;
+/// Less behind by this than a second ago, it is on its way: two slots of 25 a second.
+const FALL: Ticks = Ticks::from_millis(80);
 /// Of pictures, left out in this share: one step will not do.
 const FAR_TOO_SLOW_PERCENT: u64 = 33;
 /// What was told longer ago says nothing of now.
@@ -110,6 +112,9 @@ pub struct Overload {
     /// Of the pictures since it told before, the percentage that was left out.
     dropped_percent: u64,
     is_dropping: bool,
+    /// How far the encoders were behind when they last told, and the time before.
+    lags: [Ticks; 2],
+    /// They are clearly less behind than then.
     is_falling: bool,
     began: Mono,
     /// The present worker has caught up, or will not.
@@ -147,6 +152,7 @@ impl Overload {
             counted: (0, 0),
             dropped_percent: 0,
             is_dropping: false,
+            lags: [Ticks::ZERO; 2],
             is_falling: false,
             began: Mono::default(),
             is_settled: false,
@@ -214,12 +220,13 @@ impl Overload {
             self.is_dropping = dropped > 0;
             self.dropped_percent = dropped.saturating_mul(100) / done.saturating_add(dropped).max(1);
         }
-        let before = self.lag();
         if let Some(told) = self.told.get_mut(index) {
             *told = Some(Told { at: now, lag: reading.lag, busy_percent: reading.busy_percent });
         }
         if reading.stage == Stage::Encode {
-            self.is_falling = reading.lag + Ticks::from_millis(100) <= before;
+            let [last, earlier] = self.lags;
+            self.is_falling = reading.lag + FALL <= earlier;
+            self.lags = [reading.lag, last];
         }
         self.judge(now);
     }
@@ -263,11 +270,13 @@ impl Overload {
     /// Steps to be taken at once.
     fn steps_due(&self, now: Mono) -> usize {
         let is_late = self.late_since.is_some_and(|since| now.since(since) >= LATE_FOR) && now >= self.not_before;
-        // Input that came in a burst goes by itself.
-        if !is_late || (self.is_falling && !self.is_dropping) {
+        // Input that came in a burst goes by itself, and so does what a step has left behind.
+        if !is_late || self.is_falling {
             return 0;
         }
-        if self.dropped_percent >= FAR_TOO_SLOW_PERCENT { 2 } else { 1 }
+        // One rung after the other: each is a picture that somebody watches.
+        let is_rung = matches!(self.steps.get(self.level + 1), Some(Step::Rung(_)));
+        if self.dropped_percent >= FAR_TOO_SLOW_PERCENT && !is_rung { 2 } else { 1 }
     }
 
     fn step_down(&mut self, now: Mono) -> Option<Change> {
