@@ -87,7 +87,7 @@ lint: deps ## style, lints
 # on a machine that is too busy; what only computes, with what is left of the cores; and all that is named in neither.
 PLAYER_LANE := nvidia_live play_broken_feed play_browsers play_copy play_pattern_splice play_rtmp_to_hls publish_others
 COMPUTE_LANE := doubles_witness fuzz_short kernels kernels_built nvidia_encode nvidia_pipeline nvidia_probe nvidia_probe_words \
-  pack_players transcode_file worker_audio worker_codec worker_entries worker_file worker_timecode
+  pack_players transcode_file worker_audio worker_codec worker_eased worker_entries worker_file worker_timecode
 LIVE_LANE := $(filter-out $(PLAYER_LANE) $(COMPUTE_LANE),$(notdir $(basename $(wildcard tests/*.rs))))
 CARGO_TEST := cargo test --locked --no-fail-fast
 
@@ -112,7 +112,7 @@ fuzz-short: ## fuzz every target for FUZZ_SECONDS with cargo-fuzz, where it is i
 	@cargo test --locked --release --test fuzz_short
 
 bench: build bench-deps ## compare with the peers and print the tables (minutes)
-	@export PYTHONDONTWRITEBYTECODE=1; python3 benches/transcode.py && python3 benches/copy_hls.py && python3 benches/srt_ingest.py && python3 benches/origin.py && python3 benches/latency.py && python3 benches/flood.py
+	@export PYTHONDONTWRITEBYTECODE=1; python3 benches/transcode.py && python3 benches/copy_hls.py && python3 benches/srt_ingest.py && python3 benches/origin.py && python3 benches/latency.py && python3 benches/flood.py && python3 benches/overload.py
 
 soak: build test-deps doubles ## publish for SOAK_MINUTES with kills; SOAK_KILLS kills; SOAK_CYCLES publishers: playlists, memory, descriptors; SRT over bad lines; SOAK_STARTS channels on a device
 	@HEADEND_SOAK_MINUTES=$(SOAK_MINUTES) HEADEND_SOAK_KILLS=$(SOAK_KILLS) HEADEND_SOAK_CYCLES=$(SOAK_CYCLES) cargo test --locked --release --test soak -- --nocapture

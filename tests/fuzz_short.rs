@@ -148,7 +148,15 @@ fn the_link() {
     let from = [
         FromWorker::Opened { configs: Vec::new() },
         FromWorker::Packet { rung: 1, pts: MediaTime(7), dts: MediaTime(-7), duration: Ticks(1), key: true },
-        FromWorker::Progress { stage: Stage::Encode, pts: MediaTime(i64::MAX), done: 9, dropped: 1, queued: 3 },
+        FromWorker::Progress {
+            stage: Stage::Encode,
+            pts: MediaTime(i64::MAX),
+            done: 9,
+            dropped: 1,
+            queued: 3,
+            lag: Ticks(7),
+            busy_percent: 50,
+        },
         FromWorker::Fault { fault: Fault::Corrupt, place: "decode".into(), detail: "a detail".into() },
     ];
     let to = [

@@ -162,6 +162,30 @@ fn a_new_target_changes_the_rate_without_an_idr() {
 }
 
 #[test]
+fn a_faster_preset_needs_no_other_session_and_no_other_parameter_sets() {
+    on_doubles("a_faster_preset_needs_no_other_session_and_no_other_parameter_sets", "", || {
+        for codec in [VideoCodec::H264, VideoCodec::Hevc] {
+            let rung = Rung { codec, profile: if codec == VideoCodec::H264 { "high" } else { "main" }.into(), ..rung("medium", "") };
+            let (mut encoder, place) = open(&rung, Format::Nv12).unwrap();
+            let before = encoder.info().clone();
+            let mut packets = Vec::new();
+            for slot in 0..PICTURES {
+                match slot {
+                    25 => assert!(encoder.ease(5, &mut packets).unwrap(), "{codec:?}"),
+                    50 => assert!(encoder.ease(0, &mut packets).unwrap(), "{codec:?}"),
+                    _ => {}
+                }
+                encoder.encode(&place.frame(slot), grid().is_key(Slot(slot)), &mut packets).unwrap();
+            }
+            encoder.drain(&mut packets).unwrap();
+            assert_eq!(*encoder.info(), before);
+            check_pictures(&rung, &before.track, &packets, true);
+            check_times(before.reorder, &packets);
+        }
+    });
+}
+
+#[test]
 fn more_sessions_than_the_driver_allows_ask_for_another_place() {
     on_doubles("more_sessions_than_the_driver_allows_ask_for_another_place", "nvenc.sessions=1", one_session_is_all);
 }

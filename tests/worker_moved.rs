@@ -53,6 +53,7 @@ fn plan() -> ChannelPlan {
         srt: None,
         slate: Default::default(),
         thumbnail_every: None,
+        overload: Vec::new(),
         device: Default::default(),
     }
 }

@@ -173,6 +173,7 @@ mod tests {
                 worker_restarts: 0,
                 seat: None,
                 fallback: None,
+                overload: None,
                 quarantined: Vec::new(),
                 look: Vec::new(),
                 feeds: vec![FeedReport { name: "publisher".into(), bitrate_bps: 4_100_000, ..FeedReport::default() }],

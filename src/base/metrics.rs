@@ -49,6 +49,12 @@ pub struct Metrics {
     pub frames: IntCounterVec,
     /// Pictures dropped, by channel and reason.
     pub frames_dropped: IntCounterVec,
+    /// How many steps of a ladder are given up, by channel.
+    pub overload_step: IntGaugeVec,
+    /// Steps that were given up or taken back, by channel, step and direction.
+    pub overload_steps: IntCounterVec,
+    /// How far a stage is behind its input in seconds, by channel and stage.
+    pub stage_lag: GaugeVec,
     /// Items waiting in a queue, by channel and queue.
     pub queue_depth: IntGaugeVec,
     /// How far a rung's newest packet is behind the programme, in seconds.
@@ -146,6 +152,17 @@ impl Metrics {
             ingest_connections: gauge("headend_ingest_connections", "Publisher connections open now.", &["protocol"]),
             frames: counter("headend_frames_total", "Pictures through a stage.", &["channel", "stage"]),
             frames_dropped: counter("headend_frames_dropped_total", "Pictures dropped before encoding.", &["channel", "reason"]),
+            overload_step: gauge(
+                "headend_overload_step",
+                "Steps of its ladder that a channel has given up for want of speed.",
+                &["channel"],
+            ),
+            overload_steps: counter(
+                "headend_overload_steps_total",
+                "Steps that were given up (down) or taken back (up).",
+                &["channel", "step", "direction"],
+            ),
+            stage_lag: seconds("headend_stage_lag_seconds", "How far a stage is behind its input.", &["channel", "stage"]),
             queue_depth: gauge("headend_queue_depth_items", "Items waiting in a queue.", &["channel", "queue"]),
             encode_lag: seconds(
                 "headend_encode_lag_seconds",

@@ -15,7 +15,7 @@ use crate::channel::timeline::{Bend, Mapped, Timeline};
 use crate::media::device::Seat;
 use crate::media::{AccessUnit, AudioRung, Grid, Rung, Slot, Track};
 use crate::pack::{Change, OutputTrack, PackError, Packager, Presentation, Window};
-use crate::wire::link::{Fill, FromWorker, Open, RungConfig, Stage, ToWorker, VERSION, Watch};
+use crate::wire::link::{Easing, Fill, FromWorker, Open, RungConfig, Stage, ToWorker, VERSION, Watch};
 
 mod replacing;
 mod work;
@@ -97,6 +97,10 @@ pub struct OnAir {
     /// How far the present worker has made pictures, whether it has put them out yet or not.
     made: MediaTime,
     handover: Option<Handover>,
+    /// How much less is to be made of each rung.
+    easings: Vec<Easing>,
+    /// What of that the present worker has not been told.
+    easings_due: Vec<(u8, Easing)>,
     /// What it has been told of what is published.
     committed_due: Vec<(u8, MediaTime)>,
     advance_to: MediaTime,
@@ -140,6 +144,8 @@ impl OnAir {
             sent_video: false,
             made: grid.start(start),
             handover: None,
+            easings: vec![Easing::default(); rungs.len()],
+            easings_due: Vec::new(),
             committed_due: Vec::new(),
             advance_to: grid.start(start),
             advance_sent: grid.start(start),
@@ -239,6 +245,9 @@ impl OnAir {
         if std::mem::take(&mut self.open_due) {
             return Some((ToWorker::Open(Box::new(self.open())), Bytes::new()));
         }
+        if let Some((rung, easing)) = self.easings_due.pop() {
+            return Some((ToWorker::Ease { rung, easing }, Bytes::new()));
+        }
         if let Some((rung, to)) = self.committed_due.pop() {
             return Some((ToWorker::Committed { rung, to }, Bytes::new()));
         }
@@ -279,7 +288,11 @@ impl OnAir {
             FromWorker::Opened { configs } => self.opened(configs)?,
             FromWorker::Thumbnail { .. } => return Ok(Outcome::Thumbnail(payload)),
             FromWorker::Picture { frozen, black, silence, .. } => self.see(Look { frozen, black, silent: silence }),
-            FromWorker::Progress { stage, pts, done, dropped, queued } => {
+            FromWorker::Eased { rung, easing, from } => {
+                self.commit.leave_out(usize::from(rung), from, easing.off);
+                return self.list();
+            }
+            FromWorker::Progress { stage, pts, done, dropped, queued, .. } => {
                 if stage == Stage::Scale {
                     self.made = self.made.max(pts + self.grid.rate.period());
                 }
@@ -392,6 +405,7 @@ impl OnAir {
     }
 
     fn opened(&mut self, configs: Vec<RungConfig>) -> Result<(), PackError> {
+        self.commit.expect_all(self.grid.start(self.begin));
         if configs == self.configs {
             return Ok(());
         }
@@ -443,7 +457,10 @@ impl OnAir {
         let Some((packager, committed)) = self.packager.as_mut().and_then(|packager| Some((packager, self.commit.take(self.now)?))) else {
             return Ok(Outcome::Nothing);
         };
-        let Committed { set, missing } = committed;
+        let Committed { set, missing, left_out } = committed;
+        for rung in left_out.iter().filter_map(|rung| self.rungs.get(*rung)) {
+            metrics().segment_gaps.with_label_values(&[&*self.channel, &*rung.name]).inc();
+        }
         for rung in missing {
             let name = self.rungs.get(rung).map_or(&self.audio.name, |rung| &rung.name);
             metrics().segment_gaps.with_label_values(&[&*self.channel, &**name]).inc();

@@ -14,9 +14,37 @@ const HELD_PACKETS: usize = 8_192;
 /// Sound that begins this much before the first slot belongs to it: half a frame of AAC at 48 kHz.
 const HALF_FRAME: Ticks = Ticks::from_millis(11);
 
+/// Changes of who is left out that one rung may have ahead of the commit line.
+const HELD_CHANGES: usize = 32;
+
 #[derive(Debug, Default)]
 struct Line {
     packets: VecDeque<Packet>,
+    /// From when on nothing is made of the rung by plan, and from when on it is made again, in order.
+    left_out: VecDeque<(MediaTime, bool)>,
+}
+
+impl Line {
+    fn change(&mut self, from: MediaTime, is_left_out: bool) {
+        self.left_out.retain(|(at, _)| *at < from);
+        if self.left_out.len() >= HELD_CHANGES {
+            self.left_out.pop_front();
+        }
+        self.left_out.push_back((from, is_left_out));
+    }
+
+    /// Whether nothing is made of any part of this span.
+    fn is_left_out(&self, start: MediaTime, end: MediaTime) -> bool {
+        let at_start = self.left_out.iter().rev().find(|(at, _)| *at <= start).is_some_and(|(_, out)| *out);
+        at_start || self.left_out.iter().any(|(at, out)| *out && start < *at && *at < end)
+    }
+
+    /// Forgets what no longer matters after `start`.
+    fn forget(&mut self, start: MediaTime) {
+        while self.left_out.get(1).is_some_and(|(at, _)| *at <= start) {
+            self.left_out.pop_front();
+        }
+    }
 }
 
 /// A segment that was closed, with the rungs that did not deliver it.
@@ -24,8 +52,10 @@ struct Line {
 pub struct Committed {
     /// The segment for the packagers.
     pub set: SegmentSet,
-    /// Numbers of the rungs that are missing in it.
+    /// Numbers of the rungs that are late and therefore missing in it.
     pub missing: Vec<usize>,
+    /// Numbers of those that are missing by plan.
+    pub left_out: Vec<usize>,
 }
 
 /// Collects packets by rung and closes segments.
@@ -95,6 +125,7 @@ impl Commit {
     /// Forgets what is not published; a replacement worker makes it again.
     pub fn restart(&mut self) {
         self.lines.iter_mut().for_each(|line| line.packets.clear());
+        self.expect_all(MediaTime(i64::MIN));
         self.final_to = MediaTime(i64::MIN);
         self.first_had_it = None;
     }
@@ -115,6 +146,23 @@ impl Commit {
     /// Nobody makes any more of what lies before `to`: its segments wait for no rung.
     pub fn expect_no_more(&mut self, to: MediaTime) {
         self.final_to = to;
+    }
+
+    /// Nothing is made of a rung from this instant on: segments do not wait for it, and it is a gap in them. With `false` it is made again.
+    pub fn leave_out(&mut self, rung: usize, from: MediaTime, is_left_out: bool) {
+        if let Some(line) = self.lines.get_mut(rung).filter(|_| rung < self.videos) {
+            line.change(from, is_left_out);
+        }
+    }
+
+    /// Every rung is made from this instant on.
+    pub fn expect_all(&mut self, from: MediaTime) {
+        for line in &mut self.lines {
+            line.left_out.retain(|(at, _)| *at < from);
+            if line.left_out.back().is_some_and(|(_, out)| *out) {
+                line.left_out.push_back((from, false));
+            }
+        }
     }
 
     /// The next segment follows a change of configuration.
@@ -140,9 +188,10 @@ impl Commit {
     /// seconds of a small rung while it makes one picture of a large one.
     pub fn take(&mut self, now: MediaTime) -> Option<Committed> {
         let end = self.grid.start(self.grid.segment_start(self.open + 1));
-        let missing: Vec<usize> = (0..self.lines.len()).filter(|rung| !self.reaches(*rung, end)).collect();
-        let has_picture = (0..self.videos).any(|rung| !missing.contains(&rung));
-        if missing.len() == self.lines.len() || (self.videos > 0 && !has_picture) {
+        let left_out = self.left_out(end);
+        let missing: Vec<usize> = (0..self.lines.len()).filter(|rung| !left_out.contains(rung) && !self.reaches(*rung, end)).collect();
+        let has_picture = (0..self.videos).any(|rung| !missing.contains(&rung) && !left_out.contains(&rung));
+        if missing.len() + left_out.len() == self.lines.len() || (self.videos > 0 && !has_picture) {
             // Sound alone is no reason to give pictures up: a worker that catches up has it first.
             return None;
         }
@@ -150,7 +199,7 @@ impl Commit {
         if !missing.is_empty() && end > self.final_to && now - first_had_it <= self.grid.segment_duration() {
             return None;
         }
-        Some(self.close(end, missing))
+        Some(self.close(end, missing, left_out))
     }
 
     /// The packager refused the segment that was just taken: its number is free again, and a hole precedes the next one.
@@ -162,19 +211,29 @@ impl Commit {
     /// What is left at the end of a file, up to `end`.
     pub fn finish(&mut self, end: MediaTime) -> Option<Committed> {
         let holds_video = self.lines.iter().take(self.videos.max(1)).any(|line| !line.packets.is_empty());
-        (holds_video && end > self.published_to()).then(|| self.close(end, Vec::new()))
+        (holds_video && end > self.published_to()).then(|| {
+            let left_out = self.left_out(end);
+            self.close(end, Vec::new(), left_out)
+        })
     }
 
     fn reaches(&self, rung: usize, end: MediaTime) -> bool {
         self.lines[rung].packets.back().is_some_and(|last| last.dts + last.duration >= end)
     }
 
-    fn close(&mut self, end: MediaTime, missing: Vec<usize>) -> Committed {
+    /// Video rungs of which nothing is made in the open segment, by plan.
+    fn left_out(&self, end: MediaTime) -> Vec<usize> {
+        let start = self.published_to();
+        (0..self.videos).filter(|rung| self.lines.get(*rung).is_some_and(|line| line.is_left_out(start, end))).collect()
+    }
+
+    fn close(&mut self, end: MediaTime, missing: Vec<usize>, left_out: Vec<usize>) -> Committed {
         let start = self.published_to();
         let packets = self.lines.iter_mut().enumerate().map(|(rung, line)| {
             let count = line.packets.iter().take_while(|packet| packet.pts.min(packet.dts) < end).count();
             let taken: Vec<Packet> = line.packets.drain(..count).collect();
-            (!missing.contains(&rung) && !taken.is_empty()).then_some(taken)
+            line.forget(end);
+            (!missing.contains(&rung) && !left_out.contains(&rung) && !taken.is_empty()).then_some(taken)
         });
         let set = SegmentSet {
             number: (self.open + self.number_base).max(0) as u64,
@@ -186,144 +245,9 @@ impl Commit {
         self.open += 1;
         self.first_had_it = None;
         self.audio_floor = self.audio_floor.max(end);
-        Committed { set, missing }
+        Committed { set, missing, left_out }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::Rate;
-    use bytes::Bytes;
-
-    const RATE: Rate = Rate::new(25, 1);
-
-    fn grid() -> Grid {
-        Grid { rate: RATE, gop_slots: 50, segment_slots: 100 }
-    }
-
-    fn video(rung: u8, slot: i64) -> Packet {
-        let at = grid().start(Slot(slot));
-        Packet { rung, pts: at, dts: at, duration: RATE.period(), key: slot % 50 == 0, data: Bytes::new() }
-    }
-
-    fn audio(frame: i64) -> Packet {
-        let at = MediaTime::from_scale(frame * 1024, 48_000);
-        Packet { rung: 2, pts: at, dts: at, duration: Ticks::from_scale(1024, 48_000), key: true, data: Bytes::new() }
-    }
-
-    fn two_rungs() -> Commit {
-        Commit::new(grid(), 2, true, Slot(1000), 77)
-    }
-
-    #[test]
-    fn a_segment_closes_with_its_last_packet_on_every_rung() {
-        let mut commit = two_rungs();
-        (1875..2063).for_each(|frame| commit.push(audio(frame)));
-        for slot in 1000..1100 {
-            commit.push(video(0, slot));
-            assert!(commit.take(MediaTime(0)).is_none());
-            commit.push(video(1, slot));
-        }
-        let committed = commit.take(MediaTime(0)).expect("closed with the last packet");
-        assert_eq!((committed.set.number, committed.set.duration.as_millis()), (77, 4000));
-        assert_eq!(committed.set.packets.iter().map(|run| run.as_ref().map_or(0, Vec::len)).collect::<Vec<_>>(), [100, 100, 188]);
-        assert_eq!(commit.resume_slot(), Slot(1100));
-    }
-
-    #[test]
-    fn a_replacement_worker_fills_the_segment_that_was_left_open() {
-        let mut commit = two_rungs();
-        (1000..1060).for_each(|slot| commit.push(video(0, slot)));
-        commit.restart();
-        assert_eq!(commit.resume_slot(), Slot(1000));
-        for slot in 1000..1100 {
-            commit.push(video(0, slot));
-            commit.push(video(1, slot));
-        }
-        (1875..2063).for_each(|frame| commit.push(audio(frame)));
-        let set = commit.take(MediaTime(0)).expect("closed").set;
-        assert_eq!((set.number, set.packets[0].as_ref().map(Vec::len), set.discontinuity), (77, Some(100), false));
-    }
-
-    #[test]
-    fn segments_that_are_given_up_leave_no_hole_in_the_numbers() {
-        let mut commit = two_rungs();
-        (1000..1060).for_each(|slot| commit.push(video(0, slot)));
-        commit.skip_to(Slot(2150));
-        assert_eq!((commit.resume_slot(), commit.next_number()), (Slot(2100), 77));
-        (2100..2200).for_each(|slot| (0..2).for_each(|rung| commit.push(video(rung, slot))));
-        (3937..4126).for_each(|frame| commit.push(audio(frame)));
-        let set = commit.take(MediaTime(0)).expect("closed").set;
-        assert_eq!((set.number, set.start, set.discontinuity), (77, grid().start(Slot(2100)), true));
-        commit.skip_to(Slot(1000));
-        assert_eq!(commit.resume_slot(), Slot(2200), "never back");
-    }
-
-    #[test]
-    fn a_rung_that_is_a_segment_late_is_left_out() {
-        let mut commit = two_rungs();
-        let first = grid().start(Slot(1000));
-        (1875..2063).for_each(|frame| commit.push(audio(frame)));
-        (1000..1100).for_each(|slot| commit.push(video(0, slot)));
-        assert!(commit.take(first).is_none());
-        assert!(commit.take(first + Ticks::from_millis(4_000)).is_none());
-        let committed = commit.take(first + Ticks::from_millis(4_040)).expect("goes on without the late rung");
-        assert_eq!(committed.missing, [1]);
-        assert!(committed.set.packets[1].is_none() && committed.set.packets[0].is_some());
-    }
-
-    #[test]
-    fn a_small_rung_that_runs_ahead_while_the_worker_catches_up_costs_the_others_nothing() {
-        let mut commit = two_rungs();
-        (1000..1500).for_each(|slot| commit.push(video(1, slot)));
-        assert!(commit.take(MediaTime(0)).is_none());
-        (1000..1100).for_each(|slot| commit.push(video(0, slot)));
-        (1875..2063).for_each(|frame| commit.push(audio(frame)));
-        assert!(commit.take(MediaTime(0)).expect("every rung has it").missing.is_empty());
-    }
-
-    #[test]
-    fn what_nobody_makes_any_more_is_not_waited_for() {
-        let mut commit = two_rungs();
-        (1875..2063).for_each(|frame| commit.push(audio(frame)));
-        (1000..1100).for_each(|slot| commit.push(video(0, slot)));
-        assert!(commit.take(MediaTime(0)).is_none());
-        commit.expect_no_more(grid().start(Slot(1100)));
-        assert_eq!(commit.take(MediaTime(0)).expect("closed").missing, [1]);
-    }
-
-    #[test]
-    fn sound_alone_closes_nothing() {
-        let mut commit = two_rungs();
-        (1875..2500).for_each(|frame| commit.push(audio(frame)));
-        assert!(commit.take(MediaTime(0)).is_none());
-        assert!(commit.take(grid().start(Slot(1000))).is_none());
-    }
-
-    #[test]
-    fn a_refused_segment_gives_its_number_to_the_next() {
-        let mut commit = two_rungs();
-        (1875..2251).for_each(|frame| commit.push(audio(frame)));
-        (1000..1200).for_each(|slot| (0..2).for_each(|rung| commit.push(video(rung, slot))));
-        assert_eq!(commit.take(MediaTime(0)).expect("closed").set.number, 77);
-        commit.refused();
-        let set = commit.take(MediaTime(0)).expect("closed").set;
-        assert_eq!((set.number, set.discontinuity), (77, true));
-    }
-
-    #[test]
-    fn what_is_published_is_not_taken_twice() {
-        let mut commit = two_rungs();
-        for slot in 1000..1100 {
-            commit.push(video(0, slot));
-            commit.push(video(1, slot));
-        }
-        (1875..2063).for_each(|frame| commit.push(audio(frame)));
-        commit.take(MediaTime(0)).expect("closed");
-        commit.push(video(0, 1099));
-        commit.push(audio(2000));
-        assert!(commit.lines.iter().take(1).all(|line| line.packets.is_empty()));
-        assert!(commit.lines[2].packets.is_empty());
-    }
-}
+mod tests;

@@ -151,6 +151,7 @@ impl CopyProgramme {
             worker_restarts: 0,
             seat: None,
             fallback: None,
+            overload: None,
             quarantined: Vec::new(),
             look: Vec::new(),
             feeds: self.feed.as_ref().map(|feed| feed.monitor.report(now)).into_iter().collect(),

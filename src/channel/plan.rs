@@ -87,6 +87,31 @@ pub enum SecondPublisher {
     Replace,
 }
 
+/// Something that is given up while the machine cannot carry the ladder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relief {
+    /// The effort of the encoders: the fastest preset, with the same parameter sets.
+    Preset,
+    /// Every other picture of the larger rungs.
+    FrameRate,
+    /// Whole rungs, the largest first; the smallest stays.
+    Rungs,
+}
+
+impl Relief {
+    /// In the order that costs viewers least.
+    pub const ALL: [Relief; 3] = [Relief::Preset, Relief::FrameRate, Relief::Rungs];
+
+    /// Its name in the configuration, and the `step` label of metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Relief::Preset => "preset",
+            Relief::FrameRate => "frame_rate",
+            Relief::Rungs => "rungs",
+        }
+    }
+}
+
 /// Which formats are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Formats {
@@ -173,6 +198,8 @@ pub struct ChannelPlan {
     pub thumbnail_every: Option<Ticks>,
     /// What is wanted of devices.
     pub device: DeviceWish,
+    /// What is given up while the machine cannot carry the ladder, in this order; where it is empty, only pictures are left out.
+    pub overload: Vec<Relief>,
 }
 
 impl ChannelPlan {

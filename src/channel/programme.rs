@@ -27,11 +27,14 @@ use crate::placement;
 use crate::placement::devices::SourceShape;
 use crate::wire::link::Fill;
 
+use overload::Overload;
 use seating::{Loss, Seating};
 
 pub use seating::MoveTo;
 pub use workers::Immovable;
 
+mod overload;
+mod relief;
 mod seating;
 mod workers;
 
@@ -69,6 +72,8 @@ pub struct Programme {
     cores: usize,
     sequence: Option<Sequence>,
     air: Option<OnAir>,
+    /// What is given up while the machine cannot carry the ladder that is on the air.
+    overload: Option<Overload>,
     feeds: Feeds,
     was_live: bool,
     supervisor: Supervisor,
@@ -92,6 +97,7 @@ impl Programme {
             cores,
             sequence,
             air: None,
+            overload: None,
             was_live: false,
             supervisor: Supervisor::default(),
             quarantine: Quarantine::default(),
@@ -198,6 +204,7 @@ impl Programme {
                 self.replace_worker(whose, &Loss::Stuck(why), now);
             }
         }
+        self.relieve(now);
         // Asked only now: the worker that was just put in another seat is not the one that was on the condemned device.
         match self.seating.condemned() {
             Some(whose) => self.leave_condemned(whose, now),
@@ -247,6 +254,7 @@ impl Programme {
             worker_restarts: self.supervisor.restarts(),
             seat: self.seating.name().map(str::to_owned),
             fallback: self.seating.fallback().map(str::to_owned),
+            overload: self.overload_status(),
             quarantined: self.quarantine.barred(),
             look: self.look().words(),
             feeds: self.feeds.all().map(|feed| feed.monitor.report(now)).collect(),
@@ -411,6 +419,7 @@ impl Programme {
         let names: Vec<&str> = rungs.iter().map(|rung| rung.name.as_str()).collect();
         tracing::info!(channel = self.plan.name, rate = %grid.rate, rungs = names.join(" "), "on the air");
         self.air = Some(OnAir::new(&self.plan, grid, rungs, fill, start, self.sequence));
+        self.watch_load();
     }
 }
 

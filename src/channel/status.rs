@@ -56,6 +56,19 @@ pub struct RungStatus {
     pub codecs: String,
 }
 
+/// What is given up of a ladder that the machine cannot carry, as the API shows it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct OverloadStatus {
+    /// How many steps are taken; 0 while everything is made.
+    pub level: usize,
+    /// How many there are.
+    pub levels: usize,
+    /// Those that are taken, in the order in which they were: `preset`, `frame_rate`, or `rungs` with the rung's name.
+    pub steps: Vec<String>,
+    /// How far the slowest stage was behind its input when the worker last told, in milliseconds.
+    pub lag_ms: i64,
+}
+
 /// A channel as the API shows it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ChannelStatus {
@@ -83,6 +96,8 @@ pub struct ChannelStatus {
     pub seat: Option<String>,
     /// Why that is not where the policy likes it best, or why there is none.
     pub fallback: Option<String>,
+    /// What is given up since the machine cannot carry the ladder; none while nothing is on the air and on copy channels.
+    pub overload: Option<OverloadStatus>,
     /// What is wrong with the picture and sound on the air: `frozen`, `black`, `silent`.
     pub look: Vec<&'static str>,
     /// Feeds that are left out for a while since they killed workers.

@@ -41,6 +41,11 @@ pub trait Encoder {
     /// Sets a new target rate in bit/s; the VBV scales with it.
     fn retune(&mut self, bitrate_bps: u32) -> Result<(), CodecError>;
 
+    /// Goes on by a preset so many faster than the rung's own (at most the fastest; 0: the rung's own), without memory of the pictures
+    /// before, and appends what was held of those. The next picture must be an IDR. Says whether that is so: where the encoder cannot do it,
+    /// or parameter sets would differ from [`Encoder::info`], it goes on as before.
+    fn ease(&mut self, faster: u8, out: &mut Vec<Packet>) -> Result<bool, CodecError>;
+
     /// Appends every packet that is still held. Nothing may be encoded afterwards.
     fn drain(&mut self, out: &mut Vec<Packet>) -> Result<(), CodecError>;
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::base::Rate;
-use crate::channel::plan::{ChannelPlan, Formats, Idle, LadderPlan, SecondPublisher, StreamKey};
+use crate::channel::plan::{ChannelPlan, Formats, Idle, LadderPlan, Relief, SecondPublisher, StreamKey};
 use crate::media::AudioRung;
 
 use super::devices::{Devices, wish};
@@ -109,6 +109,7 @@ pub fn checked(written: &WrittenChannel, around: &Surroundings, sink: &mut Sink)
         slate: slate(&written.slate, idle, around.folder, sink),
         thumbnail_every: thumbnails(&written.thumbnails, copied, sink),
         device,
+        overload: overload(&written.overload, copied, sink),
     });
     match written.name.value()?.clone() {
         ChannelName::One(name) => Some(Checked::One(Box::new(ChannelPlan { name, ..*plan }))),
@@ -175,6 +176,7 @@ fn refuse_with_copy(written: &WrittenChannel, sink: &mut Sink) {
         place(silence),
         place(&written.slate.file),
         place(&written.slate.text),
+        place(&written.overload),
         place(&written.thumbnails),
         place(&written.device),
         place(&written.gpu),
@@ -233,6 +235,21 @@ fn formats(written: &Field<Vec<Entry<Format>>>, sink: &mut Sink) -> Formats {
         sink.add(&entry.place, "must name at least one format", "use [\"cmaf\", \"ts\"]");
     }
     formats
+}
+
+/// What is given up first, next, last. An empty list gives nothing up but pictures.
+fn overload(written: &Field<Vec<Entry<Relief>>>, copied: bool, sink: &mut Sink) -> Vec<Relief> {
+    let Some(entry) = written.given() else {
+        return if copied { Vec::new() } else { Relief::ALL.to_vec() };
+    };
+    let mut order: Vec<Relief> = Vec::new();
+    for relief in &entry.value {
+        match order.contains(&relief.value) {
+            true => sink.add(&relief.place, "is in the list already", "remove it"),
+            false => order.push(relief.value),
+        }
+    }
+    order
 }
 
 /// Names and prefixes that two channels share.

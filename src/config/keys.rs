@@ -153,6 +153,7 @@ pub static CHANNEL: Section = Section {
         Key { name: "slate", holds: Holds::Table(&SLATE), also: &["fallback", "holding_picture"] },
         value("device", &["hardware", "hwaccel", "acceleration"]),
         value("gpu", &["card"]),
+        value("overload", &["degrade", "shed", "too_slow"]),
         value("thumbnails", &["preview", "previews", "snapshots"]),
         value("trusted_network", &["trusted", "insecure"]),
         value("max_channels", &["max", "limit"]),

@@ -44,7 +44,7 @@ impl<'a> Node<'a> {
             return Field::Absent;
         };
         let Some(array) = item.as_array() else {
-            let refuse = |_: &Scalar| Err(Complaint::new("must be a list", format!("write for example {key} = [\"cmaf\", \"ts\"]")));
+            let refuse = |_: &Scalar| Err(Complaint::new("must be a list", format!("write for example {key} = [{}]", example_of(key))));
             return converted(Scalar::of(item), place, sink, refuse);
         };
         let mut entries = Vec::new();
@@ -152,6 +152,11 @@ fn shortened(key: &str) -> String {
 /// Whether an item stands for one that was reported as a mistake of syntax.
 fn passed_over(item: &Item, sink: &Sink) -> bool {
     sink.is_patched() && item.as_str() == Some(UNREADABLE)
+}
+
+/// What a list under a key may hold.
+fn example_of(key: &str) -> &'static str {
+    if key == "overload" { "\"preset\", \"rungs\"" } else { "\"cmaf\", \"ts\"" }
 }
 
 fn converted<T>(scalar: Scalar, place: Place, sink: &mut Sink, convert: impl FnOnce(&Scalar) -> Result<T, Complaint>) -> Field<T> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::base::{Rate, Ticks};
-use crate::channel::plan::{Idle, SecondPublisher, Secret};
+use crate::channel::plan::{Idle, Relief, SecondPublisher, Secret};
 use crate::channel::pull::PullAddress;
 use crate::placement::{DevicePolicy, GpuChoice};
 
@@ -59,6 +59,7 @@ pub struct WrittenChannel {
     pub slate: WrittenSlate,
     pub device: Field<DevicePolicy>,
     pub gpu: Field<GpuChoice>,
+    pub overload: Field<Vec<Entry<Relief>>>,
     pub thumbnails: Field<Option<Ticks>>,
     pub trusted_network: Field<bool>,
     pub max_channels: Field<u32>,
@@ -130,6 +131,7 @@ impl WrittenFeed {
 /// Reads a channel.
 pub fn channel(node: &Node, sink: &mut Sink) -> WrittenChannel {
     let policies = [("refuse", SecondPublisher::Refuse), ("replace", SecondPublisher::Replace)];
+    let reliefs = Relief::ALL.map(|relief| (relief.label(), relief));
     let formats = [("cmaf", Format::Cmaf), ("ts", Format::Ts)];
     WrittenChannel {
         place: node.place().clone(),
@@ -151,6 +153,7 @@ pub fn channel(node: &Node, sink: &mut Sink) -> WrittenChannel {
         slate: slate(node.table("slate", sink), sink),
         device: node.field("device", sink, devices::policy),
         gpu: node.field("gpu", sink, devices::gpu),
+        overload: node.list("overload", sink, |scalar| values::one_of(scalar, &reliefs)),
         thumbnails: node.field("thumbnails", sink, or_off),
         trusted_network: node.field("trusted_network", sink, values::flag),
         max_channels: node.field("max_channels", sink, |scalar| values::integer(scalar, WILDCARD_CHANNELS)),

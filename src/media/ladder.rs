@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::track::VideoCodec;
 
+/// Names of presets as x264 has them, fastest first.
+pub const PRESETS: [&str; 10] = ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo"];
+
 /// One video rendition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rung {
@@ -46,6 +49,17 @@ impl Rung {
             profile: "high".into(),
         }
     }
+
+    /// How many presets are faster than its own; none for a preset of no known name.
+    pub fn faster_presets(&self) -> u8 {
+        PRESETS.iter().position(|name| *name == self.preset).unwrap_or(0) as u8
+    }
+
+    /// The preset that is so many faster than its own, at most the fastest of all.
+    pub fn faster_preset(&self, faster: u8) -> &str {
+        let own = PRESETS.iter().position(|name| *name == self.preset);
+        own.and_then(|own| PRESETS.get(own.saturating_sub(usize::from(faster)))).copied().unwrap_or(&self.preset)
+    }
 }
 
 /// The audio rendition that all video rungs share: AAC-LC, 48 kHz.
@@ -64,5 +78,18 @@ pub struct AudioRung {
 impl Default for AudioRung {
     fn default() -> AudioRung {
         AudioRung { name: "audio".into(), bitrate_bps: 128_000, sample_rate: 48_000, channels: 2 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_get_faster_down_to_the_fastest_and_unknown_ones_stay() {
+        let rung = Rung::new("360p", 640, 360, 800_000, "veryfast");
+        assert_eq!((rung.faster_presets(), rung.faster_preset(1), rung.faster_preset(9)), (2, "superfast", "ultrafast"));
+        let odd = Rung::new("360p", 640, 360, 800_000, "p4");
+        assert_eq!((odd.faster_presets(), odd.faster_preset(3)), (0, "p4"));
     }
 }

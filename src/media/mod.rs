@@ -20,7 +20,7 @@ pub mod track;
 
 pub use color::Color;
 pub use grid::{Grid, Slot};
-pub use ladder::{AudioRung, Rung};
+pub use ladder::{AudioRung, PRESETS, Rung};
 pub use malformed::Malformed;
 pub use packet::{AccessUnit, Packet};
 pub use track::{AudioCodec, AudioTrack, Track, VideoCodec, VideoTrack};

@@ -22,7 +22,7 @@ pub(super) fn check(message: &ToWorker) -> Result<(), RoleError> {
         ToWorker::Advance { to } | ToWorker::Committed { to, .. } => check_time("to", *to),
         ToWorker::AudioRate { ppm } => demand((-5000..=5000).contains(ppm), || format!("audio rate of {ppm} ppm is outside -5000..=5000")),
         ToWorker::Retune { bitrate_bps, .. } => check_bitrate("retune", *bitrate_bps),
-        ToWorker::InputEnd | ToWorker::Drain => Ok(()),
+        ToWorker::InputEnd | ToWorker::Ease { .. } | ToWorker::Drain => Ok(()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use crate::base::queue::{Receiver, Sender, queue};
+use crate::base::queue::{Depth, Receiver, Sender, queue};
 use crate::base::{Fault, MediaTime};
 use crate::codec::software::X264Options;
 use crate::codec::{CodecError, Color, EncoderInfo};
@@ -17,6 +17,7 @@ use crate::wire::link::{Fill, FromWorker, Open, RungConfig, Stage, ToWorker, Wat
 
 use super::audio::{AudioSetup, AudioWork};
 use super::budget::Budget;
+use super::easing::Wishes;
 use super::error::{RoleError, Stop};
 use super::link_in::LinkReader;
 use super::link_out::{LinkWriter, Outbox};
@@ -81,6 +82,8 @@ struct Session {
     video: Option<Sender<VideoWork>>,
     audio: Option<Sender<AudioWork>>,
     retunes: Vec<Arc<AtomicU32>>,
+    /// How much less is to be made of each video rung.
+    wishes: Wishes,
     threads: Vec<JoinHandle<()>>,
     started: bool,
     /// The newest instant that the link has named, by which the video thread sees its lag.
@@ -106,6 +109,7 @@ impl Session {
             slate: (open.fill == Fill::File && open.live).then_some(slate),
             slate_clock: SlateClock::default(),
             newest: Arc::new(AtomicI64::new(open.grid.start(open.start).0)),
+            wishes: Wishes::new(open.rungs.len()),
             open: Arc::new(open),
             outbox,
             video: None,
@@ -140,6 +144,10 @@ impl Session {
                 ToWorker::Advance { to } => self.advance(to)?,
                 ToWorker::AudioRate { ppm } => self.to_audio(AudioWork::Stretch(ppm))?,
                 ToWorker::Retune { rung, bitrate_bps } => self.retune(rung, bitrate_bps)?,
+                ToWorker::Ease { rung, easing } => {
+                    self.known_rung(rung)?;
+                    self.wishes.set(rung, easing);
+                }
                 ToWorker::Committed { rung, .. } => self.known_rung(rung)?,
                 ToWorker::Drain => {
                     self.to_both(|| VideoWork::Drain, || AudioWork::Drain)?;
@@ -264,17 +272,18 @@ impl Session {
             let thread = RungThread { place, setup, work: receiver, opened, retune, meter, outbox };
             self.spawn(&format!("rung-{}", rung.name), &rung.name, move || thread.run())?;
         }
-        writer.watch(StageMeters::new(Stage::Encode, meters, depths));
+        writer.watch(self.stage(Stage::Encode, meters.clone(), depths));
         let (work, receiver) = queue("decode", self.units());
-        let meters = VideoMeters::default();
-        writer.watch(StageMeters::new(Stage::Decode, vec![Arc::clone(&meters.decode)], vec![work.depth()]));
-        writer.watch(StageMeters::new(Stage::Scale, vec![Arc::clone(&meters.scale)], Vec::new()));
+        let meters = VideoMeters { rungs: meters, ..VideoMeters::default() };
+        writer.watch(self.stage(Stage::Decode, vec![Arc::clone(&meters.decode)], vec![work.depth()]));
+        writer.watch(self.stage(Stage::Scale, vec![Arc::clone(&meters.scale)], Vec::new()));
         self.video = Some(work);
         let top = open.rungs.first().map_or((16, 16), |rung| (rung.width, rung.height));
         let start = |file: &File| SlatePictures::start(file, self.slate_clock.clone(), open.grid, top, color);
         let slate = self.slate.as_ref().map(start).transpose().map_err(RoleError::from)?;
         let (newest, sight, outbox) = (Arc::clone(&self.newest), writer.sight(), self.outbox.clone());
-        let setup = VideoSetup { place, work: receiver, rungs, newest, meters, sight, slate, outbox };
+        let wishes = self.wishes.clone();
+        let setup = VideoSetup { place, work: receiver, rungs, wishes, newest, meters, sight, slate, outbox };
         self.spawn("video", "video", move || VideoThread::new(&open, color, setup)?.run())
     }
 
@@ -294,7 +303,7 @@ impl Session {
         let (work, receiver) = queue("audio", self.units());
         let (opened, answer) = queue("opened", 1);
         let meter = Arc::<Meter>::default();
-        writer.watch(StageMeters::new(Stage::Audio, vec![Arc::clone(&meter)], vec![work.depth()]));
+        writer.watch(self.stage(Stage::Audio, vec![Arc::clone(&meter)], vec![work.depth()]));
         opening.push((rung.name.clone(), answer));
         self.audio = Some(work);
         let open = Arc::clone(&self.open);
@@ -303,6 +312,10 @@ impl Session {
         let slate = self.slate.as_ref().map(start).transpose().map_err(RoleError::from)?;
         let setup = AudioSetup { number, rung, work: receiver, opened, meter, sight, slate, outbox };
         self.spawn("audio", "audio", move || setup.run(&open))
+    }
+
+    fn stage(&self, stage: Stage, meters: Vec<Arc<Meter>>, queues: Vec<Depth>) -> StageMeters {
+        StageMeters::new(stage, meters, queues, Arc::clone(&self.newest))
     }
 
     fn units(&self) -> usize {
@@ -388,6 +401,7 @@ fn name(message: &ToWorker) -> &'static str {
         ToWorker::Advance { .. } => "Advance",
         ToWorker::AudioRate { .. } => "AudioRate",
         ToWorker::Retune { .. } => "Retune",
+        ToWorker::Ease { .. } => "Ease",
         ToWorker::Committed { .. } => "Committed",
         ToWorker::Drain => "Drain",
     }

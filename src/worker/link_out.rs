@@ -206,7 +206,7 @@ fn write_all(mut socket: &UnixStream, queue: &Receiver<Out>, reports: &Mutex<Rep
         }
         if clock::mono().since(reported) >= PROGRESS_EVERY {
             reported = clock::mono();
-            report(socket, reports)?;
+            report(socket, reports, reported)?;
             report_copies(socket, reports)?;
             if let Some((number, message)) = sight.message() {
                 told = number;
@@ -216,8 +216,8 @@ fn write_all(mut socket: &UnixStream, queue: &Receiver<Out>, reports: &Mutex<Rep
     }
 }
 
-fn report(mut socket: &UnixStream, reports: &Mutex<Reports>) -> Result<(), RoleError> {
-    for progress in locked(reports).stages.iter_mut().filter_map(StageMeters::progress) {
+fn report(mut socket: &UnixStream, reports: &Mutex<Reports>, now: Mono) -> Result<(), RoleError> {
+    for progress in locked(reports).stages.iter_mut().filter_map(|stage| stage.progress(now)) {
         socket.write_all(&framed(&progress, &[])?)?;
     }
     Ok(())

@@ -24,21 +24,29 @@ pub struct Overload {
     shed_last: bool,
     /// Where the measurement began, and the largest lag of its first second.
     measured: Option<(MediaTime, Ticks)>,
+    /// Where it was first found further behind than one may be that has never caught up.
+    beyond: Option<MediaTime>,
 }
 
 impl Overload {
     /// A worker that has still to catch up.
     pub fn new(limit: Ticks) -> Overload {
-        Overload { limit, caught_up: false, shed_last: false, measured: None }
+        Overload { limit, caught_up: false, shed_last: false, measured: None, beyond: None }
     }
 
     /// Whether the picture of a slot that begins at `begins`, `lag` behind the newest input, is to be left out.
     pub fn sheds(&mut self, begins: MediaTime, lag: Ticks) -> bool {
         // One that is too slow to catch up leaves pictures out instead, as if it had.
-        self.caught_up = self.caught_up || lag < CAUGHT_UP || self.is_too_slow(begins, lag);
+        self.caught_up = self.caught_up || lag < CAUGHT_UP || self.stays_beyond(begins, lag) || self.is_too_slow(begins, lag);
         let over = if self.caught_up { lag > self.limit } else { lag > START_LIMIT.max(self.limit) };
         self.shed_last = over && (lag > self.limit + Ticks(self.limit.0 / 2) || !self.shed_last);
         self.shed_last
+    }
+
+    /// Whether it is still too far behind when as much of the programme has passed as is measured elsewhere. Else it would stay there: what
+    /// it leaves out up to the limit, it loses again.
+    fn stays_beyond(&mut self, begins: MediaTime, lag: Ticks) -> bool {
+        lag > START_LIMIT && begins - *self.beyond.get_or_insert(begins) >= MEASURED_TO
     }
 
     fn is_too_slow(&mut self, begins: MediaTime, lag: Ticks) -> bool {
@@ -86,6 +94,18 @@ mod tests {
         assert_eq!(shed_catching_up(1.35), 0);
         assert_eq!(shed_catching_up(1.2), 150, "all after the first four seconds");
         assert_eq!(shed_catching_up(0.9), 150);
+    }
+
+    #[test]
+    fn one_that_begins_far_behind_and_is_too_slow_does_not_stay_there() {
+        let mut overload = Overload::new(LIMIT);
+        let mut lag_ms = 10_500;
+        for slot in 0..1_000 {
+            // Half as fast as real time; what is left out costs nothing.
+            let sheds = overload.sheds(MediaTime(Ticks::from_millis(slot * 40).0), Ticks::from_millis(lag_ms));
+            lag_ms = (lag_ms + if sheds { -40 } else { 40 }).max(0);
+        }
+        assert!(lag_ms < 1_600, "{lag_ms} ms behind");
     }
 
     #[test]

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::base::clock;
 use crate::base::queue::{Receiver, Sender};
-use crate::codec::{CodecError, EncoderInfo, Frame};
+use crate::codec::{CodecError, Encoder, EncoderInfo, Frame};
+use crate::media::{Packet, Rung};
 
+use super::easing::Effort;
 use super::error::Stop;
 use super::link_out::{FaultReporter, Outbox};
 use super::meters::Meter;
@@ -24,8 +27,8 @@ pub(super) fn rung_queue(live: bool) -> usize {
 /// Work for an encode thread.
 #[derive(Debug)]
 pub(super) enum RungWork {
-    /// A picture in the rung's size, as an IDR where told.
-    Encode(Frame, bool),
+    /// A picture in the rung's size, as an IDR where `key`.
+    Encode { frame: Frame, key: bool, effort: Effort },
     /// Nothing more comes.
     Finish,
 }
@@ -54,15 +57,22 @@ impl RungThread {
         opened.send(Ok(encoder.info().clone()))?;
         let mut faults = FaultReporter::new(outbox.clone(), "encode");
         let mut packets = Vec::new();
+        let mut faster = 0;
         loop {
             match work.recv() {
-                Some(RungWork::Encode(frame, key)) => {
+                Some(RungWork::Encode { frame, key, effort }) => {
+                    let begun = clock::mono();
+                    if key && (effort.anew || effort.faster != faster) {
+                        faster = effort.faster;
+                        ease(&mut *encoder, &setup.rung, faster, &mut packets).or_else(|cause| faults.report(&cause))?;
+                    }
                     match retune.swap(0, Ordering::Relaxed) {
                         0 => {}
                         bitrate_bps => encoder.retune(bitrate_bps).or_else(|cause| faults.report(&cause))?,
                     }
                     encoder.encode(&frame, key, &mut packets)?;
                     meter.done(frame.pts);
+                    meter.worked(clock::mono().since(begun));
                 }
                 Some(RungWork::Finish) => {
                     encoder.drain(&mut packets)?;
@@ -73,4 +83,18 @@ impl RungThread {
             outbox.packets(&mut packets)?;
         }
     }
+}
+
+/// Goes on with a faster preset or with the rung's own again, where the encoder can do that and parameter sets stay as they are.
+fn ease(encoder: &mut dyn Encoder, rung: &Rung, faster: u8, packets: &mut Vec<Packet>) -> Result<(), CodecError> {
+    let preset = rung.faster_preset(faster);
+    match encoder.ease(faster, packets)? {
+        true => tracing::info!(rung = rung.name, preset, "rung is encoded with this preset from here on"),
+        false => tracing::warn!(
+            rung = rung.name,
+            preset,
+            "rung keeps its preset: the encoder cannot change it without other parameter sets; other steps have to do"
+        ),
+    }
+    Ok(())
 }

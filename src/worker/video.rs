@@ -6,15 +6,16 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use bytes::{Bytes, BytesMut};
 
 use crate::base::queue::{Receiver, Sender};
-use crate::base::{MediaTime, Ticks};
+use crate::base::{MediaTime, Ticks, clock};
 use crate::codec::nvidia::{DeviceLuma, Snapshot};
 use crate::codec::{Attached, CodecError, Color, Frame};
 use crate::media::device::CopyReason;
 use crate::media::{AccessUnit, Grid, Slot, VideoTrack};
-use crate::wire::link::Open;
+use crate::wire::link::{FromWorker, Open};
 
 use super::budget::Share;
 use super::conform::{Conform, Placed, Show};
+use super::easing::{Easings, Wishes};
 use super::error::Stop;
 use super::link_out::{FaultReporter, Outbox};
 use super::meters::Meter;
@@ -50,6 +51,8 @@ pub(super) enum VideoWork {
 pub(super) struct VideoMeters {
     pub(super) decode: Arc<Meter>,
     pub(super) scale: Arc<Meter>,
+    /// Those of the rungs' encoders.
+    pub(super) rungs: Vec<Arc<Meter>>,
 }
 
 /// What a video thread is started with.
@@ -58,6 +61,7 @@ pub(super) struct VideoSetup {
     pub(super) place: Place,
     pub(super) work: Receiver<VideoWork>,
     pub(super) rungs: Vec<Sender<RungWork>>,
+    pub(super) wishes: Wishes,
     /// The newest instant that the link has named.
     pub(super) newest: Arc<AtomicI64>,
     pub(super) meters: VideoMeters,
@@ -90,13 +94,15 @@ pub(super) struct VideoThread {
 
 impl VideoThread {
     pub(super) fn new(open: &Open, color: Color, setup: VideoSetup) -> Result<VideoThread, CodecError> {
-        let VideoSetup { place, work, rungs, newest, meters, sight, slate, outbox } = setup;
+        let VideoSetup { place, work, rungs, wishes, newest, meters, sight, slate, outbox } = setup;
         let (mut watch, mut thumbnails) = (PictureWatch::new(&open.watch), Thumbnails::new(open.thumbnail_every));
         if let Place::Cuda(cuda) = &place {
             watch = watch.with_device(DeviceLuma::new(&cuda.channel)?);
             thumbnails = thumbnails.with_device(Snapshot::new(&cuda.channel)?);
         }
-        let show = Showing::new(open, color, rungs, newest, meters.clone(), slate, &place);
+        let easings = Easings::new(open.grid, wishes);
+        let ends = ShowingEnds { rungs, easings, newest, meters: meters.clone(), outbox: outbox.clone() };
+        let show = Showing::new(open, color, ends, slate, &place);
         Ok(VideoThread {
             work,
             place,
@@ -119,6 +125,7 @@ impl VideoThread {
     /// Works until the queue is closed or drained.
     pub(super) fn run(mut self) -> Result<(), Stop> {
         while let Some(work) = self.work.recv() {
+            let begun = clock::mono();
             match work {
                 VideoWork::Track(track) => {
                     self.watch.begin(track.is_some());
@@ -144,6 +151,7 @@ impl VideoThread {
                 self.slate_faults.report(&cause)?;
             }
             self.sight.pictures(self.watch.told(), &self.outbox)?;
+            self.meters.decode.worked(clock::mono().since(begun));
         }
         Ok(())
     }
@@ -229,6 +237,17 @@ impl VideoThread {
     }
 }
 
+/// Where pictures go and what is told of them.
+#[derive(Debug)]
+struct ShowingEnds {
+    rungs: Vec<Sender<RungWork>>,
+    easings: Easings,
+    /// The newest instant that the link has named.
+    newest: Arc<AtomicI64>,
+    meters: VideoMeters,
+    outbox: Outbox,
+}
+
 /// Turns slots into pictures of every rung.
 #[derive(Debug)]
 struct Showing {
@@ -238,25 +257,14 @@ struct Showing {
     painter: Painter,
     slate: Option<SlatePictures>,
     scaler: Ladder,
-    rungs: Vec<Sender<RungWork>>,
-    /// The newest instant that the link has named.
-    newest: Arc<AtomicI64>,
+    ends: ShowingEnds,
     overload: Overload,
-    meters: VideoMeters,
     /// The picture that was scaled last and what came of it: shown again, it is not scaled again.
     scaled: Option<(Frame, Vec<Frame>)>,
 }
 
 impl Showing {
-    fn new(
-        open: &Open,
-        color: Color,
-        rungs: Vec<Sender<RungWork>>,
-        newest: Arc<AtomicI64>,
-        meters: VideoMeters,
-        slate: Option<SlatePictures>,
-        place: &Place,
-    ) -> Showing {
+    fn new(open: &Open, color: Color, ends: ShowingEnds, slate: Option<SlatePictures>, place: &Place) -> Showing {
         let sizes: Vec<(u32, u32)> = open.rungs.iter().map(|rung| (rung.width, rung.height)).collect();
         let top = sizes.first().copied().unwrap_or((16, 16));
         Showing {
@@ -266,10 +274,8 @@ impl Showing {
             painter: Painter::new(open.fill, &open.channel, &open.text, top, color, open.grid),
             slate,
             scaler: place.ladder(&sizes, color),
-            rungs,
-            newest,
+            ends,
             overload: Overload::new(open.shed_after),
-            meters,
             scaled: None,
         }
     }
@@ -277,8 +283,9 @@ impl Showing {
     fn slot(&mut self, slot: Slot, what: Show<Frame>) -> Result<(), Stop> {
         let key = !self.started || self.grid.is_key(slot);
         let begins = self.grid.start(slot);
+        self.ends.begin(slot, begins, key)?;
         if self.live && !key && self.overload.sheds(begins, self.lag(begins)) {
-            self.meters.scale.dropped();
+            self.ends.meters.scale.dropped();
             return Ok(());
         }
         self.started = true;
@@ -292,11 +299,11 @@ impl Showing {
         };
         self.scale(source, reason)?;
         let scaled = self.scaled.as_ref().map(|(_, scaled)| scaled.as_slice()).unwrap_or_default();
-        for (frame, rung) in scaled.iter().zip(&self.rungs) {
+        for (rung, frame) in scaled.iter().enumerate() {
             let frame = Frame { pts: begins, duration: self.grid.rate.period(), attached: attached.clone(), ..frame.clone() };
-            rung.send(RungWork::Encode(frame, key))?;
+            self.ends.encode(rung, slot, frame, key)?;
         }
-        self.meters.scale.done(begins);
+        self.ends.meters.scale.done(begins);
         Ok(())
     }
 
@@ -308,7 +315,7 @@ impl Showing {
     }
 
     fn lag(&self, begins: MediaTime) -> Ticks {
-        Ticks(self.newest.load(Ordering::Relaxed).saturating_sub(begins.0))
+        Ticks(self.ends.newest.load(Ordering::Relaxed).saturating_sub(begins.0))
     }
 
     fn scale(&mut self, source: Frame, reason: CopyReason) -> Result<(), Stop> {
@@ -324,6 +331,33 @@ impl Showing {
     }
 
     fn finish(&self) -> Result<(), Stop> {
-        self.rungs.iter().try_for_each(|rung| Ok(rung.send(RungWork::Finish)?))
+        self.ends.rungs.iter().try_for_each(|rung| Ok(rung.send(RungWork::Finish)?))
+    }
+}
+
+impl ShowingEnds {
+    /// Takes up what the front wishes of the rungs, and tells it from where on that holds.
+    fn begin(&mut self, slot: Slot, begins: MediaTime, key: bool) -> Result<(), Stop> {
+        for (rung, easing) in self.easings.begin(slot, key) {
+            self.outbox.send(FromWorker::Eased { rung, easing, from: begins })?;
+        }
+        Ok(())
+    }
+
+    /// Hands a rung its picture, unless the rung leaves this slot out.
+    fn encode(&mut self, rung: usize, slot: Slot, mut frame: Frame, key: bool) -> Result<(), Stop> {
+        match (self.easings.turn(rung, slot, key, &frame.attached.captions), self.rungs.get(rung)) {
+            (Some((effort, captions)), Some(sender)) => {
+                frame.attached.captions = captions;
+                sender.send(RungWork::Encode { frame, key, effort })?;
+            }
+            (None, _) if self.easings.is_off(rung) => {
+                if let Some(meter) = self.meters.rungs.get(rung) {
+                    meter.passed(frame.pts);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
     }
 }

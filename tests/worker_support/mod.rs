@@ -18,7 +18,7 @@ use headend::base::{MediaTime, Rate, Ticks};
 use headend::media::device::{CopyCount, Seat};
 use headend::media::nal::to_annex_b;
 use headend::media::{AudioRung, Grid, Packet, Rung, Slot, Track};
-use headend::wire::link::{Deframer, Fill, FromWorker, Open, RungConfig, ToWorker, VERSION, Watch, framed};
+use headend::wire::link::{Deframer, Easing, Fill, FromWorker, Open, RungConfig, ToWorker, VERSION, Watch, framed};
 
 /// A slot of the year 2026 on a 25 Hz grid, ten slots after an IDR of a one-second GOP.
 pub const START: i64 = 44_700_000_010;
@@ -34,6 +34,8 @@ pub struct Said {
     pub thumbnails: Vec<(FromWorker, Bytes)>,
     /// The newest word on what crossed between main memory and the device; none where there is no device.
     pub copies: Option<Vec<CopyCount>>,
+    /// How rungs were eased, and from where on.
+    pub eased: Vec<(u8, Easing, MediaTime)>,
     pub drained: bool,
 }
 
@@ -106,6 +108,7 @@ impl Worker {
                 FromWorker::Opened { configs } => said.configs = configs,
                 FromWorker::Fault { .. } => said.faults.push(message),
                 FromWorker::Progress { .. } => said.progress += 1,
+                FromWorker::Eased { rung, easing, from } => said.eased.push((rung, easing, from)),
                 FromWorker::Thumbnail { .. } => said.thumbnails.push((message, payload)),
                 FromWorker::Picture { .. } => said.sights.push(message),
                 FromWorker::Copies { counts } => said.copies = Some(counts),

@@ -9,7 +9,7 @@ use crate::channel::handover::Handover;
 use crate::media::device::Seat;
 use crate::media::{Rung, Slot};
 use crate::pack::PackError;
-use crate::wire::link::{FromWorker, Stage, ToWorker};
+use crate::wire::link::{Easing, FromWorker, Stage, ToWorker};
 
 /// A planned change of workers is at least this far ahead: what lies there is not made yet.
 const HANDOVER_LEAD: Ticks = Ticks::from_millis(200);
@@ -86,8 +86,21 @@ impl OnAir {
         self.gave_input_up = false;
         self.made = self.grid.start(slot);
         self.committed_due.clear();
+        let eased = self.easings.iter().enumerate().filter(|(_, easing)| **easing != Easing::default());
+        self.easings_due = eased.map(|(rung, easing)| (rung as u8, *easing)).collect();
         self.advance_sent = self.grid.start(slot);
         self.told.clear();
+    }
+
+    /// How much less is to be made of each rung from now on.
+    pub fn ease(&mut self, easings: Vec<Easing>) {
+        for (rung, (before, easing)) in self.easings.iter().zip(&easings).enumerate() {
+            if before != easing {
+                self.easings_due.retain(|(due, _)| usize::from(*due) != rung);
+                self.easings_due.push((rung as u8, *easing));
+            }
+        }
+        self.easings = easings;
     }
 
     /// Whether the present worker was sent media of a feed.

@@ -33,6 +33,7 @@ fn channel() -> CopyProgramme {
         srt: None,
         slate: Default::default(),
         thumbnail_every: None,
+        overload: Vec::new(),
         device: Default::default(),
         second_publisher: SecondPublisher::Replace,
     };

@@ -35,6 +35,7 @@ pub(super) fn plan(idle: Idle) -> ChannelPlan {
         watch: Default::default(),
         slate: Default::default(),
         thumbnail_every: None,
+        overload: crate::channel::plan::Relief::ALL.to_vec(),
         device: Default::default(),
         second_publisher: SecondPublisher::Refuse,
         srt: None,

@@ -56,6 +56,7 @@ impl Programme {
         match whose {
             Whose::Present => {
                 self.note_progress(&message, now);
+                self.note_load(&message, now);
                 self.present_message(message, payload, now);
             }
             Whose::Leaving if message == FromWorker::Drained => self.drained(id, now),

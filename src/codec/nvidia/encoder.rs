@@ -84,6 +84,8 @@ pub struct NvEncoder {
     registered: Vec<Registered>,
     session: Rc<Session>,
     parameters: Parameters,
+    /// The number of the preset in force.
+    preset: u8,
     custom_vbv: bool,
     /// Bitstreams that are left with the encoder: so many pictures go in before the first comes out.
     delay: usize,
@@ -160,6 +162,7 @@ impl NvEncoder {
             registered,
             session,
             parameters,
+            preset: settings.preset,
             custom_vbv: limits.vbv_size,
             delay: settings.output_delay(),
             broken: false,
@@ -315,6 +318,26 @@ impl Encoder for NvEncoder {
         let rates = Rates::of(&self.rung, bitrate_bps);
         let changed = self.session.change(&mut self.parameters, rates, self.custom_vbv);
         changed.map_err(|cause| cause.of(&self.rung.name))
+    }
+
+    fn ease(&mut self, faster: u8, _out: &mut Vec<Packet>) -> Result<bool, CodecError> {
+        let quick = Rung { preset: self.rung.faster_preset(faster).to_owned(), ..self.rung.clone() };
+        let preset = Settings::preset_of(&quick)?;
+        if preset == self.preset {
+            return Ok(true);
+        }
+        let header = self.session.sequence_header().map_err(|cause| cause.of(&self.rung.name))?;
+        if let Err(cause) = self.session.change_preset(&mut self.parameters, preset) {
+            tracing::info!(rung = self.rung.name, preset, %cause, "the driver does not change the preset of a running session");
+            return Ok(false);
+        }
+        let is_same = self.session.sequence_header().map_err(|cause| self.failed(cause))? == header;
+        if is_same {
+            self.preset = preset;
+        } else {
+            self.session.change_preset(&mut self.parameters, self.preset).map_err(|cause| self.failed(cause))?;
+        }
+        Ok(is_same)
     }
 
     fn drain(&mut self, out: &mut Vec<Packet>) -> Result<(), CodecError> {

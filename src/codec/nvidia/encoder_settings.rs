@@ -174,6 +174,11 @@ impl Settings {
         })
     }
 
+    /// The number, 1 to 7, of a rung's preset.
+    pub fn preset_of(rung: &Rung) -> Result<u8, CodecError> {
+        preset(rung).map(|preset| preset.number)
+    }
+
     /// The settings with what a device can do of them; an error where rung and device cannot meet.
     pub fn within(self, limits: &Limits, rung: &Rung) -> Result<Settings, CodecError> {
         let refused = |why: String| Err(CodecError::new(Fault::Unsupported, COMPONENT, format!("rung {}: {why}", rung.name)));

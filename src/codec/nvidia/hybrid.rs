@@ -101,6 +101,10 @@ impl Encoder for HybridEncoder {
         self.encoder.retune(bitrate_bps)
     }
 
+    fn ease(&mut self, faster: u8, out: &mut Vec<Packet>) -> Result<bool, CodecError> {
+        self.encoder.ease(faster, out)
+    }
+
     fn drain(&mut self, out: &mut Vec<Packet>) -> Result<(), CodecError> {
         self.encoder.drain(out)
     }

@@ -49,10 +49,23 @@ pub struct Nv12<'a> {
     pub height: u32,
 }
 
+/// An open encoder of the library's.
+struct Opened {
+    raw: NonNull<ffi::x264_t>,
+    /// What it settled on.
+    params: Params,
+    /// The avcC record.
+    config: Bytes,
+}
+
 /// An x264 encoder of one rung. Its packets have four-byte NAL lengths, their parameter sets are in [`EncoderInfo`] only.
 pub struct X264Encoder {
-    raw: NonNull<ffi::x264_t>,
-    params: Params,
+    opened: Opened,
+    /// What the first one settled on, with the rung's own preset.
+    settled: Params,
+    options: X264Options,
+    /// The target, which [`Encoder::retune`] may have moved.
+    bitrate_bps: u32,
     rung: Rung,
     number: u8,
     period: Ticks,
@@ -64,10 +77,8 @@ pub struct X264Encoder {
     info: EncoderInfo,
 }
 
-impl X264Encoder {
-    /// Opens an encoder whose packets carry the rung number `number`.
-    pub fn open(number: u8, rung: &Rung, options: X264Options) -> Result<X264Encoder, CodecError> {
-        let mut params = Params::new(rung, &options.grid, options.color, options.threads)?;
+impl Opened {
+    fn new(mut params: Params, rung: &Rung) -> Result<Opened, CodecError> {
         // SAFETY: complete parameters; x264 copies them.
         let raw = NonNull::new(unsafe { ffi::x264_encoder_open(params.as_ptr()) }).ok_or_else(|| {
             let detail = format!(
@@ -76,31 +87,84 @@ impl X264Encoder {
             );
             CodecError::new(Fault::Config, COMPONENT, detail)
         })?;
+        let mut opened = Opened { raw, params, config: Bytes::new() };
+        // SAFETY: the encoder is open; what it settled on is written over our own copy, which holds no pointers of its own.
+        unsafe { ffi::x264_encoder_parameters(opened.raw.as_ptr(), opened.params.as_ptr()) };
+        opened.config = opened.config()?;
+        Ok(opened)
+    }
+
+    /// The avcC record. x264 also returns an SEI that names its version, which nobody needs on the air.
+    fn config(&self) -> Result<Bytes, CodecError> {
+        let mut units = std::ptr::null_mut();
+        let mut count = 0;
+        // SAFETY: the encoder is open; the returned units stay valid until the next call.
+        let units: &[ffi::x264_nal_t] = unsafe {
+            if ffi::x264_encoder_headers(self.raw.as_ptr(), &mut units, &mut count) < 0 || units.is_null() {
+                return Err(CodecError::new(Fault::Bug, COMPONENT, "no parameter sets"));
+            }
+            std::slice::from_raw_parts(units, count.max(0) as usize)
+        };
+        let unit = |kind: i32| {
+            let unit = units.iter().find(|unit| unit.i_type == kind)?;
+            // SAFETY: a unit holds `i_payload` bytes, of which four are its length.
+            unsafe { std::slice::from_raw_parts(unit.p_payload, unit.i_payload.max(0) as usize) }.get(4..).map(Bytes::copy_from_slice)
+        };
+        let sets = |kind: i32| unit(kind).into_iter().collect();
+        let config = AvcConfig::from_parameter_sets(sets(SPS), sets(PPS));
+        config.map(|config| config.to_bytes()).map_err(|cause| CodecError::new(Fault::Bug, COMPONENT, format!("parameter sets: {cause}")))
+    }
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        // SAFETY: owned, closed once.
+        unsafe { ffi::x264_encoder_close(self.raw.as_ptr()) };
+    }
+}
+
+impl X264Encoder {
+    /// Opens an encoder whose packets carry the rung number `number`.
+    pub fn open(number: u8, rung: &Rung, options: X264Options) -> Result<X264Encoder, CodecError> {
+        let opened = Opened::new(Params::new(rung, &options.grid, options.color, options.threads)?, rung)?;
         let period = options.grid.rate.period();
+        let order = DecodeOrder::new(period, opened.params.reorder_depth());
         let info = EncoderInfo {
             track: Track::Video(VideoTrack {
                 codec: VideoCodec::H264,
                 other: String::new(),
-                config: Bytes::new(),
+                config: opened.config.clone(),
                 width: rung.width,
                 height: rung.height,
                 rate: Some(options.grid.rate),
             }),
-            reorder: Ticks::ZERO,
+            reorder: order.reorder(),
         };
-        let order = DecodeOrder::new(period, 0);
         let timecodes = Timecodes::new(options.grid.rate);
-        let rung = rung.clone();
-        let mut encoder = X264Encoder { raw, params, rung, number, period, first: None, order, timecodes, held: None, info };
-        // SAFETY: the encoder is open; what it settled on is written over our own copy, which holds no pointers of its own.
-        unsafe { ffi::x264_encoder_parameters(encoder.raw.as_ptr(), encoder.params.as_ptr()) };
-        encoder.order = DecodeOrder::new(period, encoder.reorder_depth());
-        encoder.info.reorder = encoder.order.reorder();
-        let config = encoder.config()?;
-        if let Track::Video(track) = &mut encoder.info.track {
-            track.config = config;
-        }
-        Ok(encoder)
+        let (rung, bitrate_bps) = (rung.clone(), rung.bitrate_bps);
+        let settled = opened.params.copy();
+        Ok(X264Encoder { opened, settled, options, bitrate_bps, rung, number, period, first: None, order, timecodes, held: None, info })
+    }
+
+    /// An encoder of another effort with the same parameter sets; none where there is no such one.
+    fn eased(&self, faster: u8) -> Result<Option<Opened>, CodecError> {
+        let open = |mut params: Params| {
+            params.retune(&self.rung, self.bitrate_bps);
+            Opened::new(params, &self.rung)
+        };
+        let opened = match faster {
+            0 => open(Params::new(&self.rung, &self.options.grid, self.options.color, self.options.threads)?)?,
+            faster => {
+                let first = open(self.settled.eased(&self.rung, faster, 0)?)?;
+                match first.params.chroma_offset() - self.settled.chroma_offset() {
+                    0 => first,
+                    moved => open(self.settled.eased(&self.rung, faster, moved)?)?,
+                }
+            }
+        };
+        let has_same_sets = self.info.track.video().is_some_and(|track| track.config == opened.config);
+        let is_same = has_same_sets && opened.params.reorder_depth() == self.settled.reorder_depth();
+        Ok(is_same.then_some(opened))
     }
 
     /// As [`Encoder::encode`], of a picture with interleaved chroma, which x264 wants in the end anyway.
@@ -145,36 +209,13 @@ impl X264Encoder {
         self.submit(Some(&mut picture), out)
     }
 
-    /// How many pictures may overtake another: one with B pictures, two where B pictures are references.
-    fn reorder_depth(&mut self) -> usize {
-        // SAFETY: own, initialised parameters.
-        let params = unsafe { &*self.params.as_ptr() };
-        match (params.i_bframe, params.i_bframe_pyramid) {
-            (..=0, _) => 0,
-            (_, 0) => 1,
-            _ => 2,
+    /// Takes out every picture that x264 still holds.
+    fn submit_rest(&mut self, out: &mut Vec<Packet>) -> Result<(), CodecError> {
+        // SAFETY: the encoder is open.
+        while unsafe { ffi::x264_encoder_delayed_frames(self.opened.raw.as_ptr()) } > 0 {
+            self.submit(None, out)?;
         }
-    }
-
-    /// The avcC record. x264 also returns an SEI that names its version, which nobody needs on the air.
-    fn config(&mut self) -> Result<Bytes, CodecError> {
-        let mut units = std::ptr::null_mut();
-        let mut count = 0;
-        // SAFETY: the encoder is open; the returned units stay valid until the next call.
-        let units: &[ffi::x264_nal_t] = unsafe {
-            if ffi::x264_encoder_headers(self.raw.as_ptr(), &mut units, &mut count) < 0 || units.is_null() {
-                return Err(CodecError::new(Fault::Bug, COMPONENT, "no parameter sets"));
-            }
-            std::slice::from_raw_parts(units, count.max(0) as usize)
-        };
-        let unit = |kind: i32| {
-            let unit = units.iter().find(|unit| unit.i_type == kind)?;
-            // SAFETY: a unit holds `i_payload` bytes, of which four are its length.
-            unsafe { std::slice::from_raw_parts(unit.p_payload, unit.i_payload.max(0) as usize) }.get(4..).map(Bytes::copy_from_slice)
-        };
-        let sets = |kind: i32| unit(kind).into_iter().collect();
-        let config = AvcConfig::from_parameter_sets(sets(SPS), sets(PPS));
-        config.map(|config| config.to_bytes()).map_err(|cause| CodecError::new(Fault::Bug, COMPONENT, format!("parameter sets: {cause}")))
+        Ok(())
     }
 
     /// Hands a picture (or nothing, to drain) to x264 and appends the packet that comes out.
@@ -184,7 +225,7 @@ impl X264Encoder {
         let mut coded = MaybeUninit::<ffi::x264_picture_t>::zeroed();
         let picture = picture.map_or(std::ptr::null_mut(), std::ptr::from_mut);
         // SAFETY: the encoder is open; a given picture's planes are valid during the call, in which x264 copies them.
-        let size = unsafe { ffi::x264_encoder_encode(self.raw.as_ptr(), &mut units, &mut count, picture, coded.as_mut_ptr()) };
+        let size = unsafe { ffi::x264_encoder_encode(self.opened.raw.as_ptr(), &mut units, &mut count, picture, coded.as_mut_ptr()) };
         if size < 0 {
             return Err(CodecError::new(Fault::SessionLost, COMPONENT, format!("rung {} failed to encode", self.rung.name)));
         }
@@ -242,9 +283,10 @@ impl Encoder for X264Encoder {
     }
 
     fn retune(&mut self, bitrate_bps: u32) -> Result<(), CodecError> {
-        self.params.retune(&self.rung, bitrate_bps);
+        self.bitrate_bps = bitrate_bps;
+        self.opened.params.retune(&self.rung, bitrate_bps);
         // SAFETY: the encoder is open; the parameters are the ones it settled on, with other rates.
-        match unsafe { ffi::x264_encoder_reconfig(self.raw.as_ptr(), self.params.as_ptr()) } {
+        match unsafe { ffi::x264_encoder_reconfig(self.opened.raw.as_ptr(), self.opened.params.as_ptr()) } {
             code if code < 0 => {
                 Err(CodecError::new(Fault::Config, COMPONENT, format!("rung {} refused {bitrate_bps} bit/s", self.rung.name)))
             }
@@ -252,20 +294,18 @@ impl Encoder for X264Encoder {
         }
     }
 
+    fn ease(&mut self, faster: u8, out: &mut Vec<Packet>) -> Result<bool, CodecError> {
+        let Some(opened) = self.eased(faster)? else { return Ok(false) };
+        // The last packet stays until the next picture says how long it lasts.
+        self.submit_rest(out)?;
+        self.opened = opened;
+        Ok(true)
+    }
+
     fn drain(&mut self, out: &mut Vec<Packet>) -> Result<(), CodecError> {
-        // SAFETY: the encoder is open.
-        while unsafe { ffi::x264_encoder_delayed_frames(self.raw.as_ptr()) } > 0 {
-            self.submit(None, out)?;
-        }
+        self.submit_rest(out)?;
         self.release(out);
         Ok(())
-    }
-}
-
-impl Drop for X264Encoder {
-    fn drop(&mut self) {
-        // SAFETY: owned, closed once.
-        unsafe { ffi::x264_encoder_close(self.raw.as_ptr()) };
     }
 }
 

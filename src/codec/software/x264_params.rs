@@ -9,7 +9,7 @@ use super::x264_sys as ffi;
 use crate::base::Fault;
 use crate::codec::error::CodecError;
 use crate::codec::frame::{Color, Matrix};
-use crate::media::{Grid, Rung};
+use crate::media::{Grid, PRESETS, Rung};
 
 pub(super) const COMPONENT: &str = "x264";
 
@@ -46,6 +46,56 @@ impl Params {
     /// Scales target and VBV to a new target in bit/s.
     pub(super) fn retune(&mut self, rung: &Rung, bitrate_bps: u32) {
         set_rate(&mut self.0, rung, bitrate_bps);
+    }
+
+    /// What an encoder settled on, which parameter sets follow from, with the effort of a preset that is so many faster.
+    ///
+    /// Pinned are all that parameter sets tell: profile, level, the size of the picture buffer, the structure of B pictures, arithmetic
+    /// coding, 8x8 transform, weighted prediction, and the offset of chroma's quantiser. x264 moves the latter by itself where an encoder
+    /// optimises for the eye; `chroma_moved` is by how much it would do so again.
+    pub(super) fn eased(&self, rung: &Rung, faster: u8, chroma_moved: i32) -> Result<Params, CodecError> {
+        let quick = Params::preset(&Rung { preset: rung.faster_preset(faster).to_owned(), ..rung.clone() })?;
+        let mut eased = self.copy();
+        let (raw, quick) = (&mut *eased.0, &*quick.0);
+        raw.i_dpb_size = raw.i_dpb_size.max(raw.i_frame_reference);
+        raw.i_frame_reference = raw.i_frame_reference.min(quick.i_frame_reference);
+        raw.i_bframe_adaptive = raw.i_bframe_adaptive.min(quick.i_bframe_adaptive);
+        raw.b_deblocking_filter &= quick.b_deblocking_filter;
+        raw.analyse.inter &= quick.analyse.inter;
+        raw.analyse.intra &= quick.analyse.intra;
+        raw.analyse.i_me_method = raw.analyse.i_me_method.min(quick.analyse.i_me_method);
+        raw.analyse.i_me_range = raw.analyse.i_me_range.min(quick.analyse.i_me_range);
+        raw.analyse.i_subpel_refine = raw.analyse.i_subpel_refine.min(quick.analyse.i_subpel_refine);
+        raw.analyse.i_trellis = raw.analyse.i_trellis.min(quick.analyse.i_trellis);
+        raw.analyse.b_mixed_references &= quick.analyse.b_mixed_references;
+        // The flag in the picture parameter set says whether there may be weights, not how they are found.
+        raw.analyse.i_weighted_pred = raw.analyse.i_weighted_pred.min(quick.analyse.i_weighted_pred.max(1));
+        raw.analyse.i_chroma_qp_offset -= chroma_moved;
+        raw.rc.b_mb_tree &= quick.rc.b_mb_tree;
+        raw.rc.i_lookahead = raw.rc.i_lookahead.min(quick.rc.i_lookahead);
+        raw.rc.i_aq_mode = raw.rc.i_aq_mode.min(quick.rc.i_aq_mode);
+        Ok(eased)
+    }
+
+    /// The same once more, of parameters that x264 settled on.
+    pub(super) fn copy(&self) -> Params {
+        // SAFETY: plain old data, copied whole. What x264 settled on holds no memory of its own: no files, zones or matrices are named,
+        // and `opaque` is cleared by x264_encoder_parameters. So both copies may be cleaned up.
+        Params(Box::new(unsafe { std::ptr::read(&raw const *self.0) }))
+    }
+
+    /// The offset of chroma's quantiser.
+    pub(super) fn chroma_offset(&self) -> i32 {
+        self.0.analyse.i_chroma_qp_offset
+    }
+
+    /// How many pictures may overtake another: one with B pictures, two where B pictures are references.
+    pub(super) fn reorder_depth(&self) -> usize {
+        match (self.0.i_bframe, self.0.i_bframe_pyramid) {
+            (..=0, _) => 0,
+            (_, 0) => 1,
+            _ => 2,
+        }
     }
 
     pub(super) fn as_ptr(&mut self) -> *mut ffi::x264_param_t {
@@ -86,8 +136,6 @@ impl Params {
         }
     }
 }
-
-const PRESETS: [&str; 10] = ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo"];
 
 impl Drop for Params {
     fn drop(&mut self) {

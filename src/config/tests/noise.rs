@@ -128,6 +128,7 @@ fn line() -> impl Strategy<Value = String> {
         "text",
         "file",
         "thumbnails",
+        "overload",
         "state_dir",
         "http",
         "rtmp",

@@ -7,13 +7,15 @@ use crate::pack::epoch::{Stream, Tree};
 use crate::pack::window::Programme;
 
 const AUDIO_GROUP: &str = "audio";
+/// Segments from the end at which players begin (RFC 8216 section 6.3.3), and as many of them must be gaps before a rendition is not listed.
+const NEWEST: usize = 3;
 
 /// The multivariant playlist of a tree; `None` while none of its renditions ever had a segment.
 ///
 /// In CMAF, video variants share an audio rendition; in MPEG-TS they carry the sound themselves and an audio-only
 /// variant stands beside them.
 pub fn multivariant(programme: &Programme, tree: Tree) -> Option<String> {
-    let streams: Vec<&Stream> = programme.newest()?.tree(tree).filter(|stream| stream.begun).collect();
+    let streams: Vec<&Stream> = programme.newest()?.tree(tree).filter(|stream| stream.begun && is_there(programme, tree, stream)).collect();
     if streams.is_empty() {
         return None;
     }
@@ -35,6 +37,13 @@ pub fn multivariant(programme: &Programme, tree: Tree) -> Option<String> {
         iframe_variant(&mut out, stream);
     }
     Some(out)
+}
+
+/// Whether a rendition is worth beginning with: its newest segments, with which players begin, are not all gaps.
+fn is_there(programme: &Programme, tree: Tree, stream: &Stream) -> bool {
+    let made = |entry| programme.stream(entry, tree, stream.name()).and_then(|(index, _)| entry.made.get(index)?.as_ref());
+    let newest: Vec<_> = programme.entries.iter().rev().take(NEWEST).collect();
+    newest.len() < NEWEST || newest.into_iter().any(|entry| made(entry).is_some())
 }
 
 fn rendition(out: &mut String, audio: &Stream) {

@@ -1,7 +1,7 @@
 //! The manifest against the segments that it names.
 
 use super::boxes::samples;
-use super::fixtures::{Shelf, Source, presentation};
+use super::fixtures::{Shelf, Source, halved, presentation};
 use super::playlists::date_ms;
 use crate::base::{Rate, Ticks};
 use crate::pack::{Packager, Presentation, Window};
@@ -138,6 +138,21 @@ fn a_gap_or_a_discontinuity_begins_a_period_and_no_timeline_has_a_hole() {
     assert_eq!(names, [3, 3, 2, 3]);
     let text = shelf.text("manifest.mpd");
     assert_eq!(text.matches("urn:mpeg:dash:period-continuity:2015").count(), 4, "continuity is for gaps only");
+}
+
+#[test]
+fn half_the_pictures_are_no_reason_for_a_period_and_leave_no_hole() {
+    let (presentation, mut source) = live(Rate::new(25, 1));
+    let mut packager = Packager::new(presentation).unwrap();
+    let mut shelf = Shelf::default();
+    for count in 0..5 {
+        let mut set = source.segment();
+        if count > 1 {
+            set.packets[0] = set.packets[0].as_deref().map(halved);
+        }
+        shelf.apply(packager.push(set).unwrap());
+    }
+    assert_eq!(judge(&shelf).len(), 1);
 }
 
 #[test]

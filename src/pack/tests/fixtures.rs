@@ -132,6 +132,22 @@ impl Source {
     }
 }
 
+/// A segment's pictures with every other one left out, from the middle on: times of which an encoder knows that does not reorder.
+pub fn halved(packets: &[Packet]) -> Vec<Packet> {
+    let middle = packets[packets.len() / 2].dts;
+    let mut shown: Vec<Packet> = packets.iter().map(|packet| Packet { dts: packet.pts, ..packet.clone() }).collect();
+    shown.sort_by_key(|packet| packet.pts);
+    let mut since_key = 0;
+    shown.retain(|packet| {
+        since_key = if packet.key { 0 } else { since_key + 1 };
+        packet.dts < middle || since_key % 2 == 0
+    });
+    for index in 1..shown.len() {
+        shown[index - 1].duration = shown[index].dts - shown[index - 1].dts;
+    }
+    shown
+}
+
 /// I P B B P B B ...: the place in showing order of each picture in decode order.
 pub fn decode_order(length: i64) -> Vec<i64> {
     let mut order = vec![0];

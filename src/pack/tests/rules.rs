@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::fixtures::{Shelf, Source, presentation};
+use super::fixtures::{Shelf, Source, halved, presentation};
 use super::playlists::{Playlist, attributes, check, check_update, parse};
 use crate::base::{Rate, Ticks};
 use crate::pack::{Packager, Window};
@@ -98,6 +98,32 @@ fn twenty_live_segments_keep_the_rules() {
         assert!(first.sequence > 298_333_334 + 12, "nothing slid out");
         assert_eq!(before["720p/playlist.m3u8"].discontinuity_sequence, 1, "the discontinuity slid out uncounted");
         assert!(!shelf.removed.is_empty());
+    }
+}
+
+#[test]
+fn half_the_pictures_and_a_rung_that_is_away_for_long_keep_the_rules() {
+    let rate = Rate::new(25, 1);
+    let presentation = presentation(Window::Live(Ticks::from_millis(30_000)), rate);
+    let mut source = Source::new(&presentation, rate, 1_790_000_004, 1);
+    let mut packager = Packager::new(presentation).unwrap();
+    let (mut shelf, mut before) = (Shelf::default(), BTreeMap::new());
+    for count in 0..18 {
+        let mut set = source.segment();
+        if (4..15).contains(&count) {
+            set.packets[1] = set.packets[1].as_deref().map(halved);
+        }
+        if (6..12).contains(&count) {
+            set.packets[0] = None;
+        }
+        shelf.apply(packager.push(set).unwrap());
+        judge(&shelf, &mut before, count < 4);
+        for master in ["master.m3u8", "ts/master.m3u8"] {
+            let text = shelf.text(master);
+            let is_listed = text.contains("\n720p/playlist.m3u8") && text.contains("720p/iframe.m3u8");
+            assert_eq!(is_listed, !(8..12).contains(&count), "{master} after segment {count}");
+            assert!(text.contains("\n360p/playlist.m3u8"));
+        }
     }
 }
 

@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::easing::Easing;
 use crate::base::{Fault, MediaTime, Ticks};
 use crate::media::device::{CopyCount, Seat};
 use crate::media::{AudioRung, Grid, Rung, Slot, Track};
 
 /// Version of this protocol; both ends must agree.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// What a codec worker shows and plays where there is no input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -144,6 +145,14 @@ pub enum ToWorker {
         /// New target in bit/s; the VBV scales with it.
         bitrate_bps: u32,
     },
+    /// Make less of a rung, or all of it again. Before the first work it holds from the first slot on. Later a rung is left out and loses
+    /// pictures at once, gets another preset at the next IDR, and is back with the next segment; [`FromWorker::Eased`] tells when.
+    Ease {
+        /// The rung's number.
+        rung: u8,
+        /// How much less.
+        easing: Easing,
+    },
     /// Everything of this rung before the instant is published.
     Committed {
         /// The rung's number.
@@ -231,6 +240,20 @@ pub enum FromWorker {
         dropped: u64,
         /// Fill of the queue in front of it.
         queued: u32,
+        /// How far it is behind the newest instant that the worker knows of.
+        lag: Ticks,
+        /// Of the time since the last report, how much its busiest thread was at work, in percent. The thread that decodes also scales, and
+        /// waits for rungs that are slow: that counts as work.
+        busy_percent: u8,
+    },
+    /// A rung is made so from an instant on.
+    Eased {
+        /// The rung's number.
+        rung: u8,
+        /// How much less is made of it than its settings say.
+        easing: Easing,
+        /// From the slot that begins here.
+        from: MediaTime,
     },
     /// Pictures that crossed between the device and main memory since the start; sent with `Progress` from a seat on a device.
     Copies {

@@ -8,9 +8,11 @@
 //!
 //! Both ends are one build of one package, and [`VERSION`] in `Open` catches a mixed installation.
 
+pub mod easing;
 pub mod frame;
 pub mod gateway;
 pub mod message;
 
+pub use easing::Easing;
 pub use frame::{Deframer, FrameError, framed};
 pub use message::{FileTrack, Fill, FromWorker, Open, RungConfig, Spans, Stage, ToWorker, VERSION, Watch};

@@ -78,8 +78,28 @@ impl Session {
 
     /// Changes target and VBV from the next picture on, with no IDR and no reset.
     pub fn change(&self, parameters: &mut Parameters, rates: Rates, custom_vbv: bool) -> Result<(), NvencError> {
-        let reconfigure = self.functions().reconfigure.ok_or(NvencError::missing("nvEncReconfigureEncoder"))?;
         set_rates(parameters.config.as_mut_ptr(), rates, custom_vbv);
+        self.reconfigure(parameters)
+    }
+
+    /// Changes the preset, 1 to 7, from the next picture on: the effort of the device's own search. All that has a place in the
+    /// configuration, parameter sets with it, stays as it was set at the start. After a refusal everything is as before.
+    pub fn change_preset(&self, parameters: &mut Parameters, preset: u8) -> Result<(), NvencError> {
+        let start = parameters.start.as_mut_ptr();
+        // SAFETY: filled in when the session was started; a GUID is plain old data.
+        let before = unsafe { (*start).presetGUID };
+        // SAFETY: as above.
+        unsafe { (*start).presetGUID = preset_id(preset) };
+        let changed = self.reconfigure(parameters);
+        if changed.is_err() {
+            // SAFETY: as above.
+            unsafe { (*parameters.start.as_mut_ptr()).presetGUID = before };
+        }
+        changed
+    }
+
+    fn reconfigure(&self, parameters: &mut Parameters) -> Result<(), NvencError> {
+        let reconfigure = self.functions().reconfigure.ok_or(NvencError::missing("nvEncReconfigureEncoder"))?;
         let mut change = MaybeUninit::<sdk::NV_ENC_RECONFIGURE_PARAMS>::zeroed();
         let _current = self.current()?;
         // SAFETY: zeroed and filled in; the copied structure points to `parameters.config`, which outlives the call.

@@ -142,8 +142,18 @@ impl Worker {
     pub(super) fn encode(&mut self, holds: usize) {
         if let Some((slot, _)) = self.encoder.back() {
             let pts = self.open.as_ref().expect("open").grid.start(*slot);
-            self.says
-                .push_back((FromWorker::Progress { stage: Stage::Scale, pts, done: slot.0 as u64, dropped: 0, queued: 0 }, Bytes::new()));
+            self.says.push_back((
+                FromWorker::Progress {
+                    stage: Stage::Scale,
+                    pts,
+                    done: slot.0 as u64,
+                    dropped: 0,
+                    queued: 0,
+                    lag: Ticks::ZERO,
+                    busy_percent: 0,
+                },
+                Bytes::new(),
+            ));
         }
         let grid = self.open.as_ref().expect("open").grid;
         while self.encoder.len() > holds {
