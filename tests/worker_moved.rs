@@ -54,6 +54,7 @@ fn plan() -> ChannelPlan {
         slate: Default::default(),
         thumbnail_every: None,
         device: Default::default(),
+        priority: Default::default(),
     }
 }
 

@@ -1,12 +1,14 @@
 //! Command line, wiring, signals, telemetry: the only floor that sees all others.
 
 pub mod banner;
+pub mod calibrate;
 pub mod check;
 pub mod cli;
 pub mod devices;
 pub mod feeds;
 pub mod keys;
 pub mod logging;
+pub mod plan;
 pub mod probe;
 pub mod serve;
 pub mod transcode;
@@ -20,6 +22,7 @@ pub fn run() -> ExitCode {
         cli::Command::Serve(arguments) => report(serve::serve(arguments)),
         cli::Command::Check(arguments) => check::check(&arguments),
         cli::Command::Transcode(arguments) => report(transcode::transcode(&arguments)),
+        cli::Command::Plan(arguments) => plan::plan(&arguments),
         cli::Command::Probe(arguments) => report(probe::probe(&arguments)),
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::api::operate::Operated;
 use crate::api::{self, Publishing};
 use crate::app::cli::ServeArguments;
-use crate::app::{banner, devices, feeds, keys, logging};
+use crate::app::{banner, calibrate, devices, feeds, keys, logging};
 use crate::base::{Ticks, clock};
 use crate::channel::device_watch::watch_devices;
 use crate::channel::directory::{Directory, Wildcard};
@@ -78,9 +78,11 @@ pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
     let state_error = |cause| ServeError::State { path: plan.state_dir.display().to_string(), cause };
     let sequences = SequenceStore::open(&plan.state_dir).map_err(state_error)?;
     let flights = FlightStore::open(&plan.state_dir).map_err(state_error)?;
-    let cores = placement::linux::inventory().cores_allowed;
+    let machine = placement::linux::inventory();
+    let cores = machine.cores_allowed;
     let (ingest, edge) = (runtime("ingest", cores)?, runtime("edge", cores)?);
     let seats = ingest.block_on(devices::desk(plan.devices, &worker));
+    seats.lend(&machine, plan.admission);
     let http = listen("HTTP", "--http", plan.http)?;
     let rtmp = plan.rtmp.map(|address| listen("RTMP", "--rtmp", address)).transpose()?;
     let names_peers = plan.http.ip().is_loopback();
@@ -146,6 +148,7 @@ async fn run(plan: &Plan, house: House, doors: Doors, edge: &Runtime) -> Result<
     let here = tokio::runtime::Handle::current();
     let (board, seats) = (house.board.clone(), house.seats.clone());
     tokio::spawn(watch_devices(seats.clone(), house.worker.clone(), stopped.clone()));
+    calibrate::begin(plan, &seats, &house.worker, &stopped);
     let directory = Arc::new(Directory::new(house, shelves.clone(), here, wildcards.collect()));
     plan.channels.iter().for_each(|channel| directory.start(channel.clone()));
 

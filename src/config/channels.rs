@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::base::Rate;
 use crate::channel::plan::{ChannelPlan, Formats, Idle, LadderPlan, SecondPublisher, StreamKey};
 use crate::media::AudioRung;
+use crate::placement::Priority;
 
 use super::devices::{Devices, wish};
 use super::failover::{failover, thumbnails, watch};
@@ -109,6 +110,7 @@ pub fn checked(written: &WrittenChannel, around: &Surroundings, sink: &mut Sink)
         slate: slate(&written.slate, idle, around.folder, sink),
         thumbnail_every: thumbnails(&written.thumbnails, copied, sink),
         device,
+        priority: written.priority.or(Priority::Main),
     });
     match written.name.value()?.clone() {
         ChannelName::One(name) => Some(Checked::One(Box::new(ChannelPlan { name, ..*plan }))),
@@ -178,6 +180,7 @@ fn refuse_with_copy(written: &WrittenChannel, sink: &mut Sink) {
         place(&written.thumbnails),
         place(&written.device),
         place(&written.gpu),
+        place(&written.priority),
     ];
     for place in places.into_iter().flatten() {
         sink.add(place, "has no meaning with ladder = \"copy\", which passes on what the publisher sends", "remove it");

@@ -46,6 +46,8 @@ pub static ROOT: Section = Section {
     header: "",
     keys: &[
         value("state_dir", &["state", "statedir", "data_dir"]),
+        value("admission", &["admit", "overcommit", "limits"]),
+        value("calibration", &["calibrate", "benchmark"]),
         Key { name: "http", holds: Holds::Table(&HTTP), also: &["web", "server", "listen"] },
         Key { name: "rtmp", holds: Holds::Table(&RTMP), also: &["ingest"] },
         Key { name: "srt", holds: Holds::Table(&SRT), also: &[] },
@@ -100,6 +102,7 @@ pub static CHANNEL: Section = Section {
         Key { name: "slate", holds: Holds::Table(&SLATE), also: &["fallback", "holding_picture"] },
         value("device", &["hardware", "hwaccel", "acceleration"]),
         value("gpu", &["card"]),
+        value("priority", &["importance", "class"]),
         value("thumbnails", &["preview", "previews", "snapshots"]),
         value("trusted_network", &["trusted", "insecure"]),
         value("max_channels", &["max", "limit"]),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::channel::plan::{ChannelPlan, FeedPlan, FeedSource, StreamKey};
+use crate::placement::Admission;
 
 use super::channels::{Checked, Door, Surroundings, check_names, checked};
 use super::devices::Devices;
@@ -39,6 +40,8 @@ pub fn plan(written: &Written, folder: Option<&Path>, overrides: &Overrides, sin
         srt_latency: srt_latency(&written.srt_latency, sink),
         state_dir: written.state_dir.value().cloned().unwrap_or_else(|| default_state_dir(|name| std::env::var_os(name))),
         devices: machine.plan(),
+        admission: written.admission.or(Admission::default()),
+        calibration: written.calibration.or(true),
         channels: Vec::new(),
         wildcards: Vec::new(),
         generated_keys: keys.generated.clone(),

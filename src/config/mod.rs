@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::Ticks;
 
+mod admission;
 mod channels;
 mod devices;
 mod document;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::base::Ticks;
 use crate::channel::plan::{ChannelPlan, FeedPlan, StreamKey};
+use crate::placement::Admission;
 
 use super::devices::DevicesPlan;
 use super::values::is_name;
@@ -22,6 +23,10 @@ pub struct Plan {
     pub srt_latency: Ticks,
     /// The devices of the machine.
     pub devices: DevicesPlan,
+    /// What becomes of a main channel for which the cores or the memory do not suffice.
+    pub admission: Admission,
+    /// Whether the machine is measured, once.
+    pub calibration: bool,
     /// Where the few bytes live that survive a restart.
     pub state_dir: PathBuf,
     /// The channels, in the order of the file; names and keys differ.

@@ -7,6 +7,7 @@ use toml_edit::TableLike;
 
 use crate::base::Ticks;
 use crate::media::VideoCodec;
+use crate::placement::Admission;
 use crate::placement::cost::presets;
 
 use super::devices::{WrittenDevices, written as written_devices};
@@ -15,7 +16,7 @@ use super::node::Node;
 use super::scalar::{Complaint, Scalar, complain};
 use super::sink::{Entry, Field, Place, Sink};
 use super::written_channel::{WrittenChannel, channel};
-use super::{HTTP_PORT, Overrides, RTMP_PORT, SRT_PORT, units, values};
+use super::{HTTP_PORT, Overrides, RTMP_PORT, SRT_PORT, admission, units, values};
 
 /// Largest and smallest side of a rung in pixels.
 const SIDES: std::ops::RangeInclusive<u32> = 64..=4096;
@@ -24,6 +25,8 @@ const SIDES: std::ops::RangeInclusive<u32> = 64..=4096;
 #[derive(Debug)]
 pub struct Written {
     pub state_dir: Field<PathBuf>,
+    pub admission: Field<Admission>,
+    pub calibration: Field<bool>,
     pub http: Field<SocketAddr>,
     pub rtmp: Field<Option<SocketAddr>>,
     pub srt: Field<Option<SocketAddr>>,
@@ -64,6 +67,8 @@ pub fn read(table: &dyn TableLike, sink: &mut Sink) -> Written {
     let absent = || Field::Absent;
     Written {
         state_dir: root.field("state_dir", sink, state_dir),
+        admission: root.field("admission", sink, admission::admission),
+        calibration: root.field("calibration", sink, admission::calibration),
         http: http.map_or_else(absent, |http| http.field("listen", sink, |scalar| values::address(scalar, HTTP_PORT))),
         rtmp: rtmp.map_or(Field::Absent, |rtmp| rtmp.field("listen", sink, |scalar| values::address_or_off(scalar, RTMP_PORT))),
         srt: srt.as_ref().map_or(Field::Absent, |srt| srt.field("listen", sink, |scalar| values::address_or_off(scalar, SRT_PORT))),

@@ -21,6 +21,8 @@ pub struct DeviceMetrics {
     pub most_sessions: IntGaugeVec,
     /// Changes of a channel to a seat that its policy likes less, by channel, from, to and reason.
     pub fallbacks: IntCounterVec,
+    /// Seats that a channel did not get, or lost to one that comes first, by channel and reason.
+    pub refusals: IntCounterVec,
     /// 1 for the seat that a channel has, by channel and seat (`software` or a device).
     pub channel_seat: IntGaugeVec,
     /// Pictures that crossed between a device and main memory, by channel, direction and reason.
@@ -47,6 +49,7 @@ impl DeviceMetrics {
                 "Changes of a channel to a seat that its policy likes less.",
                 &["channel", "from", "to", "reason"],
             ),
+            refusals: counter("headend_refusals_total", "Seats that a channel did not get or had to leave.", &["channel", "reason"]),
             channel_seat: gauge("headend_channel_seat", "1 for the seat that a channel has.", &["channel", "seat"]),
             frame_copies: counter(
                 "headend_frame_copies_total",

@@ -34,6 +34,7 @@ fn channel() -> CopyProgramme {
         slate: Default::default(),
         thumbnail_every: None,
         device: Default::default(),
+        priority: Default::default(),
         second_publisher: SecondPublisher::Replace,
     };
     CopyProgramme::new(plan, ProgrammeClock::starting(Mono(0), WallTime(1_790_000_001_234_567)), None)

@@ -36,6 +36,7 @@ pub(super) fn plan(idle: Idle) -> ChannelPlan {
         slate: Default::default(),
         thumbnail_every: None,
         device: Default::default(),
+        priority: Default::default(),
         second_publisher: SecondPublisher::Refuse,
         srt: None,
     }
