@@ -112,8 +112,8 @@ mod tests {
     #[test]
     fn a_full_hd_ladder_on_two_cores_fits_without_its_largest_rung_or_with_a_faster_preset() {
         assert_eq!(standard(|amount| amount.millicores <= 2000), ["without 1080p", "with preset superfast"]);
-        assert_eq!(standard(|amount| amount.millicores <= 1000), ["without 1080p and 720p", "with preset ultrafast"]);
-        assert_eq!(standard(|amount| amount.millicores <= 200), ["without 1080p and 720p and 480p and with preset ultrafast"]);
+        assert_eq!(standard(|amount| amount.millicores <= 1200), ["without 1080p and 720p", "with preset ultrafast"]);
+        assert_eq!(standard(|amount| amount.millicores <= 480), ["without 1080p and 720p and 480p and with preset ultrafast"]);
         assert_eq!(standard(|_| false), [""; 0]);
     }
 

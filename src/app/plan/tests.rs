@@ -43,7 +43,7 @@ fn strict_admission_refuses_what_two_cores_do_not_carry_and_best_effort_goes_fir
     let report = planned(&written(&text), &two_cores());
     let verdicts: Vec<(&str, Verdict)> = report.channels.iter().map(|row| (row.channel.as_str(), row.verdict)).collect();
     assert_eq!(verdicts, [("spare", Verdict::Refused), ("a", Verdict::Admitted), ("b", Verdict::Refused)], "{}", report.table());
-    assert!(report.channels[2].reason.contains(" free: would fit with"), "{}", report.channels[2].reason);
+    assert!(report.channels[2].reason.contains(" cores of 0.4 free"), "{}", report.channels[2].reason);
     assert!(!planned(&written(&text), &Inventory::new(8, 8, 8 << 30, 0)).refuses());
 }
 

@@ -114,7 +114,7 @@ fn the_loss_of_the_largest_device_is_provided_for_with_faster_presets_where_that
     assert_eq!(fallback(&eight, "b").unwrap().preset, None, "it is on the other device, and one of both is lost at a time");
     assert!(fallback(&eight, "c").unwrap().preset.is_some(), "{:?}", eight.report());
     let refusal = (0..8).find_map(|n| prefer(&mut eight, &format!("more{n}")).err()).unwrap();
-    assert_eq!(refusal.label(), "device", "the sessions end before the cores do");
+    assert_eq!(refusal.label(), "cores", "the sessions are given away, and the cores are kept for those who have them");
     assert_eq!(leases.iter().filter(|lease| lease.ticket.is_some()).count(), 3);
 }
 
