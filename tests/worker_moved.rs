@@ -55,6 +55,7 @@ fn plan() -> ChannelPlan {
         thumbnail_every: None,
         overload: Vec::new(),
         device: Default::default(),
+        priority: Default::default(),
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `GET /api/v1/channels/NAME/thumbnail.jpg` | a small picture of its input, or 404; `thumbnail` in its status is the number of the newest |
 //! | `GET /api/v1/channels/NAME/flight` | what the flight recorder holds, as JSON lines; for viewers ([`auth`]) |
 //! | `GET /api/v1/devices` | the machine's GPUs: [`DeviceList`](crate::channel::seats::DeviceList) |
+//! | `GET /api/v1/plan` | who sits where, what is in use, who was refused: [`Report`](crate::placement::report::Report) |
 //! | `GET /api/v1/publishing` | where to publish: [`Publishing`] |
 //!
 //! What changes anything is in [`operate`], who may do what in [`auth`].
@@ -16,6 +17,7 @@
 pub mod auth;
 pub mod operate;
 mod problem;
+mod plan;
 
 use axum::Router;
 use axum::extract::{Extension, Path, State};
@@ -45,12 +47,14 @@ pub struct Publishing {
 
 /// The routes under `/api/`.
 pub fn router(board: Board, seats: SeatDesk, publishing: Publishing) -> Router {
+    let (asked, planned) = (board.clone(), seats.clone());
     Router::new()
         .route("/api/v1/channels", get(channels))
         .route("/api/v1/channels/{name}", get(channel))
         .route("/api/v1/channels/{name}/thumbnail.jpg", get(thumbnail))
         .route("/api/v1/channels/{name}/flight", get(flight))
         .route("/api/v1/devices", get(async move || json(&seats.list(clock::mono()))))
+        .route("/api/v1/plan", get(async move || json(&plan::live(&asked, &planned))))
         .route("/api/v1/publishing", get(async move || json(&publishing)))
         .route("/api/{*rest}", get(unknown))
         .method_not_allowed_fallback(not_allowed)
@@ -213,6 +217,14 @@ mod tests {
             body[1]["rungs"][0],
             json!({"name": "720p", "width": 1280, "height": 720, "bitrate": 2_800_000, "measured_bitrate": 2_650_000, "codecs": "avc1.64001f"})
         );
+    }
+
+    #[tokio::test]
+    async fn the_plan_has_what_is_lent_and_the_channels_that_have_not_asked() {
+        let (status, kind, body) = ask("GET", "/api/v1/plan").await;
+        assert_eq!((status, kind.as_str()), (StatusCode::OK, "application/json"));
+        assert_eq!((&body["channels"][1]["channel"], &body["channels"][1]["verdict"]), (&json!("sports"), &json!("idle")));
+        assert_eq!((&body["cores"]["used"], &body["cores"]["lent"], &body["admission"]), (&json!(0.0), &Value::Null, &json!("warn")));
     }
 
     #[tokio::test]

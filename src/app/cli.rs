@@ -22,6 +22,8 @@ pub enum Command {
     Serve(ServeArguments),
     /// Say everything that is wrong with a configuration file, with line, rule and remedy; exit 1 if anything is.
     Check(CheckArguments),
+    /// Say which channel of a configuration gets which seat on this machine, or on another one; exit 1 if one gets none. Starts nothing.
+    Plan(PlanArguments),
     /// Make an adaptive ladder of a file, in a directory that any web server can serve.
     Transcode(TranscodeArguments),
     /// Make, list and revoke the tokens that let others operate this appliance over its API.
@@ -78,6 +80,23 @@ pub struct CheckArguments {
     /// The configuration file.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+}
+
+/// Options of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArguments {
+    /// The configuration file; without it the built-in one.
+    #[arg(value_name = "CONFIG")]
+    pub config: Option<PathBuf>,
+    /// As one JSON object instead of a table, as `/api/v1/plan` shows it of a running appliance.
+    #[arg(long)]
+    pub json: bool,
+    /// Plan for the machine in this file instead of this one: what `headend probe --json` or `headend plan --print-inventory` printed there.
+    #[arg(long, value_name = "FILE")]
+    pub inventory: Option<PathBuf>,
+    /// Print what this machine has, for `--inventory` elsewhere, and plan nothing.
+    #[arg(long, conflicts_with_all = ["config", "json", "inventory"])]
+    pub print_inventory: bool,
 }
 
 /// A format of `transcode`.

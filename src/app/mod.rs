@@ -2,12 +2,14 @@
 
 pub mod banner;
 pub mod certificates;
+pub mod calibrate;
 pub mod check;
 pub mod cli;
 pub mod devices;
 pub mod feeds;
 pub mod keys;
 pub mod logging;
+pub mod plan;
 pub mod probe;
 pub mod runtimes;
 pub mod serve;
@@ -25,6 +27,7 @@ pub fn run() -> ExitCode {
         cli::Command::Check(arguments) => check::check(&arguments),
         cli::Command::Transcode(arguments) => report(transcode::transcode(&arguments)),
         cli::Command::Token(arguments) => report(token::token(&arguments)),
+        cli::Command::Plan(arguments) => plan::plan(&arguments),
         cli::Command::Probe(arguments) => report(probe::probe(&arguments)),
     }
 }

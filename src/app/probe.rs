@@ -54,6 +54,10 @@ pub fn probe(arguments: &ProbeArguments) -> Result<(), ProbeError> {
         "auto_ladder_1080p30": { "rungs": ladder, "left_out": left_out },
     });
     if arguments.json {
+        // The GPUs are beside it.
+        let mut machine = serde_json::to_value(&inventory)?;
+        let _ = machine.as_object_mut().map(|fields| fields.remove("nvidia"));
+        report["inventory"] = machine;
         report["nvidia"] = match &gpus {
             Ok(gpus) => serde_json::to_value(gpus)?,
             Err(cause) => json!({ "absent": cause.to_string(), "gpus": [] }),

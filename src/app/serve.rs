@@ -13,7 +13,7 @@ use crate::api::auth::{Guard, TokenBook};
 use crate::api::{self, Publishing};
 use crate::app::cli::ServeArguments;
 use crate::app::runtimes::Runtimes;
-use crate::app::{banner, certificates, devices, feeds, keys, logging, telemetry};
+use crate::app::{banner, calibrate, certificates, devices, feeds, keys, logging, telemetry};
 use crate::base::cores::{Cores, OpenFiles, raise_open_files};
 use crate::base::tls::{Certificates, PairError, TlsError, TlsServer};
 use crate::base::{Ticks, clock};
@@ -106,6 +106,7 @@ pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
     let sequences = SequenceStore::open(&plan.state_dir).map_err(state_error)?;
     let flights = FlightStore::open(&plan.state_dir).map_err(state_error)?;
     let seats = runtimes.ingest.block_on(devices::desk(plan.devices, &worker));
+    seats.lend(&placement::linux::inventory(), plan.admission);
     let certificates = Certificates::load(&plan.certificates).map_err(ServeError::Certificates)?;
     let http = listen("HTTP", "--http", plan.http)?;
     let rtmp = plan.rtmp.map(|address| listen("RTMP", "--rtmp", address)).transpose()?;
@@ -181,6 +182,7 @@ async fn run(plan: &Plan, house: House, doors: Doors, runtimes: &Runtimes) -> Re
     channels.spawn(watch_devices(seats.clone(), house.worker.clone(), stopped.clone()));
     channels.spawn(telemetry::watch_machine(plan.state_dir.clone(), stopped.clone()));
     channels.spawn(watch_load(seats.clone(), house.worker.clone(), stopped.clone()));
+    calibrate::begin(plan, &seats, &house.worker, &stopped);
     let directory = Arc::new(Directory::new(house, shelves.clone(), channels, wildcards.collect()));
     plan.channels.iter().for_each(|channel| directory.start(channel.clone()));
 

@@ -25,7 +25,7 @@ use crate::media::device::{DeviceReport, Seat};
 use crate::media::{AudioRung, Grid, Packet, Rung, Slot, Track};
 use crate::pack::{Change, OutputTrack, PackError, Packager, Presentation, Window};
 use crate::placement::devices::{SourceShape, listed};
-use crate::placement::{self, DevicePolicy, DeviceWish, Devices, Need};
+use crate::placement::{self, DevicePolicy, DeviceWish, Devices, Load, Need};
 use crate::wire::link::{Deframer, FileTrack, Fill, FrameError, FromWorker, Open, RungConfig, ToWorker, VERSION, Watch, framed};
 
 /// Distance of IDRs: the field's usual two seconds.
@@ -198,7 +198,8 @@ fn seat(device: DeviceChoice, program: &WorkerProgram, source: &Source, rungs: &
     let video = source.tracks.iter().find_map(Track::video);
     let shape = video.map(|video| SourceShape { codec: video.codec, width: video.width, height: video.height });
     let wish = DeviceWish { policy, ..DeviceWish::default() };
-    let granted = Devices::new(report).seat("transcode", &Need { wish: &wish, source: shape, rungs, avoid: &[] }, &[]);
+    let granted =
+        Devices::new(report).seat("transcode", &Need { wish: &wish, source: shape, rungs, avoid: &[], load: Load::default() }, &[]);
     let granted = granted.map_err(|refusal| TranscodeError::Option { option: "--device", cause: refusal.to_string() })?;
     if granted.seat == Seat::Software && !granted.passed.is_empty() {
         tracing::warn!(devices = listed(&granted.passed), "no device has room; the file is transcoded in software");

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use headend::codec::software::forward_library_logs;
-use headend::worker::{RoleError, codec_role, devices, die_with_parent, file_role, load, probe, use_small_pages};
+use headend::worker::{RoleError, calibrate, codec_role, devices, die_with_parent, file_role, load, probe, use_small_pages};
 use tracing_subscriber::EnvFilter;
 
 /// Decodes, scales and encodes for one channel of headend, in a process of its own.
@@ -34,6 +34,8 @@ enum Role {
     Codec,
     /// A file in, its access units out: descriptor 0 is the link, descriptor 1 the file, opened for reading.
     File,
+    /// Measures what a core of this machine does, for a second or two, and prints it as JSON.
+    Calibrate,
     /// Prints what this machine can decode and encode, as JSON.
     Probe,
     /// Prints what this machine's GPUs are good for, found by trying, as JSON.
@@ -71,6 +73,10 @@ fn main() -> ExitCode {
         Role::Load => {
             die_with_parent();
             load(BufReader::new(std::io::stdin()), std::io::stdout()).map_err(RoleError::from)
+        }
+        Role::Calibrate => {
+            die_with_parent();
+            calibrate().and_then(|text| Ok(writeln!(std::io::stdout(), "{text}")?))
         }
         Role::Codec => link().and_then(|link| codec_role(link, input()?)),
         Role::File => link().and_then(|link| file_role(link, input()?)),

@@ -15,6 +15,7 @@ use crate::channel::timeline::{Bend, Mapped, Timeline};
 use crate::media::device::Seat;
 use crate::media::{AccessUnit, AudioRung, Grid, Rung, Slot, Track};
 use crate::pack::{Change, OutputTrack, PackError, Packager, Presentation, Window};
+use crate::placement::needs::no_slower;
 use crate::wire::link::{Easing, Fill, FromWorker, Open, RungConfig, Stage, ToWorker, VERSION, Watch};
 
 mod replacing;
@@ -84,6 +85,8 @@ pub struct OnAir {
     configs: Vec<RungConfig>,
     /// Where the present worker is to work.
     seat: Seat,
+    /// The slowest preset that it may use there.
+    preset: Option<&'static str>,
     /// The worker must be told `Open` first.
     open_due: bool,
     /// The first slot of the present worker.
@@ -137,6 +140,7 @@ impl OnAir {
             packager: None,
             configs: Vec::new(),
             seat: Seat::Software,
+            preset: None,
             open_due: true,
             begin: start,
             was_fed: false,
@@ -387,7 +391,7 @@ impl OnAir {
             seat: self.seat.clone(),
             grid: self.grid,
             start: self.begin,
-            rungs: self.rungs.clone(),
+            rungs: self.preset.map_or_else(|| self.rungs.clone(), |preset| no_slower(&self.rungs, preset)),
             audio: Some(self.audio.clone()),
             fill: self.fill,
             text: self.plan.slate.text.clone(),

@@ -7,7 +7,7 @@ use crate::base::{Rate, Ticks};
 use crate::channel::failover::FailoverPlan;
 use crate::channel::pull::PullAddress;
 use crate::media::{AudioRung, Rung};
-use crate::placement::DeviceWish;
+use crate::placement::{DeviceWish, Load, Priority};
 pub use crate::wire::link::gateway::{Secret, Security as SrtSecurity};
 
 /// A stream key: compared in constant time, never printed.
@@ -200,9 +200,19 @@ pub struct ChannelPlan {
     pub device: DeviceWish,
     /// What is given up while the machine cannot carry the ladder, in this order; where it is empty, only pictures are left out.
     pub overload: Vec<Relief>,
+    /// Who comes first where there is not enough for all.
+    pub priority: Priority,
 }
 
 impl ChannelPlan {
+    /// What decides how much its ladder takes; its source is taken to have 30 pictures a second where no rate is configured.
+    pub fn load(&self) -> Load {
+        let formats = u32::from(self.formats.cmaf) + u32::from(self.formats.ts);
+        let usual = Load::default();
+        let kept_s = self.window.as_secs_f64() * f64::from(formats);
+        Load { rate: self.rate.unwrap_or(usual.rate), kept_s, priority: self.priority }
+    }
+
     /// Whether one of the feeds is pushed with this key.
     pub fn has_key(&self, offered: &str) -> bool {
         self.feeds.iter().filter_map(FeedPlan::key).fold(false, |found, key| found | key.matches(offered))

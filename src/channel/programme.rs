@@ -90,7 +90,7 @@ impl Programme {
     /// remembered.
     pub fn new(plan: ChannelPlan, clock: ProgrammeClock, cores: usize, seats: SeatDesk, sequence: Option<Sequence>) -> Programme {
         Programme {
-            seating: Seating::new(seats, &plan.name, plan.device.clone()),
+            seating: Seating::new(seats, &plan),
             feeds: Feeds::new(plan.feeds.len(), plan.failover),
             plan,
             clock,
@@ -126,7 +126,7 @@ impl Programme {
             tracing::warn!(
                 channel = self.plan.name,
                 cause,
-                "no device of this machine can serve this channel: it will wait for a seat when its publisher comes"
+                "this machine has no seat for this channel now: it will wait for one when its publisher comes"
             );
         }
     }
@@ -209,6 +209,9 @@ impl Programme {
         match self.seating.condemned() {
             Some(whose) => self.leave_condemned(whose, now),
             None => self.return_to_device(now),
+        }
+        if let Some((whose, by)) = self.seating.pushed_out() {
+            self.give_way(whose, by, now);
         }
     }
 
@@ -397,7 +400,11 @@ impl Programme {
                 let whole = placement::fitted(&standard, width, height);
                 // What a device encodes costs no cores.
                 let on_device = self.seating.would_encode(&whole.0, self.source_shape());
-                let (rungs, left_out) = if on_device { whole } else { placement::auto(width, height, rate, self.cores) };
+                let (rungs, left_out) = match self.seating.free_cores() {
+                    _ if on_device => whole,
+                    Some(free) => placement::auto_within((width, height), rate, self.seating.speed(), free, self.cores),
+                    None => placement::auto(width, height, rate, self.cores),
+                };
                 for left_out in &left_out {
                     tracing::warn!(channel = self.plan.name, rung = left_out.rung.name, "{left_out}");
                 }
@@ -416,6 +423,7 @@ impl Programme {
         let soon = grid.start(start) + grid.segment_duration() + grid.segment_duration();
         let floor = self.sequence.filter(|last| last.end <= soon).map(|last| grid.first_from(last.end));
         let start = floor.map_or(start, |floor| start.max(floor));
+        self.seating.at_rate(grid.rate);
         let names: Vec<&str> = rungs.iter().map(|rung| rung.name.as_str()).collect();
         tracing::info!(channel = self.plan.name, rate = %grid.rate, rungs = names.join(" "), "on the air");
         self.air = Some(OnAir::new(&self.plan, grid, rungs, fill, start, self.sequence));

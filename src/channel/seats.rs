@@ -1,4 +1,4 @@
-//! Where channels ask for seats: the machine's devices behind one lock, and leases that give a seat back when the worker in it has ended.
+//! Where channels ask for seats: the machine behind one lock, and leases that give a seat back when the worker in it has ended.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,10 +9,14 @@ use tokio::sync::Notify;
 
 use crate::base::metrics::metrics;
 use crate::base::{Fault, Mono};
+use crate::media::calibration::Measured;
 use crate::media::device::{DeviceReport, GpuReport, Seat, Verdict};
 use crate::media::load::GpuLoad;
 use crate::placement::devices::{Change, PassedOver, State, Ticket, Usage, gpu_name, lendable_bytes};
-use crate::placement::{Devices, Need, Refusal};
+use crate::placement::machine::Granted;
+use crate::placement::pool::Place;
+use crate::placement::report::Report;
+use crate::placement::{Admission, Devices, Inventory, Machine, Need, Priority, Refusal, Speed};
 
 /// What a seat in software is called in labels, statuses and the API.
 pub const SOFTWARE: &str = "software";
@@ -24,7 +28,7 @@ const RETURN_AFTER: Duration = Duration::from_secs(30);
 /// What a driver said of free memory counts for this long; before and after, what the probe found.
 const FREE_IS_FRESH: Duration = Duration::from_secs(10);
 
-/// The desk that gives seats. Clones share it; the default one knows no devices.
+/// The desk that gives seats. Clones share it; the default one knows no devices, and no limits of cores and memory.
 #[derive(Clone, Debug, Default)]
 pub struct SeatDesk {
     shared: Arc<Shared>,
@@ -32,7 +36,7 @@ pub struct SeatDesk {
 
 #[derive(Debug)]
 struct Shared {
-    devices: Mutex<Devices>,
+    machine: Mutex<Machine>,
     last_return: Mutex<Option<Mono>>,
     return_after: Duration,
     /// A device is to be probed.
@@ -43,8 +47,8 @@ struct Shared {
 
 impl Default for Shared {
     fn default() -> Shared {
-        let (devices, last_return) = (Mutex::default(), Mutex::default());
-        Shared { devices, last_return, return_after: RETURN_AFTER, suspicion: Notify::new(), free: Mutex::default() }
+        let (machine, last_return) = (Mutex::default(), Mutex::default());
+        Shared { machine, last_return, return_after: RETURN_AFTER, suspicion: Notify::new(), free: Mutex::default() }
     }
 }
 
@@ -55,7 +59,10 @@ pub struct Lease {
     pub seat: Seat,
     /// Its worker must not begin before its predecessor, which had the same place, has ended.
     pub follows: bool,
+    /// No rung is to be encoded with a slower preset than this one.
+    pub preset: Option<&'static str>,
     ticket: Option<Ticket>,
+    place: Place,
     desk: SeatDesk,
 }
 
@@ -73,10 +80,8 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(ticket) = self.ticket {
-            self.desk.devices().give_back(ticket);
-            self.desk.show();
-        }
+        self.desk.machine().give_back(self.ticket, self.place);
+        self.desk.show();
     }
 }
 
@@ -125,16 +130,61 @@ impl SeatDesk {
     }
 
     fn of(devices: Devices, return_after: Duration) -> SeatDesk {
-        let shared = Shared { devices: Mutex::new(devices), return_after, ..Shared::default() };
+        let shared = Shared { machine: Mutex::new(Machine::new(devices)), return_after, ..Shared::default() };
         let desk = SeatDesk { shared: Arc::new(shared) };
         desk.show_report();
         desk.show();
         desk
     }
 
+    /// Sets what may be lent of cores and memory; without it there are no limits.
+    pub fn lend(&self, inventory: &Inventory, admission: Admission) {
+        self.machine().lend(inventory, admission);
+    }
+
+    /// What the machine was measured to do, for seats from now on.
+    pub fn measured(&self, measured: &Measured) {
+        self.machine().measured(Some(measured));
+    }
+
+    /// Cores that `channel` could have now; none where they are not limited.
+    pub fn free_cores(&self, channel: &str, priority: Priority) -> Option<f64> {
+        self.machine().free_cores(channel, priority)
+    }
+
+    /// What a core does in a second.
+    pub fn speed(&self) -> Speed {
+        self.machine().speed()
+    }
+
+    /// What the probes found.
+    pub fn devices_report(&self) -> DeviceReport {
+        self.machine().devices().report().clone()
+    }
+
+    /// Who sits where.
+    pub fn report(&self) -> Report {
+        self.machine().report()
+    }
+
+    /// Why no seat would be given; nothing is held by it.
+    pub fn foreseen(&self, channel: &str, need: &Need) -> Option<Refusal> {
+        self.machine().foreseen(channel, need)
+    }
+
+    /// The channel that has pushed the holder of a lease out: its worker is to be ended at once.
+    pub fn pushed_out(&self, lease: &Lease) -> Option<String> {
+        self.machine().pushed_out(lease.place).map(str::to_owned)
+    }
+
+    /// A channel has ended: it waits for no seat any more.
+    pub fn forget(&self, channel: &str) {
+        self.machine().forget(channel);
+    }
+
     /// Whether there are devices, usable or not, or a driver that ought to have some.
     pub fn has_devices(&self) -> bool {
-        self.devices().has_driver()
+        self.machine().devices().has_driver()
     }
 
     /// How long a device must have been well before channels return to it.
@@ -142,14 +192,16 @@ impl SeatDesk {
         self.shared.return_after
     }
 
-    /// A seat for `channel`; see [`Devices::seat`]. The reasons are those for which better GPUs were passed over.
+    /// A seat for `channel`; see [`Machine::seat`]. The reasons are those for which better GPUs were passed over.
     ///
     /// # Errors
-    /// As [`Devices::seat`].
+    /// As [`Machine::seat`].
     pub fn seat(&self, channel: &str, need: &Need, before: &[Ticket]) -> Result<(Lease, Vec<PassedOver>), Refusal> {
-        let granted = self.devices().seat(channel, need, before)?;
+        let granted = self.machine().seat(channel, need, before)?;
         self.show();
-        Ok((Lease { seat: granted.seat, follows: granted.follows, ticket: granted.ticket, desk: self.clone() }, granted.passed))
+        tell_of(channel, &granted);
+        let Granted { seat, ticket, place, follows, preset, passed, .. } = granted;
+        Ok((Lease { seat, follows, preset, ticket, place, desk: self.clone() }, passed))
     }
 
     /// The NUMA node that a seat's device is attached to, where it has one that is known.
@@ -161,7 +213,7 @@ impl SeatDesk {
 
     /// Whether the whole ladder of `need` would be encoded by a device.
     pub fn would_encode(&self, need: &Need) -> bool {
-        self.devices().would_encode(need)
+        self.machine().devices().would_encode(need)
     }
 
     /// A seat on a device for a channel that is to return to one: where the device has been well for long enough and no other channel has
@@ -171,7 +223,7 @@ impl SeatDesk {
         if last.is_some_and(|last| now.since(last) < RETURN_GAP) {
             return None;
         }
-        let since = self.devices().well_since(need)?;
+        let since = self.machine().devices().well_since(need)?;
         // Nothing has ever failed on a device that has been well since the clock's beginning.
         if since != Mono::default() && now.since(since) < self.shared.return_after {
             return None;
@@ -184,7 +236,7 @@ impl SeatDesk {
 
     /// Whether the device of a lease is condemned: its worker is to be replaced at once.
     pub fn is_condemned(&self, lease: &Lease) -> bool {
-        lease.ticket.is_some_and(|ticket| self.devices().is_condemned(ticket))
+        lease.ticket.is_some_and(|ticket| self.machine().devices().is_condemned(ticket))
     }
 
     /// Counts a fault of a worker on its device.
@@ -197,7 +249,7 @@ impl SeatDesk {
     /// A worker was lost as if its device were gone: the device is suspected, or condemned.
     pub fn lost(&self, lease: &Lease, reason: &str, now: Mono) {
         let Some(ticket) = lease.ticket else { return };
-        let change = self.devices().lost(ticket, reason, now);
+        let change = self.machine().devices_mut().lost(ticket, reason, now);
         change.iter().for_each(|change| self.tell(change));
         self.show();
         self.shared.suspicion.notify_one();
@@ -210,17 +262,17 @@ impl SeatDesk {
 
     /// Whether a probe is to begin now; its end is told by [`SeatDesk::probed`].
     pub fn begin_probe(&self, now: Mono) -> bool {
-        self.devices().begin_probe(now)
+        self.machine().devices_mut().begin_probe(now)
     }
 
     /// See [`Devices::known`].
     pub fn known(&self) -> Vec<String> {
-        self.devices().known()
+        self.machine().devices().known()
     }
 
     /// A probe has ended.
     pub fn probed(&self, outcome: Result<&DeviceReport, &str>, now: Mono) {
-        let changes = self.devices().probed(outcome, now);
+        let changes = self.machine().devices_mut().probed(outcome, now);
         changes.iter().for_each(|change| self.tell(change));
         self.show_report();
         self.show();
@@ -240,7 +292,8 @@ impl SeatDesk {
     pub fn list(&self, now: Mono) -> DeviceList {
         let free = self.free().clone();
         let fresh = |uuid: &str| free.get(uuid).filter(|(_, said)| now.since(*said) < FREE_IS_FRESH).map(|(bytes, _)| *bytes);
-        let devices = self.devices();
+        let machine = self.machine();
+        let devices = machine.devices();
         let status = |(report, state, since, reason, usage): (&GpuReport, State, Mono, &str, Usage)| DeviceStatus {
             report: GpuReport { free_bytes: fresh(&report.uuid).unwrap_or(report.free_bytes), ..report.clone() },
             state: state.label(),
@@ -259,8 +312,8 @@ impl SeatDesk {
         }
     }
 
-    fn devices(&self) -> MutexGuard<'_, Devices> {
-        self.shared.devices.lock().unwrap_or_else(PoisonError::into_inner)
+    fn machine(&self) -> MutexGuard<'_, Machine> {
+        self.shared.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, change: &Change) {
@@ -286,7 +339,8 @@ impl SeatDesk {
 
     /// What changes with a probe that finds more.
     fn show_report(&self) {
-        let devices = self.devices();
+        let machine = self.machine();
+        let devices = machine.devices();
         for gpu in &devices.report().gpus {
             let families = &metrics().devices;
             for verdict in [Verdict::Full, Verdict::Hybrid, Verdict::None] {
@@ -314,13 +368,27 @@ impl SeatDesk {
 
     /// What changes with every seat.
     fn show(&self) {
-        let devices = self.devices();
+        let machine = self.machine();
+        let devices = machine.devices();
         for (gpu, state, _, _, usage) in devices.each() {
             let families = &metrics().devices;
             families.state.with_label_values(&[&*gpu.uuid, &*gpu.name]).set(state.level());
             families.sessions.with_label_values(&[&*gpu.uuid]).set(i64::from(usage.sessions));
             families.memory.with_label_values(&[&*gpu.uuid, "reserved"]).set(i64::try_from(usage.bytes).unwrap_or(i64::MAX));
         }
+    }
+}
+
+/// Says what a person should know of a seat that was given.
+fn tell_of(channel: &str, granted: &Granted) {
+    if let Some(over) = &granted.over {
+        tracing::warn!(channel, cause = %over, "channel is let in although it is more than the machine should carry: admission = \"strict\" would refuse it");
+    }
+    if let Some(why) = &granted.unprotected {
+        tracing::warn!(channel, cause = why, "nothing in software is kept for the case that the channel's device is lost");
+    }
+    for victim in &granted.pushed_out {
+        tracing::warn!(channel = victim, by = channel, "best-effort channel gives way to a main one, and waits");
     }
 }
 
@@ -354,7 +422,7 @@ pub(crate) mod tests {
     use crate::media::Rung;
     use crate::media::VideoCodec;
     use crate::media::device::{EncodeAbility, EncoderState};
-    use crate::placement::{DevicePolicy, DeviceWish, GpuChoice};
+    use crate::placement::{DevicePolicy, DeviceWish, GpuChoice, Load};
 
     /// GPUs that encode H.264 in as many sessions.
     pub(crate) fn report(sessions: &[u32]) -> DeviceReport {
@@ -386,7 +454,7 @@ pub(crate) mod tests {
         let desk = SeatDesk::new(report(&[1]), RETURN_AFTER);
         let rungs = [Rung::new("360p", 640, 360, 800_000, "superfast")];
         let wish = DeviceWish { policy: DevicePolicy::Require, gpu: GpuChoice::Any };
-        let need = Need { wish: &wish, source: None, rungs: &rungs, avoid: &[] };
+        let need = Need { wish: &wish, source: None, rungs: &rungs, avoid: &[], load: Load::default() };
         let (lease, _) = desk.seat("news", &need, &[]).unwrap();
         assert_eq!((lease.name(), desk.list(Mono(0)).gpus[0].sessions), ("GPU-0", 1));
         assert!(desk.seat("sport", &need, &[]).is_err());

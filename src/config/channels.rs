@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::base::Rate;
 use crate::channel::plan::{ChannelPlan, Formats, Idle, LadderPlan, Relief, SecondPublisher, StreamKey};
 use crate::media::AudioRung;
+use crate::placement::Priority;
 
 use super::devices::{Devices, wish};
 use super::failover::{failover, thumbnails, watch};
@@ -110,6 +111,7 @@ pub fn checked(written: &WrittenChannel, around: &Surroundings, sink: &mut Sink)
         thumbnail_every: thumbnails(&written.thumbnails, copied, sink),
         device,
         overload: overload(&written.overload, copied, sink),
+        priority: written.priority.or(Priority::Main),
     });
     match written.name.value()?.clone() {
         ChannelName::One(name) => Some(Checked::One(Box::new(ChannelPlan { name, ..*plan }))),
@@ -180,6 +182,7 @@ fn refuse_with_copy(written: &WrittenChannel, sink: &mut Sink) {
         place(&written.thumbnails),
         place(&written.device),
         place(&written.gpu),
+        place(&written.priority),
     ];
     for place in places.into_iter().flatten() {
         sink.add(place, "has no meaning with ladder = \"copy\", which passes on what the publisher sends", "remove it");

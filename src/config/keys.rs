@@ -46,6 +46,8 @@ pub static ROOT: Section = Section {
     header: "",
     keys: &[
         value("state_dir", &["state", "statedir", "data_dir"]),
+        value("admission", &["admit", "overcommit", "limits"]),
+        value("calibration", &["calibrate", "benchmark"]),
         Key { name: "http", holds: Holds::Table(&HTTP), also: &["web", "server", "listen"] },
         Key { name: "rtmp", holds: Holds::Table(&RTMP), also: &["ingest"] },
         Key { name: "https", holds: Holds::Table(&HTTPS), also: &[] },
@@ -154,6 +156,7 @@ pub static CHANNEL: Section = Section {
         value("device", &["hardware", "hwaccel", "acceleration"]),
         value("gpu", &["card"]),
         value("overload", &["degrade", "shed", "too_slow"]),
+        value("priority", &["importance", "class"]),
         value("thumbnails", &["preview", "previews", "snapshots"]),
         value("trusted_network", &["trusted", "insecure"]),
         value("max_channels", &["max", "limit"]),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::channel::plan::{ChannelPlan, FeedPlan, FeedSource, StreamKey};
+use crate::placement::Admission;
 
 use super::access::access;
 use super::certificates::certificates;
@@ -47,6 +48,8 @@ pub fn plan(written: &Written, folder: Option<&Path>, overrides: &Overrides, sin
         state_dir: written.state_dir.value().cloned().unwrap_or_else(|| default_state_dir(|name| std::env::var_os(name))),
         devices: machine.plan(),
         pinning: pinning::wish(&written.pinning, sink),
+        admission: written.admission.or(Admission::default()),
+        calibration: written.calibration.or(true),
         channels: Vec::new(),
         wildcards: Vec::new(),
         generated_keys: keys.generated.clone(),

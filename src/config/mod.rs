@@ -16,6 +16,7 @@ use crate::base::Ticks;
 
 mod access;
 mod certificates;
+mod admission;
 mod channels;
 mod devices;
 mod document;

@@ -7,6 +7,7 @@ use crate::base::Ticks;
 use crate::base::tls::PairFiles;
 use crate::channel::plan::{ChannelPlan, FeedPlan, StreamKey};
 use crate::placement::PinningWish;
+use crate::placement::Admission;
 
 use super::access::AccessPlan;
 use super::devices::DevicesPlan;
@@ -35,6 +36,10 @@ pub struct Plan {
     pub devices: DevicesPlan,
     /// Which cores each part runs on.
     pub pinning: PinningWish,
+    /// What becomes of a main channel for which the cores or the memory do not suffice.
+    pub admission: Admission,
+    /// Whether the machine is measured, once.
+    pub calibration: bool,
     /// Where the few bytes live that survive a restart.
     pub state_dir: PathBuf,
     /// The channels, in the order of the file; names and keys differ.

@@ -7,6 +7,7 @@ use toml_edit::TableLike;
 
 use crate::base::Ticks;
 use crate::media::VideoCodec;
+use crate::placement::Admission;
 use crate::placement::cost::presets;
 
 use super::access::{WrittenAccess, written as written_access};
@@ -18,7 +19,7 @@ use super::pinning::{WrittenPinning, written as written_pinning};
 use super::scalar::{Complaint, Scalar, complain};
 use super::sink::{Entry, Field, Place, Sink};
 use super::written_channel::{WrittenChannel, channel};
-use super::{HTTP_PORT, HTTPS_PORT, Overrides, RTMP_PORT, RTMPS_PORT, SRT_PORT, units, values};
+use super::{HTTP_PORT, HTTPS_PORT, Overrides, RTMP_PORT, RTMPS_PORT, SRT_PORT, admission, units, values};
 
 /// Largest and smallest side of a rung in pixels.
 const SIDES: std::ops::RangeInclusive<u32> = 64..=4096;
@@ -27,6 +28,8 @@ const SIDES: std::ops::RangeInclusive<u32> = 64..=4096;
 #[derive(Debug)]
 pub struct Written {
     pub state_dir: Field<PathBuf>,
+    pub admission: Field<Admission>,
+    pub calibration: Field<bool>,
     pub http: Field<SocketAddr>,
     pub rtmp: Field<Option<SocketAddr>>,
     pub https: Field<Option<SocketAddr>>,
@@ -74,6 +77,8 @@ pub fn read(table: &dyn TableLike, sink: &mut Sink) -> Written {
     let (https, rtmps) = (root.table("https", sink), root.table("rtmps", sink));
     Written {
         state_dir: root.field("state_dir", sink, state_dir),
+        admission: root.field("admission", sink, admission::admission),
+        calibration: root.field("calibration", sink, admission::calibration),
         http: http.map_or_else(absent, |http| http.field("listen", sink, |scalar| values::address(scalar, HTTP_PORT))),
         rtmp: rtmp.map_or(Field::Absent, |rtmp| rtmp.field("listen", sink, |scalar| values::address_or_off(scalar, RTMP_PORT))),
         https: https.map_or(Field::Absent, |https| https.field("listen", sink, |scalar| values::address_or_off(scalar, HTTPS_PORT))),

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use crate::base::{Rate, Ticks};
 use crate::channel::plan::{Idle, Relief, SecondPublisher, Secret};
 use crate::channel::pull::PullAddress;
-use crate::placement::{DevicePolicy, GpuChoice};
+use crate::placement::{DevicePolicy, GpuChoice, Priority};
 
 use super::keys::nearest;
 use super::node::Node;
 use super::scalar::{Complaint, Scalar, complain};
 use super::sink::{Entry, Field, Place, Sink};
-use super::{devices, units, values};
+use super::{admission, devices, units, values};
 
 /// Most channels that a wildcard may open.
 const WILDCARD_CHANNELS: std::ops::RangeInclusive<u32> = 1..=256;
@@ -60,6 +60,7 @@ pub struct WrittenChannel {
     pub device: Field<DevicePolicy>,
     pub gpu: Field<GpuChoice>,
     pub overload: Field<Vec<Entry<Relief>>>,
+    pub priority: Field<Priority>,
     pub thumbnails: Field<Option<Ticks>>,
     pub trusted_network: Field<bool>,
     pub max_channels: Field<u32>,
@@ -154,6 +155,7 @@ pub fn channel(node: &Node, sink: &mut Sink) -> WrittenChannel {
         device: node.field("device", sink, devices::policy),
         gpu: node.field("gpu", sink, devices::gpu),
         overload: node.list("overload", sink, |scalar| values::one_of(scalar, &reliefs)),
+        priority: node.field("priority", sink, admission::priority),
         thumbnails: node.field("thumbnails", sink, or_off),
         trusted_network: node.field("trusted_network", sink, values::flag),
         max_channels: node.field("max_channels", sink, |scalar| values::integer(scalar, WILDCARD_CHANNELS)),

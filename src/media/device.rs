@@ -95,6 +95,7 @@ pub struct CopyCount {
 
 /// What a machine's NVIDIA driver and GPUs turned out to be, by trying.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct DeviceReport {
     /// The driver's version (`535.183.01`), where NVML says it.
     pub driver: Option<String>,

@@ -4,6 +4,7 @@ pub mod aac;
 pub mod ac3;
 pub mod av1;
 pub mod bits;
+pub mod calibration;
 pub mod color;
 pub mod device;
 pub mod grid;

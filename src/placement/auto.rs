@@ -3,30 +3,32 @@
 use crate::base::Rate;
 use crate::media::Rung;
 
-use super::cost::cores_needed;
+use super::cost::Speed;
 use super::fit::{LeftOut, Reason, fitted};
+use super::inventory::LENT_SHARE;
 use super::ladders::ladder;
-
-/// Share of the cores that one automatic ladder may use. The rest is for scenes that are harder than the cost model
-/// thinks, for viewers, and for the system.
-const SHARE: f64 = 0.75;
 
 /// The rungs of `standard` that a live source of this size (in square pixels) and rate gets on `cores` cores, largest
 /// first, and what was left out and why, for the log.
 ///
-/// Rungs are taken from the smallest up while [`cores_needed`] stays within three quarters of the cores, so that every
+/// Rungs are taken from the smallest up while what they need stays within three quarters of the cores, so that every
 /// viewer has something to watch before anyone has more. The smallest rung is always there. Other channels of the
 /// machine are not taken into account.
 pub fn auto(source_width: u32, source_height: u32, rate: Rate, cores: usize) -> (Vec<Rung>, Vec<LeftOut>) {
-    let (fits, mut left_out) = fitted(&ladder("standard").unwrap_or_default(), source_width, source_height);
-    let budget = cores.max(1) as f64 * SHARE;
-    let needed = |from: usize| cores_needed(Some((source_width, source_height)), rate, fits.get(from..).unwrap_or_default());
-    let first = (0..fits.len()).find(|first| needed(*first) <= budget).unwrap_or(fits.len().saturating_sub(1));
+    let lent = cores.max(1) as f64 * LENT_SHARE;
+    auto_within((source_width, source_height), rate, Speed::default(), lent, cores)
+}
+
+/// The same where channels may have `free` of the machine's `cores`, on cores of this speed.
+pub fn auto_within(source: (u32, u32), rate: Rate, speed: Speed, free: f64, cores: usize) -> (Vec<Rung>, Vec<LeftOut>) {
+    let (fits, mut left_out) = fitted(&ladder("standard").unwrap_or_default(), source.0, source.1);
+    let needed = |from: usize| speed.cores_needed(Some(source), rate, fits.get(from..).unwrap_or_default());
+    let first = (0..fits.len()).find(|first| needed(*first) <= free).unwrap_or(fits.len().saturating_sub(1));
     left_out.extend(
         fits.iter()
             .take(first)
             .enumerate()
-            .map(|(index, rung)| LeftOut { rung: rung.clone(), reason: Reason::Cores { needed: needed(index), budget, cores } }),
+            .map(|(index, rung)| LeftOut { rung: rung.clone(), reason: Reason::Cores { needed: needed(index), budget: free, cores } }),
     );
     (fits.into_iter().skip(first).collect(), left_out)
 }
@@ -34,6 +36,7 @@ pub fn auto(source_width: u32, source_height: u32, rate: Rate, cores: usize) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::placement::cores_needed;
     use proptest::prelude::*;
 
     fn names(width: u32, height: u32, rate: Rate, cores: usize) -> Vec<String> {
@@ -76,7 +79,7 @@ mod tests {
             let (more, _) = auto(width, height, Rate::new(rate, 1), cores + 1);
             prop_assert!(!rungs.is_empty() && more.len() >= rungs.len() && more.ends_with(&rungs));
             prop_assert!(rungs.len() + left_out.len() == 4 || rungs.len() == 1);
-            prop_assert!(rungs.len() == 1 || cores_needed(Some((width, height)), Rate::new(rate, 1), &rungs) <= cores as f64 * SHARE);
+            prop_assert!(rungs.len() == 1 || cores_needed(Some((width, height)), Rate::new(rate, 1), &rungs) <= cores as f64 * LENT_SHARE);
         }
     }
 }

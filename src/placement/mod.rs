@@ -1,8 +1,9 @@
-//! What this machine is and which ladder it can carry: pure functions over an [`Inventory`].
+//! What this machine is and which channels it can carry: pure functions over an [`Inventory`].
 //!
-//! [`ladders`] holds the ladders that have a name, [`fit`] limits one to a source, [`cost`] says what one costs and
-//! [`auto()`] chooses one for a live source on this many cores; [`devices`] gives seats on GPUs; [`pinning`] says who runs on which
-//! cores. Only [`linux`] and [`topology`] look at the machine.
+//! [`ladders`] holds the ladders that have a name, [`fit`] limits one to a source, [`cost`] and [`needs`] say what one takes and
+//! [`auto()`] chooses one for a live source on this many cores. [`devices`] says who has which GPU, [`pool`] who has how much of the cores and
+//! the memory, [`machine`] puts both together and gives seats, and [`report`] shows them; [`pinning`] says who runs on which cores.
+//! Only [`linux`] and [`topology`] look at the machine.
 
 pub mod auto;
 pub mod cost;
@@ -15,11 +16,17 @@ pub mod linux;
 pub mod linux_process;
 pub mod pinning;
 pub mod topology;
+pub mod machine;
+pub mod needs;
+pub mod pool;
+pub mod report;
+pub mod short;
 
-pub use auto::auto;
-pub use cost::cores_needed;
-pub use devices::{DevicePolicy, DeviceWish, Devices, GpuChoice, Need, Refusal};
+pub use auto::{auto, auto_within};
+pub use cost::{Speed, cores_needed};
+pub use devices::{DevicePolicy, DeviceWish, Devices, GpuChoice, Load, Need, Priority, Refusal};
 pub use fit::{LeftOut, Reason, fitted};
 pub use inventory::Inventory;
 pub use ladders::ladder;
 pub use pinning::{PinningMap, PinningWish};
+pub use machine::{Admission, Machine};

@@ -11,6 +11,7 @@
 //! Every arrow is a bounded queue; a full one holds up what is before it. The worker never looks at a clock to decide
 //! anything: time comes over the link.
 
+pub mod calibrate;
 pub mod codec_role;
 pub mod conform;
 pub mod devices;
@@ -43,6 +44,7 @@ mod thumbnails;
 mod video;
 mod watch;
 
+pub use calibrate::calibrate;
 pub use codec_role::codec_role;
 pub use devices::devices;
 pub use error::RoleError;

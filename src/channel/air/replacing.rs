@@ -51,9 +51,9 @@ impl OnAir {
         &self.rungs
     }
 
-    /// A new worker begins in this seat at the commit point, with the input from the entry before it.
-    pub fn restart(&mut self, seat: &Seat) {
-        self.seat = seat.clone();
+    /// A new worker begins in this seat, with no slower preset than the one given, at the commit point, with the input from the entry before it.
+    pub fn restart(&mut self, seat: &Seat, preset: Option<&'static str>) {
+        (self.seat, self.preset) = (seat.clone(), preset);
         if self.handover.take().is_some() {
             tracing::info!(channel = self.channel, "the planned change of workers is off: a replacement is due anyway");
         }
@@ -142,9 +142,9 @@ impl OnAir {
         self.handover.as_ref().is_some_and(Handover::has_parted)
     }
 
-    /// From here on messages are for the new worker of a planned change, in this seat.
-    pub fn begin_handover(&mut self, seat: &Seat) {
-        self.seat = seat.clone();
+    /// From here on messages are for the new worker of a planned change, in this seat, with no slower preset than the one given.
+    pub fn begin_handover(&mut self, seat: &Seat, preset: Option<&'static str>) {
+        (self.seat, self.preset) = (seat.clone(), preset);
         if let Some(at) = self.handover.as_ref().map(Handover::at) {
             self.begin_at(self.grid.first_from(at));
         }

@@ -35,6 +35,7 @@ fn channel() -> CopyProgramme {
         thumbnail_every: None,
         overload: Vec::new(),
         device: Default::default(),
+        priority: Default::default(),
         second_publisher: SecondPublisher::Replace,
     };
     CopyProgramme::new(plan, ProgrammeClock::starting(Mono(0), WallTime(1_790_000_001_234_567)), None)

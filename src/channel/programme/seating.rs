@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use crate::base::backoff::Backoff;
 use crate::base::metrics::metrics;
-use crate::base::{Fault, Mono};
+use crate::base::{Fault, Mono, Rate};
+use crate::channel::plan::ChannelPlan;
 use crate::channel::seats::{Lease, SeatDesk};
 use crate::channel::supervisor::Whose;
 use crate::media::Rung;
 use crate::media::device::{CopyCount, CopyReason, Seat};
 use crate::placement::devices::{PassedOver, SourceShape, Ticket, Why, listed};
-use crate::placement::{DevicePolicy, DeviceWish, GpuChoice, Need, Refusal};
+use crate::placement::{DevicePolicy, DeviceWish, GpuChoice, Load, Need, Refusal, Speed};
 
 /// A second session that is lost on a device within this span is one too many.
 const SESSIONS_WITHIN: Duration = Duration::from_secs(60);
@@ -28,6 +29,8 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// How often a channel in software looks for a device.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The label of a channel that a main one has pushed out.
+const PUSHED_OUT: &str = "pushed_out";
 /// What a worker said of itself explains its end if that comes within this span.
 const EXPLAINS: Duration = Duration::from_secs(5);
 
@@ -59,12 +62,14 @@ pub(super) enum Loss {
     DeviceLost(String),
     /// Its device is condemned.
     Condemned,
+    /// This main channel has its place.
+    PushedOut(String),
 }
 
 /// Whose fault a loss is, as far as the feed is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Blame {
-    /// A device's.
+    /// A device's, or that of a channel which comes first.
     Device,
     /// Perhaps that of the feed, perhaps nobody's.
     Open,
@@ -76,6 +81,7 @@ pub(super) struct Seating {
     desk: SeatDesk,
     channel: String,
     wish: DeviceWish,
+    load: Load,
     /// What an operator asked for.
     asked: Option<MoveTo>,
     present: Option<Arc<Lease>>,
@@ -104,7 +110,8 @@ pub(super) struct Seating {
 }
 
 impl Seating {
-    pub(super) fn new(desk: SeatDesk, channel: &str, wish: DeviceWish) -> Seating {
+    pub(super) fn new(desk: SeatDesk, plan: &ChannelPlan) -> Seating {
+        let wish = plan.device.clone();
         let away = match wish.policy {
             DevicePolicy::Require => Backoff::new(REQUIRED_AWAY, LONGEST_REQUIRED_AWAY),
             DevicePolicy::Prefer | DevicePolicy::Software => Backoff::new(desk.return_after(), LONGEST_AWAY),
@@ -112,8 +119,9 @@ impl Seating {
         Seating {
             away,
             desk,
-            channel: channel.to_owned(),
+            channel: plan.name.clone(),
             wish,
+            load: plan.load(),
             asked: None,
             present: None,
             leaving: None,
@@ -132,6 +140,21 @@ impl Seating {
         }
     }
 
+    /// The channel goes on the air with pictures at this rate.
+    pub(super) fn at_rate(&mut self, rate: Rate) {
+        self.load.rate = rate;
+    }
+
+    /// Cores that the channel could have now; none where they are not limited.
+    pub(super) fn free_cores(&self) -> Option<f64> {
+        self.desk.free_cores(&self.channel, self.load.priority)
+    }
+
+    /// What a core does in a second.
+    pub(super) fn speed(&self) -> Speed {
+        self.desk.speed()
+    }
+
     /// The present seat as the API names it.
     pub(super) fn name(&self) -> Option<&str> {
         self.present.as_ref().map(|lease| lease.name())
@@ -144,7 +167,7 @@ impl Seating {
 
     /// Whether a device would encode these rungs.
     pub(super) fn would_encode(&self, rungs: &[Rung], source: Option<SourceShape>) -> bool {
-        self.desk.would_encode(&Need { wish: &self.wish(), source, rungs, avoid: &[] })
+        self.desk.would_encode(&Need { wish: &self.wish(), source, rungs, avoid: &[], load: self.load })
     }
 
     /// Time passes.
@@ -158,6 +181,12 @@ impl Seating {
         [Whose::Present, Whose::Leaving].into_iter().find(is_condemned)
     }
 
+    /// The worker that a main channel has pushed out, and by which channel.
+    pub(super) fn pushed_out(&self) -> Option<(Whose, String)> {
+        let by = |whose: Whose| self.lease(whose).and_then(|lease| self.desk.pushed_out(lease)).map(|by| (whose, by));
+        [Whose::Present, Whose::Leaving].into_iter().find_map(by)
+    }
+
     /// A seat for a worker that begins anew; the workers before it have ended or are being ended. Without one, how long to wait.
     pub(super) fn seat(&mut self, rungs: &[Rung], source: Option<SourceShape>, now: Mono) -> Result<Arc<Lease>, Duration> {
         self.now = now;
@@ -165,7 +194,7 @@ impl Seating {
         let before: Vec<Ticket> = [&self.present, &self.leaving].into_iter().flatten().filter_map(|lease| lease.ticket()).collect();
         let avoid = self.avoided(now);
         let wish = self.wish();
-        match self.desk.seat(&self.channel, &Need { wish: &wish, source, rungs, avoid: &avoid }, &before) {
+        match self.desk.seat(&self.channel, &Need { wish: &wish, source, rungs, avoid: &avoid, load: self.load }, &before) {
             Ok((lease, passed)) => {
                 self.wait.succeeded();
                 self.leaving = None;
@@ -175,8 +204,10 @@ impl Seating {
                 let text = self.words(&refusal);
                 if !self.is_waiting {
                     tracing::error!(channel = self.channel, cause = text, "channel has no seat and waits for one");
-                    let reason = self.cause.take().map_or_else(|| label(refusal.passed()), |(label, _)| label);
-                    self.count_fallback("none", reason);
+                    let cause = self.cause.take().map(|(label, _)| label);
+                    self.count_fallback("none", cause.unwrap_or_else(|| fallback_label(&refusal)));
+                    let reason = cause.filter(|cause| *cause == PUSHED_OUT).unwrap_or_else(|| refusal.label());
+                    metrics().devices.refusals.with_label_values(&[&*self.channel, reason]).inc();
                 } else if self.fallback.as_deref() != Some(&text) {
                     tracing::info!(channel = self.channel, cause = text, "channel still waits for a seat, for another reason");
                 }
@@ -190,7 +221,8 @@ impl Seating {
 
     /// A refusal in words. Where there is no device at all, it is known why.
     fn words(&self, refusal: &Refusal) -> String {
-        match self.desk.list(self.now).absent.filter(|_| refusal.passed().is_empty()) {
+        let is_of_devices = !matches!(refusal, Refusal::Short { .. });
+        match self.desk.list(self.now).absent.filter(|_| is_of_devices && refusal.passed().is_empty()) {
             Some(absent) => format!("{refusal} ({absent})"),
             None => refusal.to_string(),
         }
@@ -198,8 +230,8 @@ impl Seating {
 
     /// Why no seat would be given for these rungs now, in words; none where one would. Nothing is held by it.
     pub(super) fn foreseen(&self, rungs: &[Rung]) -> Option<String> {
-        let refused = self.desk.seat(&self.channel, &Need { wish: &self.wish(), source: None, rungs, avoid: &[] }, &[]);
-        refused.err().map(|refusal| self.words(&refusal))
+        let need = Need { wish: &self.wish(), source: None, rungs, avoid: &[], load: self.load };
+        self.desk.foreseen(&self.channel, &need).map(|refusal| self.words(&refusal))
     }
 
     /// Whether there is no worker for want of a seat.
@@ -221,7 +253,7 @@ impl Seating {
             MoveTo::Software => DeviceWish { policy: DevicePolicy::Software, gpu: GpuChoice::Any },
             MoveTo::Gpu(uuid) => on_gpu(uuid),
         };
-        let need = Need { wish: &wish, source, rungs, avoid: &[] };
+        let need = Need { wish: &wish, source, rungs, avoid: &[], load: self.load };
         let words = |refusal: Refusal| match refusal {
             // The policy of a planned change is not the channel's.
             Refusal::Require(passed) => listed(&passed),
@@ -245,7 +277,7 @@ impl Seating {
         }
         self.look_at = now.after(LOOK_EVERY);
         let (wish, avoid) = (self.wish(), self.avoided(now));
-        let need = Need { wish: &wish, source, rungs, avoid: &avoid };
+        let need = Need { wish: &wish, source, rungs, avoid: &avoid, load: self.load };
         let is_better = match self.present.as_ref().map(|lease| &lease.seat) {
             Some(Seat::Software) => self.fallback.is_some() && wish.policy == DevicePolicy::Prefer,
             Some(Seat::Cuda(seat)) => !seat.encodes && self.desk.would_encode(&need),
@@ -301,6 +333,10 @@ impl Seating {
             Loss::TooLarge => Fault::Overload,
             Loss::Useless => Fault::Bug,
             Loss::DeviceLost(_) | Loss::Condemned => Fault::DeviceLost,
+            Loss::PushedOut(by) => {
+                self.cause = Some((PUSHED_OUT, format!("{by} has its place")));
+                return (Fault::Overload, Blame::Device);
+            }
         };
         let Some(lease) = self.lease(whose).filter(|lease| lease.ticket().is_some()).cloned() else { return (plain, Blame::Open) };
         let fault = reported.as_ref().map_or(plain, |(fault, ..)| *fault);
@@ -318,6 +354,7 @@ impl Seating {
                 return self.lose_open(&lease, fault, "its worker ended without a word", now);
             }
             (Loss::TooLarge, _) => return self.lose_open(&lease, fault, "its worker took too much memory", now),
+            (Loss::PushedOut(_), _) => {}
             (Loss::Useless, _) => return self.lose_open(&lease, fault, "what its worker put out could not be used", now),
         }
         (fault, Blame::Device)
@@ -453,15 +490,24 @@ impl Seating {
     }
 }
 
-/// A channel that has ended is in no seat.
+/// A channel that has ended is in no seat, and waits for none.
 impl Drop for Seating {
     fn drop(&mut self) {
+        self.desk.forget(&self.channel);
         self.show_seat(None);
     }
 }
 
 fn on_gpu(uuid: &str) -> DeviceWish {
     DeviceWish { policy: DevicePolicy::Require, gpu: GpuChoice::Uuid(uuid.to_owned()) }
+}
+
+/// The label of why a channel has no seat at all, among those of fallbacks.
+fn fallback_label(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::Require(passed) | Refusal::Codec { passed, .. } => label(passed),
+        Refusal::Short { .. } => refusal.label(),
+    }
 }
 
 /// The label of why devices were passed over: of the first one that the channel might have had.

@@ -37,6 +37,7 @@ pub(super) fn plan(idle: Idle) -> ChannelPlan {
         thumbnail_every: None,
         overload: crate::channel::plan::Relief::ALL.to_vec(),
         device: Default::default(),
+        priority: Default::default(),
         second_publisher: SecondPublisher::Refuse,
         srt: None,
     }

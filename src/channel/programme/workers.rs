@@ -147,7 +147,7 @@ impl Programme {
         if message.0 == ToWorker::Drain && air.has_parted() {
             let Some(lease) = self.seating.part() else { return Some(message) };
             self.actions.push(Action::SetAside(self.supervisor.id()));
-            air.begin_handover(&lease.seat);
+            air.begin_handover(&lease.seat, lease.preset);
             let id = self.supervisor.hands_over(lease.ticket().is_some());
             self.actions.push(Action::StartWorker(id, lease));
         }
@@ -159,7 +159,7 @@ impl Programme {
         let Some(air) = &mut self.air else { return };
         match self.seating.seat(air.rungs(), source, now) {
             Ok(lease) => {
-                air.restart(&lease.seat);
+                air.restart(&lease.seat, lease.preset);
                 let id = self.supervisor.started(lease.ticket().is_some());
                 self.actions.push(Action::StartWorker(id, lease));
             }
@@ -176,6 +176,13 @@ impl Programme {
                 "worker's device is condemned; another seat is looked for"
             );
             self.replace_worker(whose, &Loss::Condemned, now);
+        }
+    }
+
+    /// A main channel has this one's place: the worker is ended, and the channel waits for another place.
+    pub(super) fn give_way(&mut self, whose: Whose, by: String, now: Mono) {
+        if self.supervisor.whose(self.supervisor.id()) == Whose::Present {
+            self.replace_worker(whose, &Loss::PushedOut(by), now);
         }
     }
 

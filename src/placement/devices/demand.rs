@@ -1,5 +1,6 @@
 //! What a ladder takes of a GPU: encode sessions and device memory. Estimates on the safe side; only the driver knows.
 
+use crate::base::Rate;
 use crate::media::Rung;
 use crate::media::device::GpuReport;
 
@@ -25,13 +26,13 @@ pub struct Demand {
     pub sessions: u32,
     /// Device memory in bytes.
     pub bytes: u64,
-    /// Pixels of a picture on all rungs, for balance.
-    pub pixels: u64,
+    /// Pixels that are made on all rungs in a second, for balance.
+    pub pixels_per_s: u64,
 }
 
 impl Demand {
-    /// What these rungs from a source of this size take of `gpu`.
-    pub fn of(rungs: &[Rung], source: Option<(u32, u32)>, gpu: &GpuReport, encodes: bool) -> Demand {
+    /// What these rungs at this rate, from a source of this size, take of `gpu`.
+    pub fn of(rungs: &[Rung], rate: Rate, source: Option<(u32, u32)>, gpu: &GpuReport, encodes: bool) -> Demand {
         let (width, height) = source.filter(|(width, height)| *width > 0 && *height > 0).unwrap_or(USUAL_SOURCE);
         let context = if gpu.context_bytes == 0 { USUAL_CONTEXT_BYTES } else { gpu.context_bytes };
         let decoder = picture_bytes(width, height).saturating_mul(PICTURES_OF_A_DECODER).saturating_add(FIXED_BYTES);
@@ -40,7 +41,7 @@ impl Demand {
         Demand {
             sessions: if encodes { u32::try_from(rungs.len()).unwrap_or(u32::MAX) } else { 0 },
             bytes: rungs.iter().map(rung).fold(context.saturating_add(decoder), u64::saturating_add),
-            pixels: rungs.iter().map(|rung| u64::from(rung.width) * u64::from(rung.height)).fold(0, u64::saturating_add),
+            pixels_per_s: (rungs.iter().map(|rung| f64::from(rung.width) * f64::from(rung.height)).sum::<f64>() * rate.as_f64()) as u64,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::base::Mono;
 use crate::base::backoff::Backoff;
 use crate::media::VideoCodec;
+use crate::media::calibration::GpuRates;
 use crate::media::device::{CudaSeat, DeviceReport, GpuReport, Seat, Verdict};
 
 mod adopt;
@@ -15,11 +16,13 @@ mod demand;
 mod health;
 mod need;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use demand::{Demand, lendable_bytes};
 pub use health::State;
-pub use need::{DevicePolicy, DeviceWish, GpuChoice, Need, PassedOver, Refusal, SourceShape, Why, beyond_software, codec_name, listed};
+pub use need::{
+    DevicePolicy, DeviceWish, GpuChoice, Load, Need, PassedOver, Priority, Refusal, SourceShape, Why, beyond_software, codec_name, listed,
+};
 
 use adopt::{may_be_more, verdict};
 use health::Health;
@@ -28,6 +31,8 @@ use health::Health;
 /// after twice as long each time, up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// A GPU that was not measured counts as one that encodes eight programmes of 1080p60 at once, in pixels a second.
+const USUAL_PIXELS_PER_S: f64 = 1e9;
 
 /// A device that a probe found keeps its place in this list for the life of the process.
 #[derive(Debug, Default)]
@@ -96,13 +101,16 @@ pub struct Devices {
     gpus: Vec<Gpu>,
     held: BTreeMap<Ticket, Held>,
     next: u64,
+    /// Pixels that a GPU was measured to encode in a second, by UUID.
+    rates: BTreeMap<String, f64>,
 }
 
 /// The seat that would be given.
-struct Choice {
-    gpu: usize,
-    encodes: bool,
-    demand: Demand,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choice {
+    pub(super) gpu: usize,
+    pub(super) encodes: bool,
+    pub(super) demand: Demand,
 }
 
 impl Devices {
@@ -111,7 +119,7 @@ impl Devices {
         let gpus = report.gpus.iter().map(|_| Gpu::default()).collect();
         let has_driver = !report.gpus.is_empty() || report.is_broken;
         let backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
-        Devices { report, has_driver, look_at: Mono::default(), backoff, gpus, held: BTreeMap::new(), next: 0 }
+        Devices { report, has_driver, look_at: Mono::default(), backoff, gpus, held: BTreeMap::new(), next: 0, rates: BTreeMap::new() }
     }
 
     /// Devices of which nothing is known, because the probe failed.
@@ -150,6 +158,12 @@ impl Devices {
             (Some(choice), passed) => Ok(self.take(channel, choice, passed, before)),
             (None, passed) => software(need, passed),
         }
+    }
+
+    /// What the GPUs were measured to encode, in pixels a second.
+    pub fn measured(&mut self, rates: &[GpuRates]) {
+        let sound = rates.iter().filter(|gpu| gpu.encoded.is_finite() && gpu.encoded >= 1.0);
+        self.rates = sound.map(|gpu| (gpu.uuid.clone(), gpu.encoded)).collect();
     }
 
     /// Whether a seat on a device that encodes would be given.
@@ -228,7 +242,7 @@ impl Devices {
 
     /// The best GPU for a need: one that encodes before one that does not, one that decodes the source before one that does not, then the one
     /// with the least to do.
-    fn choose(&self, need: &Need, before: &[Ticket]) -> (Option<Choice>, Vec<PassedOver>) {
+    pub(super) fn choose(&self, need: &Need, before: &[Ticket]) -> (Option<Choice>, Vec<PassedOver>) {
         let mut passed = Vec::new();
         if need.wish.policy == DevicePolicy::Software || need.rungs.is_empty() {
             return (None, passed);
@@ -237,7 +251,7 @@ impl Devices {
         for (index, report) in self.report.gpus.iter().enumerate() {
             match self.admit(index, report, need, before) {
                 Ok(choice) => {
-                    let rank = (!choice.encodes, !decodes(report, need), self.load(index, before));
+                    let rank = (!choice.encodes, !decodes(report, need), self.load(index, report, choice.demand, before));
                     if best.as_ref().is_none_or(|(other, _)| rank < *other) {
                         best = Some((rank, choice));
                     }
@@ -270,7 +284,7 @@ impl Devices {
                 return Err(Why::Unable { rung: rung.name.clone(), what });
             }
         }
-        let demand = Demand::of(need.rungs, need.source.map(|source| (source.width, source.height)), report, encodes);
+        let demand = Demand::of(need.rungs, need.load.rate, need.source.map(|source| (source.width, source.height)), report, encodes);
         let used = self.usage(index, before);
         let free = report.most_sessions.unwrap_or(u32::MAX).saturating_sub(used.sessions);
         if demand.sessions > free {
@@ -283,13 +297,20 @@ impl Devices {
         Ok(Choice { gpu: index, encodes, demand })
     }
 
-    /// Pixels of all pictures that are made on a GPU.
-    fn load(&self, gpu: usize, without: &[Ticket]) -> u64 {
+    /// How much of what a GPU was measured to do it would do with this too, in thousandths.
+    fn load(&self, gpu: usize, report: &GpuReport, more: Demand, without: &[Ticket]) -> u64 {
         let held = self.held.iter().filter(|(ticket, held)| held.gpu == gpu && !without.contains(ticket));
-        held.map(|(_, held)| held.demand.pixels).fold(0, u64::saturating_add)
+        let pixels = held.map(|(_, held)| held.demand.pixels_per_s).fold(more.pixels_per_s, u64::saturating_add);
+        let rate = self.rates.get(&report.uuid).copied().unwrap_or(USUAL_PIXELS_PER_S);
+        (pixels as f64 * 1000.0 / rate) as u64
     }
 
-    fn take(&mut self, channel: &str, choice: Choice, passed: Vec<PassedOver>, before: &[Ticket]) -> Granted {
+    /// The device's index in the list, and what it lends, of a seat.
+    pub(super) fn held(&self, ticket: Ticket) -> Option<(usize, Demand)> {
+        self.held.get(&ticket).map(|held| (held.gpu, held.demand))
+    }
+
+    pub(super) fn take(&mut self, channel: &str, choice: Choice, passed: Vec<PassedOver>, before: &[Ticket]) -> Granted {
         let Choice { gpu, encodes, demand } = choice;
         let mut follows = false;
         for ticket in before {
@@ -323,7 +344,7 @@ impl Default for Devices {
 }
 
 /// The seat in software, where policy and ladder allow it.
-fn software(need: &Need, passed: Vec<PassedOver>) -> Result<Granted, Refusal> {
+pub(super) fn software(need: &Need, passed: Vec<PassedOver>) -> Result<Granted, Refusal> {
     if need.wish.policy == DevicePolicy::Require {
         return Err(Refusal::Require(passed));
     }

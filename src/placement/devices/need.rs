@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use crate::base::Rate;
 use crate::media::device::Verdict;
 use crate::media::{Rung, VideoCodec};
+use crate::placement::short::Short;
 
 /// Whether a channel's pictures are worked on by a device.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -81,6 +83,46 @@ pub struct Need<'a> {
     pub rungs: &'a [Rung],
     /// UUIDs of GPUs on which the channel was lost a moment ago.
     pub avoid: &'a [String],
+    /// What else decides how much it takes.
+    pub load: Load,
+}
+
+/// Who comes first where there is not enough for all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// It may push best-effort channels out.
+    #[default]
+    Main,
+    /// It runs on what main channels leave.
+    BestEffort,
+}
+
+impl Priority {
+    /// The word of configurations and JSON.
+    pub fn label(self) -> &'static str {
+        match self {
+            Priority::Main => "main",
+            Priority::BestEffort => "best-effort",
+        }
+    }
+}
+
+/// What decides how much a ladder takes, beside its rungs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Load {
+    /// Pictures a second.
+    pub rate: Rate,
+    /// Seconds of every rendition that the front keeps for viewers, over all formats.
+    pub kept_s: f64,
+    /// Who comes first.
+    pub priority: Priority,
+}
+
+impl Default for Load {
+    /// A main channel of 30 pictures a second of which nothing is kept.
+    fn default() -> Load {
+        Load { rate: Rate::new(30, 1), kept_s: 0.0, priority: Priority::Main }
+    }
 }
 
 /// Why a GPU was passed over.
@@ -183,13 +225,30 @@ pub enum Refusal {
         /// Why each GPU was passed over.
         passed: Vec<PassedOver>,
     },
+    /// The cores or the memory do not suffice.
+    #[error("{short}")]
+    Short {
+        /// Which, and what would fit.
+        short: Short,
+        /// Why each GPU was passed over.
+        passed: Vec<PassedOver>,
+    },
 }
 
 impl Refusal {
     /// Why each GPU was passed over.
     pub fn passed(&self) -> &[PassedOver] {
         match self {
-            Refusal::Require(passed) | Refusal::Codec { passed, .. } => passed,
+            Refusal::Require(passed) | Refusal::Codec { passed, .. } | Refusal::Short { passed, .. } => passed,
+        }
+    }
+
+    /// The bounded value of the `reason` label.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Refusal::Require(_) => "device",
+            Refusal::Codec { .. } => "codec",
+            Refusal::Short { short, .. } => short.label(),
         }
     }
 }

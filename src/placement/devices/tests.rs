@@ -43,7 +43,7 @@ fn wish(policy: DevicePolicy) -> DeviceWish {
 
 fn asked(devices: &mut Devices, policy: DevicePolicy, count: usize) -> Result<Granted, Refusal> {
     let (wish, rungs) = (wish(policy), rungs(count));
-    devices.seat("news", &Need { wish: &wish, source: None, rungs: &rungs, avoid: &[] }, &[])
+    devices.seat("news", &Need { wish: &wish, source: None, rungs: &rungs, avoid: &[], load: Load::default() }, &[])
 }
 
 fn ordinal(granted: &Granted) -> Option<u32> {
@@ -83,7 +83,7 @@ fn seats_go_to_the_device_with_the_least_to_do_and_to_one_that_encodes_first() {
 fn hevc_is_made_by_a_device_that_encodes_or_refused_with_the_remedy() {
     let hevc = vec![Rung { codec: VideoCodec::Hevc, ..rungs(1).remove(0) }];
     let prefer = wish(DevicePolicy::Prefer);
-    let need = Need { wish: &prefer, source: None, rungs: &hevc, avoid: &[] };
+    let need = Need { wish: &prefer, source: None, rungs: &hevc, avoid: &[], load: Load::default() };
     let mut hybrid = devices(vec![gpu(0, Verdict::Hybrid, None, 8192)]);
     let text = hybrid.seat("news", &need, &[]).unwrap_err().to_string();
     assert!(text.starts_with("rung r0 is hevc, which software does not make") && text.ends_with("use codec = \"h264\""), "{text}");
@@ -95,7 +95,7 @@ fn a_replacement_takes_over_what_its_predecessor_held() {
     let mut geforce = devices(vec![gpu(0, Verdict::Full, Some(4), 8192)]);
     let first = asked(&mut geforce, DevicePolicy::Prefer, 4).unwrap().ticket.unwrap();
     let (prefer, four) = (wish(DevicePolicy::Prefer), rungs(4));
-    let need = Need { wish: &prefer, source: None, rungs: &four, avoid: &[] };
+    let need = Need { wish: &prefer, source: None, rungs: &four, avoid: &[], load: Load::default() };
     let next = geforce.seat("news", &need, &[first]).unwrap();
     assert!(next.follows && ordinal(&next) == Some(0));
     geforce.give_back(first);
@@ -111,7 +111,7 @@ fn a_device_is_named_by_the_beginning_of_its_uuid_or_by_its_ordinal() {
     {
         let mut two = devices(vec![gpu(0, Verdict::Full, None, 8192), gpu(1, Verdict::Full, None, 8192)]);
         let (wish, one) = (DeviceWish { policy: DevicePolicy::Prefer, gpu: choice }, rungs(1));
-        let granted = two.seat("news", &Need { wish: &wish, source: None, rungs: &one, avoid: &[] }, &[]).unwrap();
+        let granted = two.seat("news", &Need { wish: &wish, source: None, rungs: &one, avoid: &[], load: Load::default() }, &[]).unwrap();
         assert_eq!(ordinal(&granted), expected);
     }
 }
@@ -237,7 +237,7 @@ proptest! {
                     let sessions = |devices: &Devices| devices.each().map(|gpu| gpu.4.sessions).sum::<u32>();
                     let (held, freed) = (sessions(&devices), before.first().and_then(|ticket| devices.held.get(ticket)).map_or(0, |held| held.demand.sessions));
                     let (wish, ladder) = (wish(policy), rungs(count));
-                    let need = Need { wish: &wish, source: None, rungs: &ladder, avoid: &[] };
+                    let need = Need { wish: &wish, source: None, rungs: &ladder, avoid: &[], load: Load::default() };
                     match devices.seat("news", &need, &before) {
                         Ok(granted) => {
                             prop_assert!(policy != DevicePolicy::Require || granted.seat != Seat::Software);

@@ -1,5 +1,6 @@
 //! Workers die, stand still and are changed, in simulated time: what is listed shows every picture of the source once, in order.
 
+mod admission;
 mod devices;
 mod house;
 

@@ -18,7 +18,7 @@ use crate::channel::status::State;
 use crate::channel::supervisor::Whose;
 use crate::media::Rung;
 use crate::media::device::{DeviceReport, Verdict};
-use crate::placement::{DevicePolicy, DeviceWish, GpuChoice, Need};
+use crate::placement::{DevicePolicy, DeviceWish, GpuChoice, Load, Need};
 
 const RETURN_AFTER: Duration = Duration::from_secs(5);
 
@@ -47,7 +47,7 @@ fn probe(desk: &SeatDesk, is_well: bool, now: Mono) -> bool {
 fn condemn(desk: &SeatDesk, gpu: usize, now: Mono) {
     let wish = DeviceWish { policy: DevicePolicy::Require, gpu: GpuChoice::Uuid(format!("GPU-{gpu}")) };
     let rungs = [Rung::new("360p", 640, 360, 800_000, "superfast")];
-    let need = Need { wish: &wish, source: None, rungs: &rungs, avoid: &[] };
+    let need = Need { wish: &wish, source: None, rungs: &rungs, avoid: &[], load: Load::default() };
     let leases = ["news", "sports"].map(|channel| desk.seat(channel, &need, &[]).expect("there is room").0);
     leases.iter().for_each(|lease| desk.lost(lease, "it fell off the bus", now));
     assert_eq!(health(desk, gpu), "condemned");

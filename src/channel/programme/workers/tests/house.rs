@@ -20,7 +20,7 @@ use crate::media::Slot;
 use crate::media::Track;
 use crate::media::device::Seat;
 use crate::pack::Change;
-use crate::placement::DeviceWish;
+use crate::placement::{DeviceWish, Priority};
 use crate::wire::link::{FromWorker, Open, RungConfig, Stage, ToWorker};
 use crate::worker::conform::{Conform, Show};
 
@@ -229,7 +229,12 @@ impl House {
 
     /// On a machine with devices.
     pub(super) fn seated(name: &str, seats: SeatDesk, device: DeviceWish) -> House {
-        let plan = ChannelPlan { name: name.into(), segment: Ticks::from_millis(2_000), device, ..plan(Idle::Pattern) };
+        House::placed(name, seats, device, Priority::Main)
+    }
+
+    /// Among channels that come first, or that it comes before.
+    pub(super) fn placed(name: &str, seats: SeatDesk, device: DeviceWish, priority: Priority) -> House {
+        let plan = ChannelPlan { name: name.into(), segment: Ticks::from_millis(2_000), device, priority, ..plan(Idle::Pattern) };
         let clock = ProgrammeClock::starting(Mono(0), WallTime(1_790_000_001_234_567));
         let mut programme = Programme::new(plan, clock, 2, seats, None);
         programme.start(Mono(0));
