@@ -2,10 +2,10 @@
 
 mod support;
 
+use serde_json::Value;
 use support::appliance::Appliance;
 use support::configs::{channel, config};
 use support::players::{assert_plays, assert_plays_natively};
-use serde_json::Value;
 use support::tools::{self, has, shared};
 use support::wait::seconds;
 

@@ -16,8 +16,8 @@
 
 pub mod auth;
 pub mod operate;
-mod problem;
 mod plan;
+mod problem;
 
 use axum::Router;
 use axum::extract::{Extension, Path, State};

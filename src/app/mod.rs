@@ -1,8 +1,8 @@
 //! Command line, wiring, signals, telemetry: the only floor that sees all others.
 
 pub mod banner;
-pub mod certificates;
 pub mod calibrate;
+pub mod certificates;
 pub mod check;
 pub mod cli;
 pub mod devices;

@@ -7,8 +7,8 @@ mod devices;
 mod forget;
 mod load;
 mod machine;
-mod service;
 mod scheduling;
+mod service;
 mod srt;
 mod tls;
 
@@ -20,8 +20,8 @@ pub use described::{Described, families};
 pub use devices::DeviceMetrics;
 pub use load::LoadMetrics;
 pub use machine::MachineMetrics;
-pub use service::ServiceMetrics;
 pub use scheduling::SchedulingMetrics;
+pub use service::ServiceMetrics;
 pub use srt::SrtMetrics;
 pub use tls::TlsMetrics;
 

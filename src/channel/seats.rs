@@ -207,7 +207,8 @@ impl SeatDesk {
     /// The NUMA node that a seat's device is attached to, where it has one that is known.
     pub fn numa_node(&self, seat: &Seat) -> Option<u32> {
         let Seat::Cuda(seat) = seat else { return None };
-        let devices = self.devices();
+        let machine = self.machine();
+        let devices = machine.devices();
         devices.report().gpus.iter().find(|gpu| gpu.uuid == seat.uuid)?.numa_node
     }
 

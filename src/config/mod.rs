@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use crate::base::Ticks;
 
 mod access;
-mod certificates;
 mod admission;
+mod certificates;
 mod channels;
 mod devices;
 mod document;

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use crate::base::Ticks;
 use crate::base::tls::PairFiles;
 use crate::channel::plan::{ChannelPlan, FeedPlan, StreamKey};
-use crate::placement::PinningWish;
 use crate::placement::Admission;
+use crate::placement::PinningWish;
 
 use super::access::AccessPlan;
 use super::devices::DevicesPlan;

@@ -14,13 +14,13 @@ pub mod inventory;
 pub mod ladders;
 pub mod linux;
 pub mod linux_process;
-pub mod pinning;
-pub mod topology;
 pub mod machine;
 pub mod needs;
+pub mod pinning;
 pub mod pool;
 pub mod report;
 pub mod short;
+pub mod topology;
 
 pub use auto::{auto, auto_within};
 pub use cost::{Speed, cores_needed};
@@ -28,5 +28,5 @@ pub use devices::{DevicePolicy, DeviceWish, Devices, GpuChoice, Load, Need, Prio
 pub use fit::{LeftOut, Reason, fitted};
 pub use inventory::Inventory;
 pub use ladders::ladder;
-pub use pinning::{PinningMap, PinningWish};
 pub use machine::{Admission, Machine};
+pub use pinning::{PinningMap, PinningWish};
