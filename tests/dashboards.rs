@@ -22,7 +22,7 @@ use support::{media, tools};
 
 /// What shows nothing on a machine where all is well, or needs what the story does not have: an Intel or AMD GPU, TLS, a card that retires
 /// pages, a fault.
-const QUIET: [&str; 19] = [
+const QUIET: [&str; 20] = [
     "headend_drm_",
     "headend_certificate_",
     "headend_device_nvml_retire",
@@ -41,6 +41,7 @@ const QUIET: [&str; 19] = [
     "headend_ingest_errors_total",
     "headend_ingest_refusals_total",
     "headend_feed_switches_total",
+    "headend_srt_unread_bytes_total",
     "headend_http_requests_total{instance=~\".+\",status=~\"5..\"}",
 ];
 
