@@ -147,7 +147,7 @@ fn a_publisher_goes_on_beside_floods_and_thousands_of_idle_connections() {
         return;
     }
     // The appliance inherits the limit, and raises it itself as far as it goes.
-    let crowd = usize::try_from(raise_open_files().limit / 4).unwrap_or(usize::MAX).min(3000);
+    let crowd = usize::try_from(raise_open_files().limit / 4).unwrap_or(usize::MAX).min(2000);
     let appliance = Appliance::start(&config(&[channel("copied").copy().without("gop")]));
     let mut publisher = Publisher::start(&media::PLAIN.flv(), &appliance.publish_url("copied"));
     appliance.wait_on_air("copied", seconds(20));
@@ -161,10 +161,10 @@ fn a_publisher_goes_on_beside_floods_and_thousands_of_idle_connections() {
         scope.spawn(|| pour(&appliance, &over, post, &[b'a'; 64 << 10]));
         let listed = || appliance.metric("headend_segments_total", &["copied"]);
         let before = listed();
-        let three_more = wait::until_ok(seconds(30), || if listed() >= before + 3.0 { Ok(()) } else { Err("segments are listed no more") });
+        let two_more = wait::until_ok(seconds(30), || if listed() >= before + 2.0 { Ok(()) } else { Err("segments are listed no more") });
         let served = appliance.metric("headend_http_connections", &[]);
         over.store(true, Ordering::Relaxed);
-        three_more.unwrap_or_else(|cause| panic!("{cause}: {}", appliance.log()));
+        two_more.unwrap_or_else(|cause| panic!("{cause}: {}", appliance.log()));
         assert!(served >= crowd as f64, "{served} of {crowd} idle connections are left");
     });
     publisher.assert_runs();
