@@ -13,8 +13,8 @@ use crate::wire::link::{Easing, Stage};
 /// Further behind than this for [`LATE_FOR`], the ladder is too large. Below what makes the worker leave pictures out (a second), above
 /// what decoders and queues hold.
 const LATE: Ticks = Ticks::from_millis(700);
-/// Shorter than this it is a burst of input or of another process.
-const LATE_FOR: Duration = Duration::from_secs(1);
+/// Shorter than this it is a burst of input or of another process: two reports after the first that was late.
+const LATE_FOR: Duration = Duration::from_millis(1_100);
 /// No further behind than this there is nothing to complain about.
 const CALM: Ticks = Ticks::from_millis(500);
 /// And where no thread was at work for more of its time than this, there is room for more.

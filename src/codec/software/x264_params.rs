@@ -50,15 +50,12 @@ impl Params {
 
     /// What an encoder settled on, which parameter sets follow from, with the effort of a preset that is so many faster.
     ///
-    /// Pinned are all that parameter sets tell: profile, level, the size of the picture buffer, the structure of B pictures, arithmetic
-    /// coding, 8x8 transform, weighted prediction, and the offset of chroma's quantiser. x264 moves the latter by itself where an encoder
+    /// Pinned are all that parameter sets tell: profile, level, references, the structure of B pictures, arithmetic coding, 8x8 transform, weighted prediction, and the offset of chroma's quantiser. x264 moves the latter by itself where an encoder
     /// optimises for the eye; `chroma_moved` is by how much it would do so again.
     pub(super) fn eased(&self, rung: &Rung, faster: u8, chroma_moved: i32) -> Result<Params, CodecError> {
         let quick = Params::preset(&Rung { preset: rung.faster_preset(faster).to_owned(), ..rung.clone() })?;
         let mut eased = self.copy();
         let (raw, quick) = (&mut *eased.0, &*quick.0);
-        raw.i_dpb_size = raw.i_dpb_size.max(raw.i_frame_reference);
-        raw.i_frame_reference = raw.i_frame_reference.min(quick.i_frame_reference);
         raw.i_bframe_adaptive = raw.i_bframe_adaptive.min(quick.i_bframe_adaptive);
         raw.b_deblocking_filter &= quick.b_deblocking_filter;
         raw.analyse.inter &= quick.analyse.inter;
