@@ -33,7 +33,7 @@ use crate::ingest::srt::{GatewayProgram, SrtError};
 use crate::ingest::{RtmpLimits, RtmpServer, SrtServer};
 use crate::origin::{self, HttpLimits, Origin, Readiness};
 use crate::placement::topology::topology;
-use crate::placement::{self, PinningMap, PinningWish};
+use crate::placement::{self, PinningMap, PinningWish, Priority};
 use crate::shelf::Shelves;
 use crate::ui;
 
@@ -245,9 +245,15 @@ fn readiness(plan: &Plan, board: Board) -> Readiness {
         .filter(|channel| channel.idle == Idle::Pattern)
         .map(|channel| (channel.name.clone(), channel.segment))
         .collect();
+    // A best-effort channel that waits for its turn is nothing that another machine should be asked for.
+    let spare: Vec<String> =
+        plan.channels.iter().filter(|channel| channel.priority == Priority::BestEffort).map(|channel| channel.name.clone()).collect();
     Readiness::new(move || {
-        if let Some(reason) =
-            board.all().iter().find_map(|status| Some(format!("channel {} has no seat: {}", status.name, status.unseated()?)))
+        if let Some(reason) = board
+            .all()
+            .iter()
+            .filter(|status| !spare.contains(&status.name))
+            .find_map(|status| Some(format!("channel {} has no seat: {}", status.name, status.unseated()?)))
         {
             return Err(reason);
         }

@@ -14,6 +14,11 @@ use crate::media::device::{CopyCount, CopyReason, Seat};
 use crate::placement::devices::{PassedOver, SourceShape, Ticket, Why, listed};
 use crate::placement::{DevicePolicy, DeviceWish, GpuChoice, Load, Need, Refusal, Speed};
 
+mod loss;
+
+pub use loss::MoveTo;
+pub(super) use loss::{Blame, Loss};
+
 /// A second session that is lost on a device within this span is one too many.
 const SESSIONS_WITHIN: Duration = Duration::from_secs(60);
 /// A device that kept a channel for this long is as good as new to it.
@@ -33,47 +38,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const PUSHED_OUT: &str = "pushed_out";
 /// What a worker said of itself explains its end if that comes within this span.
 const EXPLAINS: Duration = Duration::from_secs(5);
-
-/// Where an operator wants a channel's worker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MoveTo {
-    /// Where it is.
-    Same,
-    /// Where the policy wants it.
-    Auto,
-    /// In software.
-    Software,
-    /// On the GPU with this UUID, or beginning of one.
-    Gpu(String),
-}
-
-/// How a worker was lost.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Loss {
-    /// It gets nothing done, in these words.
-    Stuck(&'static str),
-    /// It ended by itself.
-    Gone,
-    /// It takes too much memory.
-    TooLarge,
-    /// What it puts out cannot be used.
-    Useless,
-    /// It says that its device is gone.
-    DeviceLost(String),
-    /// Its device is condemned.
-    Condemned,
-    /// This main channel has its place.
-    PushedOut(String),
-}
-
-/// Whose fault a loss is, as far as the feed is concerned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Blame {
-    /// A device's, or that of a channel which comes first.
-    Device,
-    /// Perhaps that of the feed, perhaps nobody's.
-    Open,
-}
 
 /// The seats of a channel's workers.
 #[derive(Debug)]
