@@ -14,7 +14,7 @@ const byId = id => document.getElementById(id);
 const publishing = { rtmp_port: 1935, default_keys: false };
 const detail = new Detail(publishing);
 const tiles = new Tiles(() => {});
-const events = new Events();
+let events;
 let channels = [];
 let turn = 0;
 
@@ -44,7 +44,7 @@ function show() {
   const channel = chosen();
   tiles.show(channels, channel?.name);
   detail.show(channel);
-  events.choose(channel?.name);
+  events?.choose(channel?.name);
   if (channel && player.channel !== channel.name && channel.newest_segment != null) watch(channel);
 }
 
@@ -120,6 +120,7 @@ async function begin() {
   listen();
   try {
     Object.assign(publishing, await ask('/api/v1/publishing'));
+    if (publishing.events) events = new Events();
   } catch {
     // The usual port is shown until the page is loaded again.
   }
