@@ -28,7 +28,9 @@ pub struct Channel {
 /// A channel of the ladder `test` with two-second segments; its key is its name.
 pub fn channel(name: &'static str) -> Channel {
     let quoted = |value: &str| format!("\"{value}\"");
-    let keys = vec![("ladder", quoted("test")), ("segment", quoted("2s")), ("gop", quoted("1s")), ("window", quoted("20s"))];
+    // A machine that is busy elsewhere must not change the ladder in the middle of a story.
+    let overload = ("overload", "[]".to_owned());
+    let keys = vec![("ladder", quoted("test")), ("segment", quoted("2s")), ("gop", quoted("1s")), ("window", quoted("20s")), overload];
     Channel { name, keys }
 }
 
@@ -40,7 +42,7 @@ impl Channel {
 
     /// The source's own packets, no ladder.
     pub fn copy(self) -> Channel {
-        self.text("ladder", "copy")
+        self.text("ladder", "copy").without("overload")
     }
 
     /// CMAF and MPEG-TS.
