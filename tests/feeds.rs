@@ -30,7 +30,8 @@ fn with_feeds(feeds: &str) -> String {
 fn ask(appliance: &Appliance, feed: &str) -> u16 {
     let body = format!("{{\"feed\": \"{feed}\"}}");
     let head = format!(
-        "POST /api/v1/channels/demo/feed HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        "POST /api/v1/channels/demo/feed HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        appliance.http,
         body.len()
     );
     let raw = http::exchange(appliance.http, head.as_bytes()).expect("an answer");

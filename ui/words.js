@@ -56,7 +56,7 @@ export function warnings(channel) {
   const feeds = channel.feeds ?? [];
   const list = [];
   if (channel.fallback) list.push(channel.seat ? `Not where it should be: ${channel.fallback}` : `Waits for a seat: ${channel.fallback}`);
-  if (channel.overload?.step) list.push(`Too slow for real time: ${channel.overload.words ?? `step ${channel.overload.step}`}`);
+  if (channel.overload?.level) list.push(`Too slow for the whole ladder; given up: ${channel.overload.steps.join(', ')}`);
   for (const feed of channel.quarantined ?? []) list.push(`${feed} is left out for a while: it killed workers`);
   const look = channel.look ?? [];
   if (look.length) list.push(`The input on the air is ${look.join(' and ')}`);
