@@ -102,6 +102,12 @@ pub fn real(name: &str) -> Option<PathBuf> {
     shared(&format!("media/{name}"))
 }
 
+/// Fewest pictures of so many slots of a live ladder: a machine that is busy elsewhere leaves out every other one. That each slot is filled is
+/// told without a clock (`tests/worker_live.rs`).
+pub fn fewest(slots: u64) -> u64 {
+    slots / 2 - 2
+}
+
 /// Decodes up to `seconds` of a file or address with ffmpeg; gives the pictures and what it complained about.
 pub fn decoded(url: &str, seconds: u32) -> (u64, Vec<String>) {
     let run = Command::new("ffmpeg")
