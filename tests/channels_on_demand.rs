@@ -35,3 +35,19 @@ fn an_automatic_ladder_is_never_larger_than_its_source_and_says_what_it_left_out
     assert_eq!(channel["rungs"][0]["name"], "360p", "{channel:#}");
     appliance.wait_for_log(&["1080p is left out", "360 lines"], seconds(1));
 }
+
+#[test]
+fn a_front_that_keeps_to_one_core_knows_that_the_machine_has_more() {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let status = std::fs::read_to_string("/proc/self/status").expect("the kernel lists where a process may run");
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default().trim();
+    let first = allowed.split([',', '-']).next().unwrap_or_default();
+    if cores < 2 || first.is_empty() {
+        return support::tools::left_out("one core is no more than one core");
+    }
+    let machine = format!("[machine]\npackaging = \"{first}\"\n\n");
+    let appliance = Appliance::start(&(machine + &config(&[channel("demo").pattern()])));
+    appliance.wait_on_air("demo", seconds(15));
+    let plan: serde_json::Value = serde_json::from_str(&appliance.get("/api/v1/plan").text()).expect("JSON");
+    assert!(plan["machine_cores"].as_f64().is_some_and(|known| known > 1.0), "{plan:#}");
+}

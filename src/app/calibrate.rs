@@ -13,7 +13,7 @@ use crate::channel::seats::SeatDesk;
 use crate::channel::worker_process::WorkerProgram;
 use crate::config::Plan;
 use crate::media::calibration::Measured;
-use crate::placement::{Inventory, linux};
+use crate::placement::Inventory;
 
 /// The file below the state directory.
 const FILE: &str = "calibration.json";
@@ -53,12 +53,11 @@ pub fn kept(state_dir: &Path, inventory: &Inventory) -> Option<Measured> {
     (kept.fingerprint == inventory.fingerprint()).then_some(kept.measured)
 }
 
-/// Takes up what was measured before, or has it measured, where the configuration lets it.
-pub fn begin(plan: &Plan, desk: &SeatDesk, program: &WorkerProgram, stop: &watch::Receiver<bool>) {
+/// Takes up what was measured of this machine before, or has it measured, where the configuration lets it.
+pub fn begin(plan: &Plan, inventory: Inventory, desk: &SeatDesk, program: &WorkerProgram, stop: &watch::Receiver<bool>) {
     if !plan.calibration {
         return;
     }
-    let inventory = Inventory { nvidia: desk.devices_report(), ..linux::inventory() };
     match kept(&plan.state_dir, &inventory) {
         Some(measured) => desk.measured(&measured),
         None => drop(tokio::spawn(measure(desk.clone(), program.clone(), plan.state_dir.clone(), inventory.fingerprint(), stop.clone()))),

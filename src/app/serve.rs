@@ -33,7 +33,7 @@ use crate::ingest::srt::{GatewayProgram, SrtError};
 use crate::ingest::{RtmpLimits, RtmpServer, SrtServer};
 use crate::origin::{self, HttpLimits, Origin, Readiness};
 use crate::placement::topology::topology;
-use crate::placement::{self, PinningMap, PinningWish, Priority};
+use crate::placement::{self, Inventory, PinningMap, PinningWish, Priority};
 use crate::shelf::Shelves;
 use crate::ui;
 
@@ -96,8 +96,8 @@ pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
     let plan = plan(&arguments)?;
     logging::start(arguments.log, "info");
     let mut worker = WorkerProgram::beside_this_binary(arguments.log.as_str(), &logging::levels("info"))?;
-    // Before any thread is started: threads inherit where they run.
-    let cores = placement::linux::inventory().cores_allowed;
+    // Before any thread is started: threads inherit where they run, and this one is given a place of its own, which is not all that the machine has.
+    let machine = placement::linux::inventory();
     let map = pinned(&plan.pinning);
     let runtimes = Runtimes::start(&map)?;
     worker.cores = WorkerCores::of(&map);
@@ -106,17 +106,18 @@ pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
     let sequences = SequenceStore::open(&plan.state_dir).map_err(state_error)?;
     let flights = FlightStore::open(&plan.state_dir).map_err(state_error)?;
     let seats = runtimes.ingest.block_on(devices::desk(plan.devices, &worker));
-    seats.lend(&placement::linux::inventory(), plan.admission);
+    seats.lend(&machine, plan.admission);
+    let machine = Inventory { nvidia: seats.devices_report(), ..machine };
     let certificates = Certificates::load(&plan.certificates).map_err(ServeError::Certificates)?;
     let http = listen("HTTP", "--http", plan.http)?;
     let rtmp = plan.rtmp.map(|address| listen("RTMP", "--rtmp", address)).transpose()?;
     let https = plan.https.map(|address| listen("HTTPS", "https.listen", address)).transpose()?;
     let rtmps = plan.rtmps.map(|address| listen("RTMPS", "rtmps.listen", address)).transpose()?;
-    let cores = map.workers.cores.count().min(cores);
+    let cores = map.workers.cores.count().min(machine.cores_allowed);
     let house = House { worker, board: Board::default(), sequences, flights, cores, seats, names_peers: true };
     let gateway = gateway_program(&plan, arguments.log.as_str()).map(|program| GatewayProgram { cores: gateway_cores(&map), ..program });
     print!("{}", banner::banner(&plan));
-    let doors = Doors { http, https, rtmp, rtmps, certificates, gateway, limits: http_limits(files) };
+    let doors = Doors { http, https, rtmp, rtmps, certificates, gateway, limits: http_limits(files), machine };
     runtimes.ingest.block_on(run(&plan, house, doors, &runtimes))?;
     runtimes.shutdown();
     Ok(())
@@ -160,6 +161,8 @@ struct Doors {
     gateway: Option<GatewayProgram>,
     /// What viewers may take.
     limits: HttpLimits,
+    /// What all of it stands on, as it was before parts were given places of their own.
+    machine: Inventory,
 }
 
 /// A build without libsrt serves everything else.
@@ -169,7 +172,7 @@ fn gateway_program(plan: &Plan, log: &str) -> Option<GatewayProgram> {
 }
 
 async fn run(plan: &Plan, house: House, doors: Doors, runtimes: &Runtimes) -> Result<(), ServeError> {
-    let Doors { http, https, rtmp, rtmps, certificates, gateway, limits } = doors;
+    let Doors { http, https, rtmp, rtmps, certificates, gateway, limits, machine } = doors;
     let (stop, stopped) = watch::channel(false);
     let shelves = Shelves::default();
     let wildcards = plan.wildcards.iter().map(|wildcard| Wildcard {
@@ -182,7 +185,7 @@ async fn run(plan: &Plan, house: House, doors: Doors, runtimes: &Runtimes) -> Re
     channels.spawn(watch_devices(seats.clone(), house.worker.clone(), stopped.clone()));
     channels.spawn(telemetry::watch_machine(plan.state_dir.clone(), stopped.clone()));
     channels.spawn(watch_load(seats.clone(), house.worker.clone(), stopped.clone()));
-    calibrate::begin(plan, &seats, &house.worker, &stopped);
+    calibrate::begin(plan, machine, &seats, &house.worker, &stopped);
     let directory = Arc::new(Directory::new(house, shelves.clone(), channels, wildcards.collect()));
     plan.channels.iter().for_each(|channel| directory.start(channel.clone()));
 
