@@ -88,8 +88,9 @@ impl Opened {
             CodecError::new(Fault::Config, COMPONENT, detail)
         })?;
         let mut opened = Opened { raw, params, config: Bytes::new() };
-        // SAFETY: the encoder is open; what it settled on is written over our own copy, which holds no pointers of its own.
+        // SAFETY: the encoder is open; what it settled on is written over our own copy, which owns no memory.
         unsafe { ffi::x264_encoder_parameters(opened.raw.as_ptr(), opened.params.as_ptr()) };
+        opened.params.forget_names();
         opened.config = opened.config()?;
         Ok(opened)
     }

@@ -74,10 +74,17 @@ impl Params {
         Ok(eased)
     }
 
+    /// Of parameters that x264 settled on: the names of its files of two passes are the encoder's own memory, gone with it, and an encoder
+    /// that is opened with these parameters would read them.
+    pub(super) fn forget_names(&mut self) {
+        let rc = &mut self.0.rc;
+        (rc.psz_stat_out, rc.psz_stat_in) = (std::ptr::null_mut(), std::ptr::null_mut());
+    }
+
     /// The same once more, of parameters that x264 settled on.
     pub(super) fn copy(&self) -> Params {
-        // SAFETY: plain old data, copied whole. What x264 settled on holds no memory of its own: no files, zones or matrices are named,
-        // and `opaque` is cleared by x264_encoder_parameters. So both copies may be cleaned up.
+        // SAFETY: plain old data, copied whole. What x264 settled on holds no memory of its own: no zones or matrices are named, files
+        // are forgotten with the encoder, and `opaque` is cleared by x264_encoder_parameters. So both copies may be cleaned up.
         Params(Box::new(unsafe { std::ptr::read(&raw const *self.0) }))
     }
 
