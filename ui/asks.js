@@ -9,9 +9,19 @@ function headers(more = {}) {
   return token ? { ...more, Authorization: `Bearer ${token}` } : more;
 }
 
+// Drops the token; whether there was one.
+function forget() {
+  const was = sessionStorage.getItem(KEPT) !== null;
+  sessionStorage.removeItem(KEPT);
+  return was;
+}
+
 // The answer as JSON; null where this headend has no such thing or does not show it to us.
 export async function ask(path) {
-  const answer = await fetch(path, { headers: headers(), signal: AbortSignal.timeout(LIMIT_MS) });
+  const get = () => fetch(path, { headers: headers(), signal: AbortSignal.timeout(LIMIT_MS) });
+  let answer = await get();
+  // A token that is not or no longer good is worse than none: each use counts as a guess.
+  if ([401, 403, 429].includes(answer.status) && forget()) answer = await get();
   if ([401, 403, 404].includes(answer.status)) return null;
   if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
   return answer.json();
@@ -24,6 +34,7 @@ export async function order(path, body, method = 'POST') {
   });
   try {
     let answer = await send();
+    if (answer.status === 401) forget();
     if (answer.status === 401 && await asked(await reason(answer))) answer = await send();
     return answer.ok ? '' : await reason(answer);
   } catch (cause) {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
@@ -187,12 +187,18 @@ fn keep(folder: &Path, records: &[TokenRecord]) -> Result<(), TokenFileError> {
     let write = || {
         let text = serde_json::to_vec_pretty(&lines).map_err(io::Error::other)?;
         fs::create_dir_all(folder)?;
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        // The folder belongs to headend's user: root must follow no link that lies there, to a file of its own.
+        if let Err(cause) = fs::remove_file(&fresh)
+            && cause.kind() != io::ErrorKind::NotFound
+        {
+            return Err(cause);
+        }
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
         file.write_all(&text)?;
         file.sync_all()?;
         let owner = fs::metadata(folder)?;
         if file.metadata()?.uid() != owner.uid() {
-            chown(&fresh, Some(owner.uid()), Some(owner.gid()))?;
+            fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
         }
         fs::rename(&fresh, &path)
     };
@@ -203,6 +209,16 @@ fn keep(folder: &Path, records: &[TokenRecord]) -> Result<(), TokenFileError> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_link_in_the_place_of_the_new_file_is_not_followed() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::NamedTempFile::new().unwrap());
+        fs::write(elsewhere.path(), "shadow").unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), folder.path().join(format!("{FILE}.new"))).unwrap();
+        TokenBook::add(folder.path(), "ops", Role::Operator).unwrap();
+        assert_eq!(fs::read_to_string(elsewhere.path()).unwrap(), "shadow");
+        assert!(fs::symlink_metadata(folder.path().join(FILE)).unwrap().is_file());
+    }
 
     #[test]
     fn a_token_is_made_kept_as_a_digest_found_and_revoked() {

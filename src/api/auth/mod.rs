@@ -126,8 +126,9 @@ async fn guarded(State(guard): State<Guard>, mut request: Request, next: Next) -
             (Err(denial), response)
         }
     };
-    // A flood of guesses is counted; it does not get to fill the log.
-    if is_api && !is_safe(&method) && !matches!(caller, Err(Denial::TooMany(_))) {
+    // Denials that cost a caller nothing are counted; they do not get to fill the log. Guesses are limited.
+    let is_told = matches!(caller, Ok(_) | Err(Denial::WrongToken | Denial::Role { .. }));
+    if is_api && !is_safe(&method) && is_told {
         audit(&method, &path, arrival, &caller, response.status());
     }
     if is_api { mended(response).await } else { response }
