@@ -311,8 +311,9 @@ impl Machine {
         let would_fit = |amount: Amount| self.pool.has_room(channel, amount, None, &[]);
         let short = || Short { needed: plain.amount, free, fits: nearest(&self.cost, need, would_fit), is_fallback: false };
         if need.load.priority == Priority::Main {
-            if let Some(push) = self.whom_to_push(channel, Vec::new(), |push| fits(plain, push)) {
-                return Ok(decision(plain, None, push));
+            let pushing = ways.iter().find_map(|way| Some((way, self.whom_to_push(channel, Vec::new(), |push| fits(way, push))?)));
+            if let Some((way, push)) = pushing {
+                return Ok(decision(way, None, push));
             }
             if self.admission == Admission::Warn {
                 return Ok(decision(plain, Some(short()), self.pool.best_effort(channel)));
