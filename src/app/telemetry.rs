@@ -90,6 +90,7 @@ struct Read {
 }
 
 fn read(processes: Vec<Process>, has_drm: bool) -> Read {
+    metrics().scheduling.refresh();
     let workers = processes.iter().filter(|process| has_drm && process.role == Role::Codec);
     Read {
         clients: workers.flat_map(|process| drm::clients(process.process)).collect(),

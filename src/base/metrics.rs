@@ -221,7 +221,6 @@ impl Metrics {
 
     /// The whole registry in Prometheus' text format.
     pub fn render(&self) -> String {
-        self.scheduling.refresh();
         let mut text = Vec::new();
         match TextEncoder::new().encode(&self.registry.gather(), &mut text) {
             Ok(()) => String::from_utf8(text).unwrap_or_default(),

@@ -9,7 +9,7 @@ impl Metrics {
     /// histograms too, since there is no end of them.
     pub fn forget_channel(&self, channel: &str, is_wild: bool) {
         let Metrics { devices, service, .. } = self;
-        for gauge in [&self.encode_lag, &self.segment_age, &service.segment_target] {
+        for gauge in [&self.encode_lag, &self.segment_age, &self.stage_lag, &service.segment_target] {
             forget(gauge, channel);
         }
         let gauges = [
@@ -18,6 +18,7 @@ impl Metrics {
             &self.shelf_bytes,
             &self.feed_quarantined,
             &self.channel_state,
+            &self.overload_step,
             &devices.fallback,
             &devices.unseated,
             &service.feed_connected,
@@ -40,6 +41,7 @@ impl Metrics {
             &self.feed_skips,
             &self.faults,
             &self.flight_dumps,
+            &self.overload_steps,
             &devices.fallbacks,
             &devices.pictures,
             &devices.pixels,
@@ -50,6 +52,7 @@ impl Metrics {
         forget(&self.machine.cpu, channel);
         forget(&self.worker_takeover, channel);
         forget(&self.listing_seconds, channel);
+        forget(&self.scheduling.ingest_lag, channel);
     }
 }
 
@@ -73,8 +76,10 @@ fn forget<B: MetricVecBuilder>(family: &MetricVec<B>, channel: &str) {
 mod tests {
     use crate::base::metrics::metrics;
 
+    /// How many series there are of a channel, a histogram counted once.
     fn lines(channel: &str) -> usize {
-        metrics().render().lines().filter(|line| line.contains(&format!("channel=\"{channel}\""))).count()
+        let is_one = |line: &&str| line.contains(&format!("channel=\"{channel}\"")) && !line.contains("_bucket") && !line.contains("_sum");
+        metrics().render().lines().filter(is_one).count()
     }
 
     #[test]
@@ -83,10 +88,14 @@ mod tests {
             metrics().encode_lag.with_label_values(&[channel, "720p"]).set(1.0);
             metrics().queue_depth.with_label_values(&[channel, "encode"]).set(1);
             metrics().segments.with_label_values(&[channel]).inc();
+            metrics().stage_lag.with_label_values(&[channel, "encode"]).set(1.0);
+            metrics().overload_step.with_label_values(&[channel]).set(1);
+            metrics().overload_steps.with_label_values(&[channel, "preset", "down"]).inc();
+            metrics().scheduling.ingest_lag.with_label_values(&[channel]).observe(0.001);
         }
         metrics().forget_channel("forget-one", false);
-        assert_eq!((lines("forget-one"), lines("forget-two")), (1, 3));
+        assert_eq!((lines("forget-one"), lines("forget-two")), (3, 7));
         metrics().forget_channel("forget-two", true);
-        assert_eq!((lines("forget-one"), lines("forget-two")), (1, 0));
+        assert_eq!((lines("forget-one"), lines("forget-two")), (3, 0));
     }
 }

@@ -45,8 +45,8 @@ impl SchedulingMetrics {
         }
     }
 
-    /// Adds what the threads have taken since the last time. What a thread took between that and its end is lost.
-    pub(super) fn refresh(&self) {
+    /// Adds what the threads have taken since the last time; reads files of `/proc`. What a thread took between that and its end is lost.
+    pub fn refresh(&self) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::take(&mut *seen);
         let tick_s = 1.0 / rustix::param::clock_ticks_per_second().max(1) as f64;

@@ -29,11 +29,16 @@ impl OnAir {
         }
     }
 
-    /// Shows how far every rung is behind the programme: of one that stands still, more and more.
+    /// Shows how far every rung is behind the programme: of one that stands still, more and more; of one that is given up, nothing.
     pub(super) fn show_lag(&self) {
         for (rung, end) in self.rung_ends.iter().enumerate() {
+            let is_off = self.easings.get(rung).is_some_and(|easing| easing.off);
             let name = self.rungs.get(rung).map_or(&self.audio.name, |rung| &rung.name);
-            metrics().encode_lag.with_label_values(&[&*self.channel, &**name]).set((self.now - *end).as_secs_f64());
+            metrics().encode_lag.with_label_values(&[&*self.channel, &**name]).set(if is_off {
+                0.0
+            } else {
+                (self.now - *end).as_secs_f64()
+            });
         }
     }
 
