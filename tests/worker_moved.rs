@@ -79,7 +79,7 @@ impl Running {
         let worker = WorkerProgram::at(PathBuf::from(env!("CARGO_BIN_EXE_headend-worker")), "text", "info");
         let sequences = SequenceStore::open(folder.path()).expect("a state directory");
         let flights = FlightStore::open(folder.path()).expect("a state directory");
-        let house = House { worker, board: board.clone(), sequences, flights, cores: 2, seats: SeatDesk::default(), names_peers: true };
+        let house = House { worker, board: board.clone(), sequences, flights, cores: 2, seats: SeatDesk::default() };
         let directory = Arc::new(Directory::new(house, shelves.clone(), runtime.handle().clone(), Vec::new()));
         directory.start(plan());
         let bind = || runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).expect("a free port");

@@ -72,7 +72,7 @@ async fn measure(desk: SeatDesk, program: WorkerProgram, state_dir: PathBuf, fin
     }
     tokio::select! {
         _ = stop.changed() => {}
-        measured = measured(&program) => match measured.and_then(|measured| keep(&state_dir, fingerprint, measured)) {
+        measured = measured(&program) => match measured {
             Ok(measured) => {
                 let megapixels = |rate: f64| (rate / 1e6).round();
                 let rates = &measured.software;
@@ -83,6 +83,10 @@ async fn measure(desk: SeatDesk, program: WorkerProgram, state_dir: PathBuf, fin
                     "a core of this machine was measured, in megapixels a second; channels are admitted by that from now on"
                 );
                 desk.measured(&measured);
+                let kept = tokio::task::spawn_blocking(move || keep(&state_dir, fingerprint, measured)).await;
+                if let Ok(Err(cause)) = kept {
+                    tracing::warn!(%cause, "the measurement cannot be kept in the state directory; the next start measures again");
+                }
             }
             Err(cause) => tracing::warn!(%cause, "this machine could not be measured; channels are admitted by the figures of another"),
         },
@@ -100,13 +104,12 @@ async fn measured(program: &WorkerProgram) -> Result<Measured, NotMeasured> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// A crash in between leaves the file of before. The few bytes are written at once: this happens once in the life of a machine.
-fn keep(state_dir: &Path, fingerprint: String, measured: Measured) -> Result<Measured, NotMeasured> {
+/// A crash in between leaves the file of before.
+fn keep(state_dir: &Path, fingerprint: String, measured: Measured) -> Result<(), NotMeasured> {
     let kept = Kept { fingerprint, measured };
     let beside = state_dir.join(FILE).with_extension("new");
     fs::write(&beside, serde_json::to_vec_pretty(&kept)?)?;
-    fs::rename(beside, state_dir.join(FILE))?;
-    Ok(kept.measured)
+    Ok(fs::rename(beside, state_dir.join(FILE))?)
 }
 
 #[cfg(test)]

@@ -114,10 +114,19 @@ pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
     let https = plan.https.map(|address| listen("HTTPS", "https.listen", address)).transpose()?;
     let rtmps = plan.rtmps.map(|address| listen("RTMPS", "rtmps.listen", address)).transpose()?;
     let cores = map.workers.cores.count().min(machine.cores_allowed);
-    let house = House { worker, board: Board::default(), sequences, flights, cores, seats, names_peers: true };
+    let house = House { worker, board: Board::default(), sequences, flights, cores, seats };
     let gateway = gateway_program(&plan, arguments.log.as_str()).map(|program| GatewayProgram { cores: gateway_cores(&map), ..program });
     print!("{}", banner::banner(&plan));
-    let doors = Doors { http, https, rtmp, rtmps, certificates, gateway, limits: http_limits(files), machine };
+    let doors = Doors {
+        http,
+        https,
+        rtmp,
+        rtmps,
+        certificates,
+        gateway,
+        limits: http_limits(files, 1 + usize::from(plan.https.is_some())),
+        machine,
+    };
     runtimes.ingest.block_on(run(&plan, house, doors, &runtimes))?;
     runtimes.shutdown();
     Ok(())
@@ -310,12 +319,13 @@ fn raised_open_files() -> u64 {
     limit
 }
 
-/// As many viewers as there are descriptors for, beside everything else.
-fn http_limits(open_files: u64) -> HttpLimits {
+/// As many viewers on each of so many listeners as there are descriptors for, beside everything else.
+fn http_limits(open_files: u64, listeners: usize) -> HttpLimits {
     let limits = HttpLimits::default();
-    let room = usize::try_from(open_files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).max(FEWEST_CONNECTIONS);
+    let files = usize::try_from(open_files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX);
+    let room = (files / listeners.max(1)).max(FEWEST_CONNECTIONS);
     if room < limits.max_connections {
-        let needed = limits.max_connections as u64 + OTHER_FILES;
+        let needed = (limits.max_connections * listeners) as u64 + OTHER_FILES;
         tracing::warn!(
             open_files,
             connections = room,

@@ -63,8 +63,6 @@ pub struct House {
     pub cores: usize,
     /// The devices of this machine.
     pub seats: SeatDesk,
-    /// Whether statuses name publishers' addresses, and flight recorders can be read; the API shows them to those who may see them.
-    pub names_peers: bool,
 }
 
 /// Either kind of channel behind one face.
@@ -230,9 +228,7 @@ impl Driver {
             _ => Machine::Encoded(Box::new(Programme::new(plan, clock_now, house.cores, house.seats.clone(), sequence))),
         };
         let recorder = machine.recorder().clone();
-        if house.names_peers {
-            house.board.post_recorder(&name, recorder.clone());
-        }
+        house.board.post_recorder(&name, recorder.clone());
         let (cause, status_due) = (Mono::default(), Mono::default());
         Driver { name, machine, recorder, gauges, house, shelf, slate, lag, cause, status_due, posted: None }
     }
@@ -356,8 +352,7 @@ impl Driver {
     }
 
     fn post(&mut self, now: Mono) {
-        let mut status = self.machine.status(now);
-        status.peer = status.peer.filter(|_| self.house.names_peers);
+        let status = self.machine.status(now);
         if self.posted.as_ref() == Some(&status) {
             return;
         }
