@@ -58,6 +58,8 @@ pub struct Metrics {
     pub faults: IntCounterVec,
     /// 1 for the state a channel is in, by channel and state.
     pub channel_state: IntGaugeVec,
+    /// What happened, by kind.
+    pub events: IntCounterVec,
     /// Responses, by kind of resource and status.
     pub http_requests: IntCounterVec,
     /// Body bytes answered, by kind of resource.
@@ -133,6 +135,7 @@ impl Metrics {
             feed_quarantined: gauge("headend_feed_quarantined", "1 while a feed is left out for killing workers.", &["channel", "feed"]),
             faults: counter("headend_faults_total", "Faults by class.", &["channel", "fault"]),
             channel_state: gauge("headend_channel_state", "1 for the state that a channel is in.", &["channel", "state"]),
+            events: counter("headend_events_total", "What happened, as told by /api/v1/events.", &["kind"]),
             http_requests: counter("headend_http_requests_total", "HTTP responses.", &["kind", "status"]),
             http_bytes: counter("headend_http_bytes_total", "HTTP body bytes answered.", &["kind"]),
             http_connections: gauge("headend_http_connections", "HTTP connections open now.", &["listener"]),

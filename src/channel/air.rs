@@ -17,7 +17,12 @@ use crate::media::{AccessUnit, AudioRung, Grid, Rung, Slot, Track};
 use crate::pack::{Change, OutputTrack, PackError, Packager, Presentation, Window};
 use crate::wire::link::{Fill, FromWorker, Open, RungConfig, Stage, ToWorker, VERSION, Watch};
 
+mod changing;
 mod replacing;
+
+pub use changing::Ladder;
+
+use changing::Coming;
 
 /// A codec worker further behind its input than this leaves pictures out.
 const SHED_AFTER: Ticks = Ticks::from_millis(1_000);
@@ -96,6 +101,9 @@ pub struct OnAir {
     /// How far the present worker has made pictures, whether it has put them out yet or not.
     made: MediaTime,
     handover: Option<Handover>,
+    coming: Coming,
+    /// How many discontinuities there were before its packager.
+    discontinuities: u64,
     /// What it has been told of what is published.
     committed_due: Vec<(u8, MediaTime)>,
     advance_to: MediaTime,
@@ -135,6 +143,8 @@ impl OnAir {
             sent_video: false,
             made: grid.start(start),
             handover: None,
+            coming: Coming::default(),
+            discontinuities: 0,
             committed_due: Vec::new(),
             advance_to: grid.start(start),
             advance_sent: grid.start(start),
@@ -144,6 +154,11 @@ impl OnAir {
             told: Vec::new(),
             rungs,
         }
+    }
+
+    /// It goes on where another programme ended, after so many discontinuities.
+    pub fn follow(&mut self, discontinuities: u64) {
+        self.discontinuities = discontinuities;
     }
 
     /// The grid.
@@ -357,14 +372,15 @@ impl OnAir {
     }
 
     fn open(&self) -> Open {
+        let (rungs, audio) = self.ladder_to_open();
         Open {
             version: VERSION,
             channel: self.channel.clone(),
             seat: self.seat.clone(),
             grid: self.grid,
             start: self.begin,
-            rungs: self.rungs.clone(),
-            audio: Some(self.audio.clone()),
+            rungs: rungs.to_vec(),
+            audio: Some(audio.clone()),
             fill: self.fill,
             text: self.plan.slate.text.clone(),
             hold: self.plan.hold,
@@ -381,6 +397,7 @@ impl OnAir {
     }
 
     fn opened(&mut self, configs: Vec<RungConfig>) -> Result<(), PackError> {
+        self.end_joining();
         if configs == self.configs {
             return Ok(());
         }
@@ -400,7 +417,7 @@ impl OnAir {
                     cmaf: self.plan.formats.cmaf,
                     ts: self.plan.formats.ts,
                 };
-                self.packager = Some(Packager::new(presentation)?);
+                self.packager = Some(Packager::following(presentation, self.discontinuities)?);
             }
         }
         self.configs = configs;
@@ -455,7 +472,10 @@ impl OnAir {
         metrics().segments.with_label_values(&[&*self.channel]).inc();
         self.newest = Some((sequence.number, sequence.end));
         self.replay.trim(sequence.end);
-        self.committed_due = (0..=self.rungs.len() as u8).map(|rung| (rung, sequence.end)).collect();
+        if !self.is_joining() {
+            // A worker with another ladder does not know these rungs.
+            self.committed_due = (0..=self.rungs.len() as u8).map(|rung| (rung, sequence.end)).collect();
+        }
         Ok(Outcome::Listed { changes, sequence })
     }
 

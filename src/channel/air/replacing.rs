@@ -57,6 +57,7 @@ impl OnAir {
         if self.handover.take().is_some() {
             tracing::info!(channel = self.channel, "the planned change of workers is off: a replacement is due anyway");
         }
+        self.fail_joining();
         self.commit.restart();
         self.give_up_what_is_old();
         self.begin_at(self.commit.resume_slot());
@@ -132,6 +133,7 @@ impl OnAir {
     /// From here on messages are for the new worker of a planned change, in this seat.
     pub fn begin_handover(&mut self, seat: &Seat) {
         self.seat = seat.clone();
+        self.join_next_ladder();
         if let Some(at) = self.handover.as_ref().map(Handover::at) {
             self.begin_at(self.grid.first_from(at));
         }

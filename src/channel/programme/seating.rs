@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::backoff::Backoff;
+use crate::base::events::{self, EventKind};
 use crate::base::metrics::metrics;
 use crate::base::{Fault, Mono};
 use crate::channel::seats::{Lease, SeatDesk};
@@ -61,6 +62,20 @@ pub(super) enum Loss {
     Condemned,
 }
 
+impl Loss {
+    /// In words.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Loss::Stuck(why) => (*why).to_owned(),
+            Loss::Gone => "it ended by itself".to_owned(),
+            Loss::TooLarge => "it takes too much memory".to_owned(),
+            Loss::Useless => "what it puts out cannot be used".to_owned(),
+            Loss::DeviceLost(detail) => format!("its device is lost: {detail}"),
+            Loss::Condemned => "its device is condemned".to_owned(),
+        }
+    }
+}
+
 /// Whose fault a loss is, as far as the feed is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Blame {
@@ -105,12 +120,8 @@ pub(super) struct Seating {
 
 impl Seating {
     pub(super) fn new(desk: SeatDesk, channel: &str, wish: DeviceWish) -> Seating {
-        let away = match wish.policy {
-            DevicePolicy::Require => Backoff::new(REQUIRED_AWAY, LONGEST_REQUIRED_AWAY),
-            DevicePolicy::Prefer | DevicePolicy::Software => Backoff::new(desk.return_after(), LONGEST_AWAY),
-        };
         Seating {
-            away,
+            away: away(&desk, &wish),
             desk,
             channel: channel.to_owned(),
             wish,
@@ -129,6 +140,14 @@ impl Seating {
             wait: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
             look_at: Mono::default(),
             told: Vec::new(),
+        }
+    }
+
+    /// Another wish: the next seat follows it.
+    pub(super) fn set_wish(&mut self, wish: DeviceWish) {
+        if wish != self.wish {
+            self.away = away(&self.desk, &wish);
+            self.wish = wish;
         }
     }
 
@@ -260,6 +279,11 @@ impl Seating {
             tracing::info!(channel = self.channel, device = next.name(), "channel returns to a device at the next segment");
         }
         self.next.is_some()
+    }
+
+    /// Where a worker that begins for the plan's sake belongs: where an operator wants it, else where the wish does.
+    pub(super) fn move_for_plan(&self) -> MoveTo {
+        self.asked.clone().unwrap_or(MoveTo::Auto)
     }
 
     /// The planned change is off before it has begun.
@@ -434,6 +458,7 @@ impl Seating {
     }
 
     fn count_fallback(&self, to: &str, reason: &str) {
+        events::say(EventKind::Fallback, &self.channel, format!("from {} to {to}: {reason}", self.name().unwrap_or("none")));
         metrics().devices.fallbacks.with_label_values(&[&*self.channel, self.name().unwrap_or("none"), to, reason]).inc();
     }
 
@@ -457,6 +482,14 @@ impl Seating {
 impl Drop for Seating {
     fn drop(&mut self) {
         self.show_seat(None);
+    }
+}
+
+/// How long a channel keeps away from a device on which it was lost.
+fn away(desk: &SeatDesk, wish: &DeviceWish) -> Backoff {
+    match wish.policy {
+        DevicePolicy::Require => Backoff::new(REQUIRED_AWAY, LONGEST_REQUIRED_AWAY),
+        DevicePolicy::Prefer | DevicePolicy::Software => Backoff::new(desk.return_after(), LONGEST_AWAY),
     }
 }
 

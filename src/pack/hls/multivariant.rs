@@ -8,12 +8,12 @@ use crate::pack::window::Programme;
 
 const AUDIO_GROUP: &str = "audio";
 
-/// The multivariant playlist of a tree; `None` while none of its renditions ever had a segment.
+/// The multivariant playlist of a tree; `None` while none of its renditions has what it takes to begin with.
 ///
 /// In CMAF, video variants share an audio rendition; in MPEG-TS they carry the sound themselves and an audio-only
 /// variant stands beside them.
 pub fn multivariant(programme: &Programme, tree: Tree) -> Option<String> {
-    let streams: Vec<&Stream> = programme.newest()?.tree(tree).filter(|stream| stream.begun).collect();
+    let streams: Vec<&Stream> = programme.newest()?.tree(tree).filter(|stream| stream.is_offered()).collect();
     if streams.is_empty() {
         return None;
     }

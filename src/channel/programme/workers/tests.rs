@@ -2,6 +2,7 @@
 
 mod devices;
 mod house;
+mod plans;
 
 use proptest::prelude::*;
 
