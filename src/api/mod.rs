@@ -9,10 +9,13 @@
 //! | `GET /api/v1/devices` | the machine's GPUs: [`DeviceList`](crate::channel::seats::DeviceList) |
 //! | `GET /api/v1/publishing` | where to publish: [`Publishing`] |
 //!
-//! What changes anything is in [`operate`].
+//! What happens is told by [`events`]. What changes anything is in [`operate`] and [`control`].
 //!
 //! Stream keys never appear in any answer.
 
+mod channel_text;
+pub mod control;
+pub mod events;
 pub mod operate;
 
 use axum::Router;
@@ -22,6 +25,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
+use tokio::sync::watch;
 
 use crate::base::clock;
 use crate::channel::seats::SeatDesk;
@@ -37,14 +41,14 @@ pub struct Publishing {
 }
 
 /// The routes under `/api/`.
-pub fn router(board: Board, seats: SeatDesk, publishing: Publishing) -> Router {
+pub fn router(board: Board, seats: SeatDesk, publishing: watch::Receiver<Publishing>) -> Router {
     Router::new()
         .route("/api/v1/channels", get(channels))
         .route("/api/v1/channels/{name}", get(channel))
         .route("/api/v1/channels/{name}/thumbnail.jpg", get(thumbnail))
         .route("/api/v1/channels/{name}/flight", get(flight))
         .route("/api/v1/devices", get(async move || json(&seats.list(clock::mono()))))
-        .route("/api/v1/publishing", get(async move || json(&publishing)))
+        .route("/api/v1/publishing", get(async move || json(&*publishing.borrow())))
         .route("/api/{*rest}", get(unknown))
         .method_not_allowed_fallback(not_allowed)
         .with_state(board)
@@ -111,7 +115,7 @@ async fn unknown(uri: Uri) -> Response {
 }
 
 async fn not_allowed() -> Response {
-    let response = problem(StatusCode::METHOD_NOT_ALLOWED, "use GET; only /feed and /move of a channel take POST".to_owned());
+    let response = problem(StatusCode::METHOD_NOT_ALLOWED, "the table of the API says which methods its addresses take".to_owned());
     ([(ALLOW, "GET, HEAD")], response).into_response()
 }
 
@@ -185,7 +189,7 @@ mod tests {
     async fn fetch(board: Board, method: &str, path: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
         let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
         let seats = SeatDesk::new(DeviceReport { absent: Some("no NVIDIA driver".into()), ..DeviceReport::default() }, Duration::ZERO);
-        let router = router(board, seats, Publishing { rtmp_port: Some(1935), default_keys: true });
+        let router = router(board, seats, watch::channel(Publishing { rtmp_port: Some(1935), default_keys: true }).1);
         let response = router.oneshot(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         (status, headers, to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec())

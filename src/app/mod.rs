@@ -1,13 +1,16 @@
 //! Command line, wiring, signals, telemetry: the only floor that sees all others.
 
 pub mod banner;
+pub mod channel_files;
 pub mod check;
 pub mod cli;
 pub mod devices;
 pub mod feeds;
 pub mod keys;
+pub mod listeners;
 pub mod logging;
 pub mod probe;
+pub mod reload;
 pub mod serve;
 pub mod transcode;
 

@@ -1,23 +1,23 @@
 //! `headend serve`: from a plan to a running appliance and back down.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::api;
+use crate::api::control::Controlled;
 use crate::api::operate::Operated;
-use crate::api::{self, Publishing};
+use crate::app::channel_files::{self, ChannelFiles};
 use crate::app::cli::ServeArguments;
-use crate::app::{banner, devices, feeds, keys, logging};
+use crate::app::reload::{Ground, Reloader, Source, said_of_publishing};
+use crate::app::{banner, devices, keys, logging};
 use crate::base::{Ticks, clock};
 use crate::channel::device_watch::watch_devices;
-use crate::channel::directory::{Directory, Wildcard};
-use crate::channel::feed::Door;
-use crate::channel::plan::Idle;
+use crate::channel::directory::{Directory, OnByItself};
 use crate::channel::recorder::FlightStore;
 use crate::channel::run::House;
 use crate::channel::sequence::SequenceStore;
@@ -25,8 +25,7 @@ use crate::channel::status::Board;
 use crate::channel::worker_process::WorkerProgram;
 use crate::config::{self, Overrides, Plan, Report};
 use crate::ingest::srt::{GatewayProgram, SrtError};
-use crate::ingest::{RtmpLimits, SrtServer, serve_rtmp};
-use crate::origin::{self, HttpLimits, Origin, Readiness};
+use crate::origin::{self, Origin, Readiness};
 use crate::placement;
 use crate::shelf::Shelves;
 use crate::ui;
@@ -70,32 +69,33 @@ pub enum ServeError {
     System(#[from] io::Error),
 }
 
-/// Runs the appliance until SIGTERM or SIGINT.
+/// Runs the appliance until SIGTERM or SIGINT. SIGHUP reads the configuration again.
 pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
-    let plan = plan(&arguments)?;
+    let (source, plan, files) = plan(&arguments)?;
     logging::start(arguments.log, "info");
     let worker = WorkerProgram::beside_this_binary(arguments.log.as_str(), &logging::levels("info"))?;
-    let state_error = |cause| ServeError::State { path: plan.state_dir.display().to_string(), cause };
-    let sequences = SequenceStore::open(&plan.state_dir).map_err(state_error)?;
-    let flights = FlightStore::open(&plan.state_dir).map_err(state_error)?;
+    let sequences = SequenceStore::open(&plan.state_dir).map_err(|cause| state_error(&plan, cause))?;
+    let flights = FlightStore::open(&plan.state_dir).map_err(|cause| state_error(&plan, cause))?;
     let cores = placement::linux::inventory().cores_allowed;
     let (ingest, edge) = (runtime("ingest", cores)?, runtime("edge", cores)?);
     let seats = ingest.block_on(devices::desk(plan.devices, &worker));
-    let http = listen("HTTP", "--http", plan.http)?;
-    let rtmp = plan.rtmp.map(|address| listen("RTMP", "--rtmp", address)).transpose()?;
     let names_peers = plan.http.ip().is_loopback();
     let house = House { worker, board: Board::default(), sequences, flights, cores, seats, names_peers };
     let gateway = gateway_program(&plan, arguments.log.as_str());
-    print!("{}", banner::banner(&plan));
-    ingest.block_on(run(&plan, house, Doors { http, rtmp, gateway }, &edge))?;
+    ingest.block_on(run(source, plan, files, house, gateway, &edge))?;
     edge.shutdown_background();
     ingest.shutdown_background();
     Ok(())
 }
 
-/// The plan with the command line's overrides. Keys are made where the built-in configuration meets the network, and kept.
-fn plan(arguments: &ServeArguments) -> Result<Plan, ServeError> {
-    let mut overrides = Overrides {
+fn state_error(plan: &Plan, cause: io::Error) -> ServeError {
+    ServeError::State { path: plan.state_dir.display().to_string(), cause }
+}
+
+/// The plan with the command line's overrides and the channels that were made over the API. Keys are made where the built-in configuration
+/// meets the network, and kept.
+fn plan(arguments: &ServeArguments) -> Result<(Source, Plan, ChannelFiles), ServeError> {
+    let overrides = Overrides {
         http: arguments.http.clone(),
         rtmp: arguments.rtmp.clone(),
         srt: arguments.srt.clone(),
@@ -103,29 +103,26 @@ fn plan(arguments: &ServeArguments) -> Result<Plan, ServeError> {
         generate_keys: arguments.config.is_none(),
         ..Overrides::default()
     };
-    let parse = |overrides: &Overrides| match &arguments.config {
-        Some(path) => config::load(path, overrides),
-        None => config::parse("built-in headend.toml", config::embedded_default(), overrides),
+    let mut source = Source { file: arguments.config.clone(), overrides };
+    let parse = |source: &Source, files: &ChannelFiles| {
+        config::load_with(source.file.as_deref(), &files.overlays, &source.overrides).map_err(ServeError::Config)
     };
-    let plan = parse(&overrides).map_err(ServeError::Config)?;
-    if plan.generated_keys.is_empty() {
-        return Ok(plan);
+    // The file alone says where its companions are.
+    let alone = config::state_dir(source.file.as_deref(), &source.overrides).map_err(ServeError::Config)?;
+    let files = channel_files::read(&alone).map_err(|cause| ServeError::State { path: alone.display().to_string(), cause })?;
+    let mut plan = parse(&source, &files)?;
+    if !plan.generated_keys.is_empty() {
+        source.overrides.stream_keys = keys::load(&plan.state_dir).map_err(|cause| state_error(&plan, cause))?;
+        // Keys that an earlier run made count as generated too: they are shown again and kept.
+        plan = Plan { generated_keys: plan.generated_keys.clone(), ..parse(&source, &files)? };
+        keys::keep(&plan).map_err(|cause| state_error(&plan, cause))?;
+        let made = plan.channels.iter().filter(|channel| plan.generated_keys.contains(&channel.name));
+        let keys = made.map(|channel| (channel.name.clone(), channel.stream_key.reveal().to_owned()));
+        source.overrides.stream_keys.extend(keys);
     }
-    let state_error = |cause| ServeError::State { path: plan.state_dir.display().to_string(), cause };
-    overrides.stream_keys = keys::load(&plan.state_dir).map_err(state_error)?;
-    // Keys that an earlier run made count as generated too: they are shown again and kept.
-    let again = parse(&overrides).map_err(ServeError::Config)?;
-    let plan = Plan { generated_keys: plan.generated_keys.clone(), ..again };
-    keys::keep(&plan).map_err(state_error)?;
-    Ok(plan)
-}
-
-/// The ways in that are open before anything runs.
-struct Doors {
-    http: StdTcpListener,
-    rtmp: Option<StdTcpListener>,
-    /// How to start the SRT gateway, where there is one.
-    gateway: Option<GatewayProgram>,
+    // A key that is made later could be shown to nobody.
+    source.overrides.generate_keys = false;
+    Ok((source, plan, files))
 }
 
 /// A build without libsrt serves everything else.
@@ -134,100 +131,80 @@ fn gateway_program(plan: &Plan, log: &str) -> Option<GatewayProgram> {
     program.inspect_err(|cause| tracing::warn!(%cause, listen = ?plan.srt, "there is no SRT; --srt off says that this is meant")).ok()
 }
 
-async fn run(plan: &Plan, house: House, doors: Doors, edge: &Runtime) -> Result<(), ServeError> {
-    let Doors { http, rtmp, gateway } = doors;
+async fn run(
+    source: Source,
+    plan: Plan,
+    files: ChannelFiles,
+    house: House,
+    gateway: Option<GatewayProgram>,
+    edge: &Runtime,
+) -> Result<(), ServeError> {
     let (stop, stopped) = watch::channel(false);
     let shelves = Shelves::default();
-    let wildcards = plan.wildcards.iter().map(|wildcard| Wildcard {
-        prefix: wildcard.prefix.clone(),
-        template: wildcard.template().clone(),
-        most: wildcard.max_channels,
-    });
-    let here = tokio::runtime::Handle::current();
+    let here = Handle::current();
     let (board, seats) = (house.board.clone(), house.seats.clone());
     tokio::spawn(watch_devices(seats.clone(), house.worker.clone(), stopped.clone()));
-    let directory = Arc::new(Directory::new(house, shelves.clone(), here, wildcards.collect()));
-    plan.channels.iter().for_each(|channel| directory.start(channel.clone()));
-
-    let publishing = Publishing { rtmp_port: plan.rtmp.map(|address| address.port()), default_keys: plan.publishes_locally() };
-    let operated = Operated { directory: Arc::clone(&directory), local: plan.http.ip().is_loopback() };
-    let router = origin::routes(readiness(plan, board.clone()))
-        .merge(api::router(board, seats, publishing))
-        .merge(api::operate::router(operated))
+    let directory = Arc::new(Directory::new(house, shelves.clone(), here.clone(), Vec::new()));
+    let local = plan.http.ip().is_loopback();
+    let (publishing, said) = watch::channel(said_of_publishing(&plan));
+    let edge = edge.handle().clone();
+    let ground = Ground { source, directory: directory.clone(), gateway, ingest: here, edge, stop: stopped.clone(), publishing };
+    let reloader = Reloader::new(ground, plan, files);
+    let router = origin::routes(readiness(&directory, board.clone()))
+        .merge(api::router(board, seats, said))
+        .merge(api::operate::router(Operated { directory, local }))
+        .merge(api::control::router(Controlled { control: reloader.clone(), local }))
+        .merge(api::events::router(local, stopped))
         .merge(ui::router());
-    let viewers = {
-        let _edge = edge.enter();
-        let listener = TcpListener::from_std(http)?;
-        edge.spawn(origin::serve(listener, Origin::new(shelves, router), HttpLimits::default(), stopped.clone()))
-    };
-    let door: Arc<dyn Door> = directory.clone();
-    let publishers = match rtmp {
-        Some(listener) => {
-            let serving = serve_rtmp(TcpListener::from_std(listener)?, Arc::clone(&door), RtmpLimits::default(), stopped.clone());
-            Some(tokio::spawn(serving))
-        }
-        None => None,
-    };
-    let callers = match gateway.and_then(|program| feeds::srt_config(plan, &directory, program)) {
-        Some(config) => Some(tokio::spawn(SrtServer::open(config, door).await?.serve(stopped.clone()))),
-        None => None,
-    };
-    let mut datagrams = feeds::start_datagram_feeds(plan, &directory, &stopped);
+    reloader.begin(Origin::new(shelves, router), |plan| print!("{}", banner::banner(plan))).await?;
 
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+    let mut hang_up = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => {
+                tracing::info!("SIGTERM: stopping");
+                break;
+            }
+            _ = interrupt.recv() => {
+                tracing::info!("SIGINT: stopping");
+                break;
+            }
+            _ = hang_up.recv() => {
+                tracing::info!("SIGHUP: the configuration is read again");
+                tokio::spawn(reloader.clone().reload_and_log());
+            }
+        }
     }
     let _ = stop.send(true);
-    for served in publishers.into_iter().chain(callers) {
-        let _ = served.await;
-    }
-    while datagrams.join_next().await.is_some() {}
-    directory.stop().await;
-    let _ = viewers.await;
+    reloader.end().await;
     Ok(())
 }
 
 /// Ready: every channel that is on the air by itself lists fresh segments, and every one that has a feed has a seat.
-fn readiness(plan: &Plan, board: Board) -> Readiness {
-    let due: Vec<(String, Ticks)> = plan
-        .channels
-        .iter()
-        .filter(|channel| channel.idle == Idle::Pattern)
-        .map(|channel| (channel.name.clone(), channel.segment))
-        .collect();
+fn readiness(directory: &Arc<Directory>, board: Board) -> Readiness {
+    let directory = Arc::clone(directory);
     Readiness::new(move || {
         if let Some(reason) =
             board.all().iter().find_map(|status| Some(format!("channel {} has no seat: {}", status.name, status.unseated()?)))
         {
             return Err(reason);
         }
-        for (channel, segment) in &due {
-            let Some(listed) = board.listed_at(channel) else { return Err(format!("channel {channel} has no segment yet")) };
+        for OnByItself { name, segment, is_new } in directory.on_by_themselves() {
+            let Some(listed) = board.listed_at(&name) else {
+                // One that was just added does not take the others away from their viewers.
+                if is_new {
+                    continue;
+                }
+                return Err(format!("channel {name} has no segment yet"));
+            };
             let age = clock::mono().since(listed);
             if Ticks::from(age).0 > segment.0 * FRESH_SEGMENTS {
-                return Err(format!("channel {channel} has listed nothing for {:.0} s", age.as_secs_f64()));
+                return Err(format!("channel {name} has listed nothing for {:.0} s", age.as_secs_f64()));
             }
         }
         Ok(())
-    })
-}
-
-fn listen(protocol: &'static str, option: &str, address: SocketAddr) -> Result<StdTcpListener, ServeError> {
-    let opened = StdTcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
-    opened.map_err(|cause| {
-        let port = address.port();
-        let remedy = match cause.kind() {
-            io::ErrorKind::AddrInUse => {
-                format!("another program has the port (`ss -ltnp 'sport = :{port}'` shows which): stop it, or choose another with {option}")
-            }
-            io::ErrorKind::PermissionDenied => format!("ports below 1024 need CAP_NET_BIND_SERVICE: choose a higher one with {option}"),
-            io::ErrorKind::AddrNotAvailable => format!("this machine has no such address: choose one of `ip addr` with {option}"),
-            _ => format!("choose another address with {option}"),
-        };
-        ServeError::Listen { protocol, address, cause, remedy }
     })
 }
 

@@ -15,6 +15,8 @@ use crate::base::clock;
 
 /// Events that are kept.
 pub const KEPT_EVENTS: usize = 1_000;
+/// Refusals that are kept of a second: whoever knocks all day must not push everything else out.
+const REFUSALS_A_SECOND: u32 = 5;
 /// Bytes of an event's text; what is longer is cut.
 const LONGEST_TEXT: usize = 500;
 
@@ -101,6 +103,8 @@ struct Ring {
     first: u64,
     next: u64,
     events: VecDeque<Arc<Event>>,
+    /// The second in which refusals were last kept, and how many.
+    refusals: (i64, u32),
 }
 
 /// The events of a process.
@@ -133,7 +137,10 @@ impl Events {
     /// None yet. Numbers begin with the milliseconds since 1970, which no process reaches by counting.
     pub fn new(now: WallTime) -> Events {
         let first = u64::try_from(now.0.div_euclid(1_000)).unwrap_or(0).max(1);
-        Events { ring: Mutex::new(Ring { first, next: first, events: VecDeque::new() }), newest: watch::Sender::new(first - 1) }
+        Events {
+            ring: Mutex::new(Ring { first, next: first, events: VecDeque::new(), refusals: (0, 0) }),
+            newest: watch::Sender::new(first - 1),
+        }
     }
 
     /// Adds an event; the oldest makes room.
@@ -144,6 +151,9 @@ impl Events {
             text.truncate(end);
         }
         let mut ring = self.lock();
+        if kind == EventKind::Refusal && !ring.has_room_for_a_refusal(now) {
+            return;
+        }
         let id = ring.next;
         ring.next += 1;
         if ring.events.len() >= KEPT_EVENTS {
@@ -169,6 +179,17 @@ impl Events {
 
     fn lock(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ring {
+    fn has_room_for_a_refusal(&mut self, now: WallTime) -> bool {
+        let second = now.0.div_euclid(1_000_000);
+        if self.refusals.0 != second {
+            self.refusals = (second, 0);
+        }
+        self.refusals.1 += 1;
+        self.refusals.1 <= REFUSALS_A_SECOND
     }
 }
 
@@ -198,6 +219,13 @@ mod tests {
         let late = events.since(7_001);
         assert_eq!((late.missed, late.events.len(), late.events[0].id), (3, KEPT_EVENTS, 7_005));
         assert_eq!(events.since(7_004).missed, 0);
+    }
+
+    #[test]
+    fn whoever_knocks_all_day_does_not_push_the_rest_out() {
+        let events = filled(3);
+        (0..5_000).for_each(|_| events.add(EventKind::Refusal, None, "no".into(), WallTime(0)));
+        assert_eq!(events.since(0).events.len(), 3 + REFUSALS_A_SECOND as usize);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::shelf::{Shelf, Shelves};
 
 use roster::of_wildcard;
 
-pub use roster::{Roster, Unknown};
+pub use roster::{OnByItself, Roster, Unknown};
 
 mod roster;
 
@@ -69,6 +69,8 @@ struct Entry {
     task: JoinHandle<()>,
     /// The wildcard's prefix, where it comes from one.
     wild: Option<String>,
+    /// It came while others were on the air already.
+    is_new: bool,
 }
 
 impl Entry {
@@ -86,6 +88,8 @@ struct State(Mutex<Changing>);
 
 #[derive(Debug, Default)]
 struct Changing {
+    /// The first roster is in force.
+    has_begun: bool,
     wildcards: Vec<Wildcard>,
     /// Channels of the configuration that are stopped.
     halted: BTreeMap<String, ChannelPlan>,
@@ -122,7 +126,11 @@ impl Directory {
     /// Starts a channel.
     pub fn start(&self, plan: ChannelPlan) {
         let mut entries = self.entries();
+        let name = plan.name.clone();
         self.start_in(&mut entries, plan, None);
+        if let Some(entry) = entries.get_mut(&name) {
+            entry.is_new = false;
+        }
     }
 
     /// Changes the worker of `channel` for another one in the seat that is asked for; `None` if there is no such channel. See [`Programme::move_worker`].
@@ -208,7 +216,7 @@ impl Directory {
             run_channel(house, shelf, life).await;
         });
         let sources = plan.feeds.iter().map(|_| None).collect();
-        entries.insert(plan.name.clone(), Entry { plan, arrivals, orders, sources, stop, meant, task, wild });
+        entries.insert(plan.name.clone(), Entry { plan, arrivals, orders, sources, stop, meant, task, wild, is_new: true });
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {

@@ -46,6 +46,7 @@ pub static ROOT: Section = Section {
     header: "",
     keys: &[
         value("state_dir", &["state", "statedir", "data_dir"]),
+        value("api_changes", &["api", "api_writes"]),
         Key { name: "http", holds: Holds::Table(&HTTP), also: &["web", "server", "listen"] },
         Key { name: "rtmp", holds: Holds::Table(&RTMP), also: &["ingest"] },
         Key { name: "srt", holds: Holds::Table(&SRT), also: &[] },

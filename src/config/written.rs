@@ -24,6 +24,7 @@ const SIDES: std::ops::RangeInclusive<u32> = 64..=4096;
 #[derive(Debug)]
 pub struct Written {
     pub state_dir: Field<PathBuf>,
+    pub api_changes: Field<bool>,
     pub http: Field<SocketAddr>,
     pub rtmp: Field<Option<SocketAddr>>,
     pub srt: Field<Option<SocketAddr>>,
@@ -64,6 +65,7 @@ pub fn read(table: &dyn TableLike, sink: &mut Sink) -> Written {
     let absent = || Field::Absent;
     Written {
         state_dir: root.field("state_dir", sink, state_dir),
+        api_changes: root.field("api_changes", sink, values::flag),
         http: http.map_or_else(absent, |http| http.field("listen", sink, |scalar| values::address(scalar, HTTP_PORT))),
         rtmp: rtmp.map_or(Field::Absent, |rtmp| rtmp.field("listen", sink, |scalar| values::address_or_off(scalar, RTMP_PORT))),
         srt: srt.as_ref().map_or(Field::Absent, |srt| srt.field("listen", sink, |scalar| values::address_or_off(scalar, SRT_PORT))),

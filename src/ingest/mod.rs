@@ -7,7 +7,7 @@ pub mod srt;
 pub mod transport;
 pub mod udp;
 
-pub use rtmp::{RtmpLimits, serve_rtmp};
+pub use rtmp::{RtmpLimits, serve_rtmp, serve_rtmp_until};
 pub use srt::{SrtConfig, SrtServer, serve_srt};
 pub use transport::TransportFeed;
 pub use udp::{UdpSource, receive_udp};

@@ -27,14 +27,32 @@ use crate::base::metrics::metrics;
 /// Serves HTTP/1.1 and HTTP/2 (h2c) until `shutdown` turns true or its sender is gone; then answers under way get
 /// [`HttpLimits::drain`] to end. Must run on a tokio runtime with IO and time.
 pub async fn serve(listener: TcpListener, origin: Origin, limits: HttpLimits, shutdown: watch::Receiver<bool>) {
+    let (_stays, retire) = watch::channel(false);
+    serve_until(listener, origin, limits, shutdown, retire).await;
+}
+
+/// As [`serve`]; when `retire` turns true the port is closed, and the connections that are open go on until they end.
+pub async fn serve_until(
+    listener: TcpListener,
+    origin: Origin,
+    limits: HttpLimits,
+    shutdown: watch::Receiver<bool>,
+    retire: watch::Receiver<bool>,
+) {
     let house = House::new(&listener, origin, limits);
     let mut stop = pin!(stopped(shutdown.clone()));
+    let mut retired = pin!(stopped(retire));
+    let mut stops = false;
     let mut connections = JoinSet::new();
     let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
     loop {
         tokio::select! {
             biased;
-            () = stop.as_mut() => break,
+            () = stop.as_mut() => {
+                stops = true;
+                break;
+            }
+            () = retired.as_mut() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
@@ -54,6 +72,12 @@ pub async fn serve(listener: TcpListener, origin: Origin, limits: HttpLimits, sh
         }
     }
     drop(listener);
+    while !stops && !connections.is_empty() {
+        tokio::select! {
+            () = stop.as_mut() => stops = true,
+            _ = connections.join_next() => {}
+        }
+    }
     let open = connections.len();
     if open > 0 && timeout(house.limits.drain, async { while connections.join_next().await.is_some() {} }).await.is_err() {
         info!(open = connections.len(), of = open, "HTTP connections cut at shutdown: their answers took too long");

@@ -20,6 +20,17 @@ pub struct Roster {
     pub stopped: BTreeSet<String>,
 }
 
+/// A channel that lists segments whether anybody publishes or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnByItself {
+    /// Its name.
+    pub name: String,
+    /// Length of its segments.
+    pub segment: Ticks,
+    /// It came while others were on the air already.
+    pub is_new: bool,
+}
+
 /// There is no channel of that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no such channel")]
@@ -31,6 +42,7 @@ impl Directory {
     pub fn apply(&self, roster: Roster) {
         let Roster { channels, wildcards, stopped } = roster;
         let mut entries = self.entries();
+        let is_first = self.state.lock(|state| !std::mem::replace(&mut state.has_begun, true));
         let wanted: BTreeSet<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
         let gone: Vec<String> = entries
             .iter()
@@ -65,8 +77,13 @@ impl Directory {
                     entry.take(plan, false, &self.shelves);
                 }
                 None => {
-                    events::say(EventKind::Channel, &name, "added");
+                    if !is_first {
+                        events::say(EventKind::Channel, &name, "added");
+                    }
                     self.start_in(&mut entries, plan, None);
+                    if let Some(entry) = entries.get_mut(&name) {
+                        entry.is_new = !is_first;
+                    }
                 }
             }
         }
@@ -105,11 +122,11 @@ impl Directory {
         self.state.lock(|state| state.halted.keys().cloned().collect())
     }
 
-    /// Channels that list segments whether anybody publishes or not, with the length of those.
-    pub fn always_on(&self) -> Vec<(String, Ticks)> {
+    /// Channels that list segments whether anybody publishes or not.
+    pub fn on_by_themselves(&self) -> Vec<OnByItself> {
         let entries = self.entries();
-        let due = |entry: &&Entry| entry.plan.idle == Idle::Pattern;
-        entries.values().filter(due).map(|entry| (entry.plan.name.clone(), entry.plan.segment)).collect()
+        let due = entries.values().filter(|entry| entry.plan.idle == Idle::Pattern);
+        due.map(|entry| OnByItself { name: entry.plan.name.clone(), segment: entry.plan.segment, is_new: entry.is_new }).collect()
     }
 
     /// Ends a channel beside the caller; one that is started under its name waits for that.

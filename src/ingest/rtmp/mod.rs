@@ -20,6 +20,7 @@ use self::connection::Connection;
 use self::presence::Registry;
 use super::places::Places;
 use crate::base::Fault;
+use crate::base::events::{self, EventKind};
 use crate::base::metrics::metrics;
 use crate::channel::feed::Door;
 use crate::wire::rtmp::Limits;
@@ -78,6 +79,18 @@ impl Default for RtmpLimits {
 /// Accepts publishers until `shutdown` turns true or its sender is gone, then closes all connections and returns. Publishers
 /// that can reconnect are asked to, and served until they go.
 pub async fn serve_rtmp(listener: TcpListener, door: Arc<dyn Door>, limits: RtmpLimits, shutdown: watch::Receiver<bool>) {
+    let (_stays, retire) = watch::channel(false);
+    serve_rtmp_until(listener, door, limits, shutdown, retire).await;
+}
+
+/// As [`serve_rtmp`]; when `retire` turns true the port is closed, and the connections that are open go on until they end.
+pub async fn serve_rtmp_until(
+    listener: TcpListener,
+    door: Arc<dyn Door>,
+    limits: RtmpLimits,
+    shutdown: watch::Receiver<bool>,
+    mut retire: watch::Receiver<bool>,
+) {
     let places = Places::new(limits.connections, limits.connections_per_address);
     let limits = Arc::new(limits);
     let registry = Registry::default();
@@ -87,6 +100,7 @@ pub async fn serve_rtmp(listener: TcpListener, door: Arc<dyn Door>, limits: Rtmp
         tokio::select! {
             biased;
             () = stopped(&mut stop) => break,
+            () = stopped(&mut retire) => break,
             Some(done) = tasks.join_next(), if !tasks.is_empty() => report_panic(done),
             accepted = listener.accept() => match accepted {
                 Ok((socket, peer)) => match places.take(peer.ip()) {
@@ -155,6 +169,7 @@ fn log_close(peer: SocketAddr, channel: &str, cause: &Cause) {
         None => info!(%peer, channel, %cause, "RTMP connection closed"),
         Some(reason) => {
             metrics().ingest_refusals.with_label_values(&[PROTOCOL, reason]).inc();
+            events::say_of_all(EventKind::Refusal, format!("RTMP {peer}: {cause}"));
             warn!(%peer, channel, reason, fault = cause.fault().label(), %cause, "RTMP connection refused or closed for cause");
         }
     }
