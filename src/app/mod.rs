@@ -1,5 +1,6 @@
 //! Command line, wiring, signals, telemetry: the only floor that sees all others.
 
+pub mod ask_reload;
 pub mod banner;
 pub mod channel_files;
 pub mod check;
@@ -21,6 +22,7 @@ pub fn run() -> ExitCode {
     let command = cli::parse();
     match command {
         cli::Command::Serve(arguments) => report(serve::serve(arguments)),
+        cli::Command::Reload(arguments) => ask_reload::ask_reload(&arguments),
         cli::Command::Check(arguments) => check::check(&arguments),
         cli::Command::Transcode(arguments) => report(transcode::transcode(&arguments)),
         cli::Command::Probe(arguments) => report(probe::probe(&arguments)),

@@ -350,3 +350,6 @@ fn shelf_capacity_bytes(plan: &ChannelPlan) -> usize {
     let bytes = (video_bps + u64::from(plan.audio.bitrate_bps) * 4) / 8 * seconds * formats * 2;
     usize::try_from(bytes.max(16 << 20)).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests;
