@@ -106,15 +106,17 @@ impl Reloader {
     /// Waits until nobody is served any more, after the appliance was told to stop.
     pub async fn end(&self) {
         let mut running = self.running.lock().await;
-        let tcp = running.http.take().into_iter().chain(running.rtmp.take()).collect::<Vec<_>>();
-        let publishers = running.srt.take();
-        std::mem::take(&mut running.datagrams).stop().await;
-        if let Some(srt) = publishers {
+        // Publishers first: those that can are asked to reconnect, and served up to their next keyframe.
+        if let Some(rtmp) = running.rtmp.take() {
+            rtmp.ended().await;
+        }
+        if let Some(srt) = running.srt.take() {
             srt.ended().await;
         }
+        std::mem::take(&mut running.datagrams).stop().await;
         self.ground.directory.stop().await;
-        for serving in tcp {
-            serving.ended().await;
+        if let Some(http) = running.http.take() {
+            http.ended().await;
         }
         for retired in running.retired.drain(..) {
             let _ = retired.await;
