@@ -63,7 +63,7 @@ fn example(section: &str, key: &str) -> [String; 2] {
         ("[channel.failover]", key) => ["10s", "20s"].map(|to| channel(&format!("failover.{key} = \"{to}\""))),
         ("[channel.srt]", "passphrase") => ["0123456789", "9876543210"].map(|to| channel(&format!("srt.passphrase = \"{to}\""))),
         ("[channel.srt]", "key_length") => {
-            ["128", "256"].map(|to| channel(&format!("srt.passphrase = \"0123456789\"\nsrt.key_length = {to}")))
+            ["16", "32"].map(|to| channel(&format!("srt.passphrase = \"0123456789\"\nsrt.key_length = {to}")))
         }
         ("[channel.slate]", "file") => ["a.png", "b.png"].map(|to| channel(&format!("slate.file = \"{to}\""))),
         ("[channel.slate]", "text") => ["soon", "later"].map(|to| channel(&format!("slate.text = \"{to}\""))),
