@@ -10,11 +10,14 @@
 //! | `GET /api/v1/plan` | who sits where, what is in use, who was refused: [`Report`](crate::placement::report::Report) |
 //! | `GET /api/v1/publishing` | where to publish: [`Publishing`] |
 //!
-//! What changes anything is in [`operate`], who may do what in [`auth`].
+//! What happens is told by [`events`]. What changes anything is in [`operate`] and [`control`], who may do what in [`auth`].
 //!
 //! Stream keys never appear in any answer.
 
 pub mod auth;
+mod channel_text;
+pub mod control;
+pub mod events;
 pub mod operate;
 mod plan;
 mod problem;
@@ -26,6 +29,7 @@ use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
+use tokio::sync::watch;
 
 pub use problem::problem;
 
@@ -41,12 +45,16 @@ use crate::config::Role;
 pub struct Publishing {
     /// Port of the RTMP listener; none without one.
     pub rtmp_port: Option<u16>,
+    /// Port of the one through TLS; none without one.
+    pub rtmps_port: Option<u16>,
     /// Whether channels may have their names as keys (loopback listeners only).
     pub default_keys: bool,
+    /// Whether what happens is told at `/api/v1/events`.
+    pub events: bool,
 }
 
 /// The routes under `/api/`.
-pub fn router(board: Board, seats: SeatDesk, publishing: Publishing) -> Router {
+pub fn router(board: Board, seats: SeatDesk, publishing: watch::Receiver<Publishing>) -> Router {
     let (asked, planned) = (board.clone(), seats.clone());
     Router::new()
         .route("/api/v1/channels", get(channels))
@@ -55,7 +63,7 @@ pub fn router(board: Board, seats: SeatDesk, publishing: Publishing) -> Router {
         .route("/api/v1/channels/{name}/flight", get(flight))
         .route("/api/v1/devices", get(async move || json(&seats.list(clock::mono()))))
         .route("/api/v1/plan", get(async move || json(&plan::live(&asked, &planned))))
-        .route("/api/v1/publishing", get(async move || json(&publishing)))
+        .route("/api/v1/publishing", get(async move || json(&*publishing.borrow())))
         .route("/api/{*rest}", get(unknown))
         .method_not_allowed_fallback(not_allowed)
         .with_state(board)
@@ -128,7 +136,7 @@ async fn unknown(uri: Uri) -> Response {
 }
 
 async fn not_allowed() -> Response {
-    let response = problem(StatusCode::METHOD_NOT_ALLOWED, "use GET; only /feed and /move of a channel take POST");
+    let response = problem(StatusCode::METHOD_NOT_ALLOWED, "the table of the API says which methods its addresses take");
     ([(ALLOW, "GET, HEAD")], response).into_response()
 }
 
@@ -194,7 +202,11 @@ mod tests {
         let caller = Caller { name: "somebody".into(), role, address: "192.0.2.7".parse().unwrap() };
         let request = Request::builder().method(method).uri(path).extension(caller).body(Body::empty()).unwrap();
         let seats = SeatDesk::new(DeviceReport { absent: Some("no NVIDIA driver".into()), ..DeviceReport::default() }, Duration::ZERO);
-        let router = router(board, seats, Publishing { rtmp_port: Some(1935), default_keys: true });
+        let router = router(
+            board,
+            seats,
+            watch::channel(Publishing { rtmp_port: Some(1935), rtmps_port: None, default_keys: true, events: true }).1,
+        );
         let response = router.oneshot(request).await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         (status, headers, to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec())
@@ -300,6 +312,6 @@ mod tests {
     #[tokio::test]
     async fn where_to_publish_names_a_port_and_no_key() {
         let (_, _, body) = ask("GET", "/api/v1/publishing").await;
-        assert_eq!(body, json!({"rtmp_port": 1935, "default_keys": true}));
+        assert_eq!(body, json!({"rtmp_port": 1935, "rtmps_port": null, "default_keys": true, "events": true}));
     }
 }

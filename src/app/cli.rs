@@ -20,6 +20,8 @@ struct Cli {
 pub enum Command {
     /// Run the appliance: take publishers, make ladders, serve viewers.
     Serve(ServeArguments),
+    /// Let the running appliance read its configuration again, and say what changes and when it takes effect.
+    Reload(ReloadArguments),
     /// Say everything that is wrong with a configuration file, with line, rule and remedy; exit 1 if anything is.
     Check(CheckArguments),
     /// Say which channel of a configuration gets which seat on this machine, or on another one; exit 1 if one gets none. Starts nothing.
@@ -72,6 +74,20 @@ pub struct ServeArguments {
     /// How log lines look. The level comes from HEADEND_LOG (`debug`, `headend::channel=debug` ...).
     #[arg(long, value_enum, default_value = "text")]
     pub log: LogFormat,
+}
+
+/// Options of `reload`.
+#[derive(Debug, Args)]
+pub struct ReloadArguments {
+    /// The configuration file of the running appliance, for its address; without it the built-in one's is asked.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the appliance serves HTTP, instead of what the configuration says.
+    #[arg(long, value_name = "ADDR")]
+    pub http: Option<String>,
+    /// Change nothing: only say what would be different.
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Options of `check`.

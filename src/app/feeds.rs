@@ -1,11 +1,12 @@
 //! From the plan to feeds that come by SRT, UDP and RTP: callers that come in, and sources that the appliance fetches itself.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 
 use crate::base::backoff::Backoff;
 use crate::base::clock;
@@ -22,18 +23,25 @@ use crate::wire::ts;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
-/// What the SRT side needs; `None` where the plan has neither a listener nor an SRT feed to call.
-pub fn srt_config(plan: &Plan, directory: &Directory, program: GatewayProgram) -> Option<SrtConfig> {
-    let latency_ms = u32::try_from(plan.srt_latency.as_millis()).unwrap_or(u32::MAX);
+/// The SRT side without a call: a listener, where the plan has one.
+pub fn srt_config(plan: &Plan, program: GatewayProgram) -> SrtConfig {
+    let latency_ms = latency_ms(plan);
     let mut config = SrtConfig::new(program, Arc::new(|channel, feed, peer| Box::new(TransportFeed::new(channel, feed, peer))));
     config.listeners.extend(plan.srt.map(|address| {
         let listener = SrtListener::new(address);
         SrtListener { options: Options { latency_ms, ..listener.options }, ..listener }
     }));
-    for (channel, index, address) in pulled(plan).filter(|(_, _, address)| address.scheme == Scheme::Srt) {
-        config.calls.push(call(address, directory.pull_key(&channel.name, index), latency_ms));
-    }
-    (!config.listeners.is_empty() || !config.calls.is_empty()).then_some(config)
+    config
+}
+
+/// The SRT feeds that the appliance calls itself.
+pub fn srt_calls(plan: &Plan, directory: &Directory) -> Vec<SrtCall> {
+    let calls = pulled(plan).filter(|(_, _, address)| address.scheme == Scheme::Srt);
+    calls.map(|(channel, index, address)| call(address, directory.pull_key(&channel.name, index), latency_ms(plan))).collect()
+}
+
+fn latency_ms(plan: &Plan) -> u32 {
+    u32::try_from(plan.srt_latency.as_millis()).unwrap_or(u32::MAX)
 }
 
 impl TransportReader for TransportFeed {
@@ -72,19 +80,57 @@ fn call(address: &PullAddress, key: String, latency_ms: u32) -> SrtCall {
     }
 }
 
-/// Starts a task for every feed that comes in plain datagrams.
-pub fn start_datagram_feeds(plan: &Plan, directory: &Arc<Directory>, stop: &watch::Receiver<bool>) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
-    for (channel, index, address) in pulled(plan).filter(|(_, _, address)| address.scheme != Scheme::Srt) {
-        match source(address) {
-            Ok(source) => {
-                let place = Place { channel: channel.name.clone(), index, address: address.to_string() };
-                tasks.spawn(keep_up(place, source, Arc::clone(directory), stop.clone()));
+/// The feeds that come in plain datagrams; each has a task.
+#[derive(Debug, Default)]
+pub struct Datagrams {
+    tasks: BTreeMap<Place, Task>,
+}
+
+#[derive(Debug)]
+struct Task {
+    stop: watch::Sender<bool>,
+    running: JoinHandle<()>,
+}
+
+impl Datagrams {
+    /// Makes them those of the plan: feeds that it no longer has end, new ones are received, the others go on.
+    pub fn follow(&mut self, plan: &Plan, directory: &Arc<Directory>) {
+        let wanted: Vec<(Place, &PullAddress)> = pulled(plan)
+            .filter(|(_, _, address)| address.scheme != Scheme::Srt)
+            .map(|(channel, index, address)| (Place::of(&channel.name, index, address), address))
+            .collect();
+        self.tasks.retain(|place, task| {
+            let stays = wanted.iter().any(|(wanted, _)| wanted == place);
+            if !stays {
+                task.stop.send_replace(true);
             }
-            Err(cause) => tracing::error!(channel = channel.name, %address, %cause, "feed cannot be received; correct its source"),
+            stays
+        });
+        for (place, address) in wanted {
+            if self.tasks.contains_key(&place) {
+                continue;
+            }
+            match source(address) {
+                Ok(source) => {
+                    let (stop, stopped) = watch::channel(false);
+                    let running = tokio::spawn(keep_up(place.clone(), source, Arc::clone(directory), stopped));
+                    self.tasks.insert(place, Task { stop, running });
+                }
+                Err(cause) => tracing::error!(channel = place.channel, %address, %cause, "feed cannot be received; correct its source"),
+            }
         }
     }
-    tasks
+
+    /// Ends all of them.
+    pub async fn stop(self) {
+        for task in self.tasks.values() {
+            task.stop.send_replace(true);
+        }
+        for task in self.tasks.into_values() {
+            // What a task that failed had to say was said by the panic.
+            let _ = task.running.await;
+        }
+    }
 }
 
 fn source(address: &PullAddress) -> Result<UdpSource, crate::ingest::udp::UdpSourceError> {
@@ -98,10 +144,20 @@ fn source(address: &PullAddress) -> Result<UdpSource, crate::ingest::udp::UdpSou
 }
 
 /// A feed's place, for the log and the directory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     channel: String,
     index: usize,
     address: String,
+    /// Options of the address; no secrets where there is no encryption.
+    options: Vec<Option<String>>,
+}
+
+impl Place {
+    fn of(channel: &str, index: usize, address: &PullAddress) -> Place {
+        let options = ["iface", "source"].map(|name| address.option(name).map(str::to_owned)).to_vec();
+        Place { channel: channel.to_owned(), index, address: address.to_string(), options }
+    }
 }
 
 /// Puts the feed into its place, and again when the channel has had enough of it.

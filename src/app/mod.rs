@@ -1,16 +1,21 @@
 //! Command line, wiring, signals, telemetry: the only floor that sees all others.
 
+pub mod ask_reload;
 pub mod banner;
 pub mod calibrate;
 pub mod certificates;
+pub mod channel_files;
 pub mod check;
 pub mod cli;
 pub mod devices;
 pub mod feeds;
 pub mod keys;
+pub mod limits;
+pub mod listeners;
 pub mod logging;
 pub mod plan;
 pub mod probe;
+pub mod reload;
 pub mod runtimes;
 pub mod serve;
 pub mod telemetry;
@@ -24,6 +29,7 @@ pub fn run() -> ExitCode {
     let command = cli::parse();
     match command {
         cli::Command::Serve(arguments) => report(serve::serve(arguments)),
+        cli::Command::Reload(arguments) => ask_reload::ask_reload(&arguments),
         cli::Command::Check(arguments) => check::check(&arguments),
         cli::Command::Transcode(arguments) => report(transcode::transcode(&arguments)),
         cli::Command::Token(arguments) => report(token::token(&arguments)),

@@ -4,6 +4,7 @@ pub mod arrival;
 pub mod backoff;
 pub mod clock;
 pub mod cores;
+pub mod events;
 pub mod fault;
 pub mod metrics;
 pub mod places;

@@ -18,8 +18,13 @@ use crate::pack::{Change, OutputTrack, PackError, Packager, Presentation, Window
 use crate::placement::needs::no_slower;
 use crate::wire::link::{Easing, Fill, FromWorker, Open, RungConfig, Stage, ToWorker, VERSION, Watch};
 
+mod changing;
 mod replacing;
 mod work;
+
+pub use changing::Ladder;
+
+use changing::Coming;
 
 /// A codec worker further behind its input than this leaves pictures out.
 const SHED_AFTER: Ticks = Ticks::from_millis(1_000);
@@ -104,6 +109,11 @@ pub struct OnAir {
     easings: Vec<Easing>,
     /// What of that the present worker has not been told.
     easings_due: Vec<(u8, Easing)>,
+    coming: Coming,
+    /// The ladder has changed, and nobody has been told.
+    is_other_ladder: bool,
+    /// How many discontinuities there were before its packager.
+    discontinuities: u64,
     /// What it has been told of what is published.
     committed_due: Vec<(u8, MediaTime)>,
     advance_to: MediaTime,
@@ -150,6 +160,9 @@ impl OnAir {
             handover: None,
             easings: vec![Easing::default(); rungs.len()],
             easings_due: Vec::new(),
+            coming: Coming::default(),
+            is_other_ladder: false,
+            discontinuities: 0,
             committed_due: Vec::new(),
             advance_to: grid.start(start),
             advance_sent: grid.start(start),
@@ -161,6 +174,11 @@ impl OnAir {
             rung_ends: Vec::new(),
             rungs,
         }
+    }
+
+    /// It goes on where another programme ended, after so many discontinuities.
+    pub fn follow(&mut self, discontinuities: u64) {
+        self.discontinuities = discontinuities;
     }
 
     /// The grid.
@@ -385,14 +403,15 @@ impl OnAir {
     }
 
     fn open(&self) -> Open {
+        let (rungs, audio) = self.ladder_to_open();
         Open {
             version: VERSION,
             channel: self.channel.clone(),
             seat: self.seat.clone(),
             grid: self.grid,
             start: self.begin,
-            rungs: self.preset.map_or_else(|| self.rungs.clone(), |preset| no_slower(&self.rungs, preset)),
-            audio: Some(self.audio.clone()),
+            rungs: self.preset.map_or_else(|| rungs.to_vec(), |preset| no_slower(rungs, preset)),
+            audio: Some(audio.clone()),
             fill: self.fill,
             text: self.plan.slate.text.clone(),
             hold: self.plan.hold,
@@ -409,6 +428,7 @@ impl OnAir {
     }
 
     fn opened(&mut self, configs: Vec<RungConfig>) -> Result<(), PackError> {
+        self.end_joining();
         self.commit.expect_all(self.grid.start(self.begin));
         if configs == self.configs {
             return Ok(());
@@ -429,7 +449,7 @@ impl OnAir {
                     cmaf: self.plan.formats.cmaf,
                     ts: self.plan.formats.ts,
                 };
-                self.packager = Some(Packager::new(presentation)?);
+                self.packager = Some(Packager::following(presentation, self.discontinuities)?);
             }
         }
         self.configs = configs;
@@ -487,7 +507,10 @@ impl OnAir {
         metrics().segments.with_label_values(&[&*self.channel]).inc();
         self.newest = Some((sequence.number, sequence.end));
         self.replay.trim(sequence.end);
-        self.committed_due = (0..=self.rungs.len() as u8).map(|rung| (rung, sequence.end)).collect();
+        if !self.is_joining() {
+            // A worker with another ladder does not know these rungs.
+            self.committed_due = (0..=self.rungs.len() as u8).map(|rung| (rung, sequence.end)).collect();
+        }
         Ok(Outcome::Listed { changes, sequence })
     }
 }

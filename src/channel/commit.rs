@@ -130,6 +130,14 @@ impl Commit {
         self.first_had_it = None;
     }
 
+    /// Another number of video rungs from the open segment on; what was held is given up.
+    pub fn reshape(&mut self, videos: usize) {
+        let audio = self.lines.len() - self.videos;
+        self.videos = videos;
+        self.lines = (0..videos + audio).map(|_| Line::default()).collect();
+        self.first_had_it = None;
+    }
+
     /// Gives up what is not published before the segment of `slot`, which gets the number that is next and follows a discontinuity.
     pub fn skip_to(&mut self, slot: Slot) {
         let index = self.grid.segment_of(slot);

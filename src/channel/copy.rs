@@ -12,7 +12,7 @@ use crate::channel::feed::{FeedEvent, SourceUnit};
 use crate::channel::feeds::FeedInfo;
 use crate::channel::monitor::Monitor;
 use crate::channel::plan::ChannelPlan;
-use crate::channel::programme::Action;
+use crate::channel::programme::{Action, Remains};
 use crate::channel::recorder::{Note, Recorder, text};
 use crate::channel::run::Reception;
 use crate::channel::sequence::Sequence;
@@ -50,6 +50,8 @@ pub struct CopyProgramme {
     newest: Option<Sequence>,
     listed: bool,
     discontinuity: bool,
+    /// How many there were before its packager.
+    discontinuities: u64,
     actions: Vec<Action>,
     recorder: Recorder,
 }
@@ -61,6 +63,7 @@ impl CopyProgramme {
         CopyProgramme {
             timeline: Timeline::new(grid),
             discontinuity: sequence.is_some(),
+            discontinuities: 0,
             plan,
             clock,
             feed: None,
@@ -70,6 +73,38 @@ impl CopyProgramme {
             listed: false,
             actions: Vec::new(),
             recorder: Recorder::default(),
+        }
+    }
+
+    /// How it runs.
+    pub fn plan(&self) -> &ChannelPlan {
+        &self.plan
+    }
+
+    /// Takes another plan that differs in nothing but what takes effect at once.
+    pub fn take_plan(&mut self, plan: ChannelPlan) {
+        if let Some(packager) = &mut self.packager {
+            packager.set_window(plan.window);
+        }
+        self.plan = plan;
+    }
+
+    /// Goes on where another machine of the same channel ended.
+    pub fn follow(&mut self, discontinuities: u64) {
+        self.discontinuities = discontinuities;
+    }
+
+    /// Ends for another machine that takes the channel over: what was collected is listed, the rest is given away.
+    pub fn leave(&mut self, now: Mono) -> Remains {
+        let feeds = self.feed.as_ref().map(|feed| (feed.info.clone(), feed.tracks.clone())).into_iter().collect();
+        self.feed_closed(now);
+        let packager = self.packager.take();
+        Remains {
+            feeds,
+            sequence: self.newest,
+            discontinuities: packager.as_ref().map_or(self.discontinuities, Packager::discontinuities),
+            files: packager.map(Packager::abandon).unwrap_or_default(),
+            window: self.plan.window,
         }
     }
 
@@ -267,14 +302,15 @@ impl CopyProgramme {
         match &mut self.packager {
             Some(packager) => packager.reconfigure(outputs.clone())?,
             None => {
-                self.packager = Some(Packager::new(Presentation {
+                let presentation = Presentation {
                     channel: self.plan.name.clone(),
                     tracks: outputs.clone(),
                     segment: self.plan.segment,
                     window: Window::Live(self.plan.window),
                     cmaf: self.plan.formats.cmaf,
                     ts: self.plan.formats.ts,
-                })?);
+                };
+                self.packager = Some(Packager::following(presentation, self.discontinuities)?);
             }
         }
         self.outputs = outputs;

@@ -14,8 +14,14 @@ use crate::channel::feed::{Admission, Door, DoorKey, DoorPrefix, DoorTable, Endi
 use crate::channel::feeds::FeedInfo;
 use crate::channel::plan::{ChannelPlan, FeedPlan, LadderPlan, SecondPublisher, StreamKey};
 use crate::channel::programme::{Immovable, MoveTo};
-use crate::channel::run::{ARRIVAL_QUEUE, Arrival, House, Life, ORDER_QUEUE, Order, run_channel};
+use crate::channel::run::{ARRIVAL_QUEUE, Arrival, House, Life, Meant, ORDER_QUEUE, Order, run_channel};
 use crate::shelf::{Shelf, Shelves};
+
+use roster::of_wildcard;
+
+pub use roster::{OnByItself, Roster, Unknown};
+
+mod roster;
 
 /// The only application that publishers may name.
 pub const APPLICATION: &str = "live";
@@ -58,9 +64,13 @@ struct Entry {
     /// Who delivers each feed.
     sources: Vec<Option<(SocketAddr, mpsc::WeakSender<Timed>)>>,
     stop: watch::Sender<bool>,
+    /// How it is to be, for the channel.
+    meant: watch::Sender<Meant>,
     task: JoinHandle<()>,
     /// The wildcard's prefix, where it comes from one.
     wild: Option<String>,
+    /// It came while others were on the air already.
+    is_new: bool,
 }
 
 impl Entry {
@@ -72,13 +82,34 @@ impl Entry {
     }
 }
 
+/// What changes beside the entries; locked for a moment only, and after them.
+#[derive(Debug, Default)]
+struct State(Mutex<Changing>);
+
+#[derive(Debug, Default)]
+struct Changing {
+    /// The first roster is in force.
+    has_begun: bool,
+    wildcards: Vec<Wildcard>,
+    /// Channels of the configuration that are stopped.
+    halted: BTreeMap<String, ChannelPlan>,
+    /// Channels that are ending.
+    ending: BTreeMap<String, JoinHandle<()>>,
+}
+
+impl State {
+    fn lock<T>(&self, look: impl FnOnce(&mut Changing) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// The directory.
 #[derive(Debug)]
 pub struct Directory {
     house: House,
     shelves: Shelves,
     runtime: Handle,
-    wildcards: Vec<Wildcard>,
+    state: State,
     entries: Mutex<BTreeMap<String, Entry>>,
     /// Part of the stream names of sources that the appliance fetches itself; nobody else knows it.
     pull_secret: StreamKey,
@@ -88,13 +119,18 @@ impl Directory {
     /// An empty directory whose channels run on `runtime`.
     pub fn new(house: House, shelves: Shelves, runtime: Handle, wildcards: Vec<Wildcard>) -> Directory {
         let pull_secret = StreamKey::new(format!("{:032x}", rand::random::<u128>()));
-        Directory { house, shelves, runtime, wildcards, entries: Mutex::default(), pull_secret }
+        let state = State(Mutex::new(Changing { wildcards, ..Changing::default() }));
+        Directory { house, shelves, runtime, state, entries: Mutex::default(), pull_secret }
     }
 
     /// Starts a channel.
     pub fn start(&self, plan: ChannelPlan) {
         let mut entries = self.entries();
+        let name = plan.name.clone();
         self.start_in(&mut entries, plan, None);
+        if let Some(entry) = entries.get_mut(&name) {
+            entry.is_new = false;
+        }
     }
 
     /// Changes the worker of `channel` for another one in the seat that is asked for; `None` if there is no such channel. See [`Programme::move_worker`].
@@ -117,6 +153,11 @@ impl Directory {
             if entry.task.await.is_err() {
                 tracing::error!(channel = name, "channel ended by a defect; please report the log lines before this one");
             }
+        }
+        let ending = self.state.lock(|state| std::mem::take(&mut state.ending));
+        for task in ending.into_values() {
+            // A defect was told by the channel's own end.
+            let _ = task.await;
         }
     }
 
@@ -163,10 +204,19 @@ impl Directory {
         let (arrivals, arriving) = mpsc::channel(ARRIVAL_QUEUE);
         let (orders, ordered) = mpsc::channel(ORDER_QUEUE);
         let (stop, stopped) = watch::channel(false);
-        let life = Life { arrivals: arriving, orders: ordered, stop: stopped, linger: wild.as_ref().map(|_| LINGER) };
-        let task = self.runtime.spawn(run_channel(plan.clone(), self.house.clone(), shelf, life));
+        let (meant, following) = watch::channel(Meant { plan: plan.clone(), linger: wild.as_ref().map(|_| LINGER) });
+        let life = Life { arrivals: arriving, orders: ordered, stop: stopped, meant: following };
+        let before = self.state.lock(|state| state.ending.remove(&plan.name));
+        let house = self.house.clone();
+        let task = self.runtime.spawn(async move {
+            if let Some(before) = before {
+                // Its seat, its numbers and its place on the board are free when it has ended.
+                let _ = before.await;
+            }
+            run_channel(house, shelf, life).await;
+        });
         let sources = plan.feeds.iter().map(|_| None).collect();
-        entries.insert(plan.name.clone(), Entry { plan, arrivals, orders, sources, stop, task, wild });
+        entries.insert(plan.name.clone(), Entry { plan, arrivals, orders, sources, stop, meant, task, wild, is_new: true });
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
@@ -187,19 +237,29 @@ impl Directory {
         if let Some(found) = found {
             return Ok(found);
         }
-        let matching = self.wildcards.iter().filter(|wildcard| stream.starts_with(&wildcard.prefix));
-        let wildcard =
-            matching.max_by_key(|wildcard| wildcard.prefix.len()).filter(|_| is_channel_name(stream) && !entries.contains_key(stream));
+        if let Some(name) = self.halted_by_key(stream) {
+            return Err(Refusal::Key(format!("channel {name} is stopped; start it with POST /api/v1/channels/{name}/start")));
+        }
+        let is_free = is_channel_name(stream) && !entries.contains_key(stream) && !self.halted().contains(stream);
+        let wildcard = self.state.lock(|state| {
+            let matching = state.wildcards.iter().filter(|wildcard| stream.starts_with(&wildcard.prefix));
+            matching.max_by_key(|wildcard| wildcard.prefix.len()).filter(|_| is_free).cloned()
+        });
         let Some(wildcard) = wildcard else { return Err(Refusal::Key(self.advice(entries))) };
         let open = entries.values().filter(|entry| entry.wild.as_ref() == Some(&wildcard.prefix)).count();
         if open >= wildcard.most {
             return Err(Refusal::Full(open));
         }
-        let key = StreamKey::new(stream);
-        let feeds = FeedPlan::publisher(&key);
-        let plan = ChannelPlan { name: stream.to_owned(), stream_key: key, feeds, ..wildcard.template.clone() };
+        let plan = of_wildcard(&wildcard, stream);
         self.start_in(entries, plan, Some(wildcard.prefix.clone()));
         Ok((stream.to_owned(), 0))
+    }
+
+    /// The stopped channel that has this key. Every key is compared, so that the time tells nothing.
+    fn halted_by_key(&self, stream: &str) -> Option<String> {
+        let holder =
+            |found: Option<String>, (name, plan): (&String, &ChannelPlan)| if plan.has_key(stream) { Some(name.clone()) } else { found };
+        self.state.lock(|state| state.halted.iter().fold(None, holder))
     }
 
     /// Forgets channels of wildcards that have ended.
@@ -215,8 +275,8 @@ impl Directory {
 
     fn advice(&self, entries: &BTreeMap<String, Entry>) -> String {
         let names: Vec<&str> = entries.keys().map(String::as_str).take(8).collect();
-        let wild: String =
-            self.wildcards.iter().map(|wildcard| format!("; or a new name of a-z, 0-9, _ and - like {}*", wildcard.prefix)).collect();
+        let like = |wildcard: &Wildcard| format!("; or a new name of a-z, 0-9, _ and - like {}*", wildcard.prefix);
+        let wild: String = self.state.lock(|state| state.wildcards.iter().map(like).collect());
         format!(
             "use the stream_key of one of these channels as stream name: {}{wild} (on loopback the key is the channel's name unless the configuration says otherwise)",
             names.join(", ")
@@ -246,7 +306,10 @@ impl Door for Directory {
             entry.plan.feeds.iter().enumerate().filter_map(key).collect::<Vec<_>>()
         };
         let prefix = |wildcard: &Wildcard| DoorPrefix { prefix: wildcard.prefix.clone(), srt: wildcard.template.srt.clone() };
-        DoorTable { keys: self.entries().values().flat_map(keys).collect(), prefixes: self.wildcards.iter().map(prefix).collect() }
+        DoorTable {
+            keys: self.entries().values().flat_map(keys).collect(),
+            prefixes: self.state.lock(|state| state.wildcards.iter().map(prefix).collect()),
+        }
     }
 }
 
@@ -287,3 +350,6 @@ fn shelf_capacity_bytes(plan: &ChannelPlan) -> usize {
     let bytes = (video_bps + u64::from(plan.audio.bitrate_bps) * 4) / 8 * seconds * formats * 2;
     usize::try_from(bytes.max(16 << 20)).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,6 +98,19 @@ impl Failover {
         }
     }
 
+    /// Another plan, and other places for the feeds: the `n`th of now is the one that was at `before[n]`, or a new one.
+    pub fn rearrange(&mut self, plan: FailoverPlan, before: &[Option<usize>]) {
+        self.plan = plan;
+        self.feeds = before.iter().map(|old| old.and_then(|old| self.feeds.get(old)).cloned().unwrap_or_default()).collect();
+        let moved = |old: usize| before.iter().position(|place| *place == Some(old));
+        self.asked = self.asked.and_then(moved);
+        let was_active = self.active;
+        self.active = self.active.and_then(moved);
+        if was_active.is_some() && self.active.is_none() {
+            self.ended();
+        }
+    }
+
     /// The feed on the air.
     pub fn active(&self) -> Option<usize> {
         self.active

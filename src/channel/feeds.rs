@@ -111,6 +111,19 @@ impl Feeds {
         Feeds { slots: (0..count).map(|_| None).collect(), policy: Failover::new(plan, count) }
     }
 
+    /// Another list of feeds: the `n`th of now is the one that was at `before[n]`, or a new one. Those that have no place any more must
+    /// have been closed.
+    pub fn rearrange(&mut self, plan: FailoverPlan, before: &[Option<usize>]) {
+        let mut old = std::mem::take(&mut self.slots);
+        self.slots = before.iter().map(|place| old.get_mut((*place)?)?.take()).collect();
+        for (index, slot) in self.slots.iter_mut().enumerate() {
+            if let Some(feed) = slot {
+                feed.info.index = index;
+            }
+        }
+        self.policy.rearrange(plan, before);
+    }
+
     /// A source is there; whoever was in its place must have been closed.
     pub fn open(&mut self, info: FeedInfo, monitor: Monitor) {
         if let Some(slot) = self.slots.get_mut(info.index) {

@@ -3,6 +3,7 @@
 //! [`programme`] (encoded) and [`copy`] (copied) are state machines without IO; [`run`] drives them with sockets and time.
 
 pub mod air;
+pub mod change;
 pub mod clock;
 pub mod commit;
 pub mod copy;

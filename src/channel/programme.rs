@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::base::events::{self, EventKind};
 use crate::base::metrics::metrics;
 use crate::base::{MediaTime, Mono, Rate, Ticks};
 use crate::channel::air::{Look, OnAir};
@@ -25,14 +26,15 @@ use crate::media::{Grid, Rung, Slot, Track};
 use crate::pack::Change;
 use crate::placement;
 use crate::placement::devices::SourceShape;
-use crate::wire::link::Fill;
 
 use overload::Overload;
 use seating::{Loss, Seating};
 
+pub use changing::Remains;
 pub use seating::MoveTo;
 pub use workers::Immovable;
 
+mod changing;
 mod overload;
 mod relief;
 mod seating;
@@ -62,6 +64,8 @@ pub enum Action {
     Remember(Sequence),
     /// Show this small picture of the input on the page.
     Thumbnail(Bytes),
+    /// These files belong to what the channel was before; to be removed when playlists that named them, this long, have passed.
+    Retire(Vec<String>, Ticks),
 }
 
 /// The state machine.
@@ -81,6 +85,10 @@ pub struct Programme {
     quarantine: Quarantine,
     /// Name of the feed whose media was spliced in last: it answers for workers that die of their input.
     spliced: String,
+    /// A planned change of workers is to be made for the plan's sake, and not before this.
+    cut_due: Option<Mono>,
+    /// How many discontinuities there were before.
+    discontinuities: u64,
     actions: Vec<Action>,
     recorder: Recorder,
 }
@@ -102,6 +110,8 @@ impl Programme {
             supervisor: Supervisor::default(),
             quarantine: Quarantine::default(),
             spliced: String::new(),
+            cut_due: None,
+            discontinuities: 0,
             actions: Vec::new(),
             recorder: Recorder::default(),
         }
@@ -213,6 +223,7 @@ impl Programme {
         if let Some((whose, by)) = self.seating.pushed_out() {
             self.give_way(whose, by, now);
         }
+        self.make_due_change(now);
     }
 
     /// Whether feed `index` may be read now; else its socket fills up and its publisher waits.
@@ -348,6 +359,8 @@ impl Programme {
         }
         if self.plan.feeds.len() > 1 {
             metrics().feed_switches.with_label_values(&[&*self.plan.name, &*feed.info.name, why.label()]).inc();
+            let before = from.as_deref().unwrap_or("none");
+            events::say(EventKind::Switch, &self.plan.name, format!("feed {} after {before}: {}", feed.info.name, why.label()));
             tracing::warn!(
                 channel = self.plan.name,
                 feed = feed.info.name,
@@ -414,11 +427,6 @@ impl Programme {
     }
 
     fn go_on_air(&mut self, grid: Grid, rungs: Vec<Rung>, start: Slot) {
-        let fill = match (self.plan.slate.file.is_some(), self.plan.idle) {
-            (true, _) => Fill::File,
-            (false, Idle::Pattern) => Fill::Pattern,
-            (false, Idle::Wait) => Fill::Slate,
-        };
         // A clock that was set back since must not keep the channel off the air until it has caught up: numbers go on, times do not.
         let soon = grid.start(start) + grid.segment_duration() + grid.segment_duration();
         let floor = self.sequence.filter(|last| last.end <= soon).map(|last| grid.first_from(last.end));
@@ -426,7 +434,9 @@ impl Programme {
         self.seating.at_rate(grid.rate);
         let names: Vec<&str> = rungs.iter().map(|rung| rung.name.as_str()).collect();
         tracing::info!(channel = self.plan.name, rate = %grid.rate, rungs = names.join(" "), "on the air");
-        self.air = Some(OnAir::new(&self.plan, grid, rungs, fill, start, self.sequence));
+        let mut air = OnAir::new(&self.plan, grid, rungs, self.fill(), start, self.sequence);
+        air.follow(self.discontinuities);
+        self.air = Some(air);
         self.watch_load();
     }
 }

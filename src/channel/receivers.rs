@@ -40,6 +40,14 @@ impl Receivers {
         }
     }
 
+    /// Another list of feeds: the `n`th of now is the one that was at `before[n]`, or a new one. Whoever has no place any more is told.
+    pub fn rearrange(&mut self, before: &[Option<usize>]) {
+        let mut old = std::mem::take(&mut self.open);
+        self.open = before.iter().map(|place| old.get_mut((*place)?)?.take()).collect();
+        old.into_iter().flatten().for_each(|open| open.ending.say("its feed was removed from the configuration"));
+        self.turn = 0;
+    }
+
     /// Nothing more is wanted of a feed.
     pub fn close(&mut self, index: usize, why: impl Into<String>) {
         if let Some(open) = self.open.get_mut(index).and_then(Option::take) {
@@ -58,7 +66,7 @@ impl Receivers {
         let wanted: Vec<bool> = (0..count).map(wanted).collect();
         poll_fn(move |context| {
             for step in 0..count {
-                let index = (self.turn + step) % count;
+                let index = (self.turn + step) % count.max(1);
                 let Some(open) = self.open.get_mut(index).and_then(Option::as_mut).filter(|_| wanted[index]) else { continue };
                 if let Poll::Ready(event) = open.events.poll_recv(context) {
                     self.turn = index + 1;

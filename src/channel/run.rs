@@ -9,14 +9,16 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
+use crate::base::events::{self, EventKind};
 use crate::base::metrics::metrics;
 use crate::base::{Mono, clock};
+use crate::channel::change::feed_places;
 use crate::channel::clock::ProgrammeClock;
 use crate::channel::copy::CopyProgramme;
 use crate::channel::feed::{Ending, FeedEvent, Timed};
 use crate::channel::feeds::FeedInfo;
 use crate::channel::gauges::Gauges;
-use crate::channel::plan::{ChannelPlan, LadderPlan};
+use crate::channel::plan::ChannelPlan;
 use crate::channel::programme::{Action, Immovable, MoveTo, Programme};
 use crate::channel::receivers::Receivers;
 use crate::channel::recorder::{FlightStore, Note, Recorder, text};
@@ -27,6 +29,10 @@ use crate::channel::worker_process::{WorkerEvent, WorkerProcess, WorkerProgram, 
 use crate::pack::Change;
 use crate::shelf::Shelf;
 use crate::wire::link::FromWorker;
+
+use changing::{Retired, machine};
+
+mod changing;
 
 /// Publishers that wait to be taken up by their channel.
 pub const ARRIVAL_QUEUE: usize = 4;
@@ -90,14 +96,25 @@ pub struct Life {
     pub orders: mpsc::Receiver<Order>,
     /// Turns true when the channel is to end.
     pub stop: watch::Receiver<bool>,
+    /// How it is to be; the first one is what it begins with.
+    pub meant: watch::Receiver<Meant>,
+}
+
+/// How a channel is to be.
+#[derive(Clone, Debug)]
+pub struct Meant {
+    /// Its plan. The name never changes.
+    pub plan: ChannelPlan,
     /// A channel of a wildcard ends by itself when it has been without a publisher for this long.
     pub linger: Option<Duration>,
 }
 
-/// Runs `plan` to the end of its life.
-pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, life: Life) {
-    let Life { mut arrivals, mut orders, mut stop, linger } = life;
+/// Runs a channel to the end of its life.
+pub async fn run_channel(house: House, shelf: Arc<Shelf>, life: Life) {
+    let Life { mut arrivals, mut orders, mut stop, mut meant } = life;
+    let Meant { plan, mut linger } = meant.borrow_and_update().clone();
     let name = plan.name.clone();
+    let mut feed_plans = plan.feeds.clone();
     let mut last_feed = clock::mono();
     let mut feeds = Receivers::new(plan.feeds.len());
     let gauges = Gauges::new(&plan, linger.is_some());
@@ -115,7 +132,7 @@ pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, lif
         let event = feeds.next(|index| machine.wants_feed(index, now));
         tokio::select! {
             biased;
-            _ = stop.changed() => break,
+            _ = stop.wait_for(|stop| *stop) => break,
             // Before the feed: whatever a publisher floods the channel with, the clock goes on.
             _ = ticks.tick() => {
                 driver.tick();
@@ -126,9 +143,25 @@ pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, lif
                 }
             }
             arrival = arrivals.recv() => {
-                let Some(arrival) = arrival else { break };
-                feeds.open(arrival.info.index, arrival.events, arrival.ending);
-                driver.machine.feed_opened(arrival.info, clock::mono());
+                let Some(Arrival { info, events, ending }) = arrival else { break };
+                // By its name: the feeds may have been rearranged since it was admitted.
+                match feed_plans.iter().position(|feed| feed.name == info.name) {
+                    Some(index) => {
+                        feeds.open(index, events, ending);
+                        driver.machine.feed_opened(FeedInfo { index, ..info }, clock::mono());
+                    }
+                    None => ending.say("its feed was removed from the configuration"),
+                }
+            }
+            Ok(()) = meant.changed() => {
+                let now_meant = meant.borrow_and_update().clone();
+                linger = now_meant.linger;
+                if now_meant.plan != driver.plan {
+                    let places = feed_places(&feed_plans, &now_meant.plan.feeds);
+                    feed_plans.clone_from(&now_meant.plan.feeds);
+                    driver.take_plan(now_meant.plan, &mut workers);
+                    feeds.rearrange(&places);
+                }
             }
             Some(order) = orders.recv() => driver.obey(order),
             (id, event) = next_event(&mut workers.leaving) => driver.worker_event(id, event),
@@ -161,6 +194,9 @@ pub async fn run_channel(plan: ChannelPlan, house: House, shelf: Arc<Shelf>, lif
         let _ = end.await;
     }
     driver.house.board.remove(&name);
+    for state in State::ALL {
+        let _ = metrics().channel_state.remove_label_values(&[&*name, state.label()]);
+    }
 }
 
 /// Whether a feed may go on.
@@ -202,6 +238,7 @@ impl Workers {
 
 struct Driver {
     name: String,
+    plan: ChannelPlan,
     machine: Machine,
     recorder: Recorder,
     gauges: Gauges,
@@ -215,6 +252,9 @@ struct Driver {
     cause: Mono,
     status_due: Mono,
     posted: Option<ChannelStatus>,
+    /// The state that was told last.
+    state: Option<State>,
+    retired: Vec<Retired>,
 }
 
 impl Driver {
@@ -223,14 +263,25 @@ impl Driver {
         let sequence = house.sequences.load(&plan.name);
         let (name, slate) = (plan.name.clone(), plan.slate.file.clone());
         let lag = metrics().scheduling.ingest_lag.with_label_values(&[&*name]);
-        let machine = match plan.ladder {
-            LadderPlan::Copy => Machine::Copied(Box::new(CopyProgramme::new(plan, clock_now, sequence))),
-            _ => Machine::Encoded(Box::new(Programme::new(plan, clock_now, house.cores, house.seats.clone(), sequence))),
-        };
+        let machine = machine(plan.clone(), clock_now, sequence, &house);
         let recorder = machine.recorder().clone();
         house.board.post_recorder(&name, recorder.clone());
-        let (cause, status_due) = (Mono::default(), Mono::default());
-        Driver { name, machine, recorder, gauges, house, shelf, slate, lag, cause, status_due, posted: None }
+        Driver {
+            name,
+            plan,
+            machine,
+            recorder,
+            gauges,
+            house,
+            shelf,
+            slate,
+            lag,
+            cause: Mono::default(),
+            status_due: Mono::default(),
+            posted: None,
+            state: None,
+            retired: Vec::new(),
+        }
     }
 
     fn note_fault(&self, message: &FromWorker) {
@@ -257,6 +308,7 @@ impl Driver {
                     }
                 }
                 Action::Apply(changes) => self.apply(changes),
+                Action::Retire(paths, window) => self.retire(paths, window, clock::mono()),
                 Action::Thumbnail(jpeg) => self.house.board.post_thumbnail(&self.name, jpeg),
                 Action::Remember(sequence) => {
                     self.recorder.note(Note::Listed { number: sequence.number, end: sequence.end }, clock::mono());
@@ -284,7 +336,8 @@ impl Driver {
         }
     }
 
-    fn apply(&self, changes: Vec<Change>) {
+    fn apply(&mut self, changes: Vec<Change>) {
+        self.keep_put(&changes);
         match self.shelf.apply(changes, clock::wall()) {
             Ok(applied) => {
                 self.house.board.listed(&self.name, clock::mono());
@@ -345,6 +398,7 @@ impl Driver {
     fn tick(&mut self) {
         let now = clock::mono();
         self.machine.tick(now);
+        self.remove_retired(now);
         if now >= self.status_due {
             self.status_due = now.after(STATUS_EVERY);
             self.post(now);
@@ -359,6 +413,10 @@ impl Driver {
         if self.posted.as_ref().map(|posted| posted.state) != Some(status.state) {
             tracing::info!(channel = self.name, state = status.state.label(), feed = status.feed, "channel state");
             self.recorder.note(Note::State(status.state.label()), now);
+            if self.state != Some(status.state) {
+                self.state = Some(status.state);
+                events::say(EventKind::State, &self.name, format!("{}, {} is on the air", status.state.label(), status.feed));
+            }
         }
         self.gauges.show(&status);
         if status.state != State::Live {

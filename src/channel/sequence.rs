@@ -44,6 +44,8 @@ struct Due {
 #[derive(Debug, Default)]
 struct Sequences {
     newest: BTreeMap<String, Sequence>,
+    /// What this process has kept, for channels that begin anew before the disk is done.
+    kept: BTreeMap<String, Sequence>,
     closed: bool,
 }
 
@@ -60,13 +62,19 @@ impl SequenceStore {
 
     /// What `channel` remembers. A file that does not parse counts as none: the clock then gives the next number.
     pub fn load(&self, channel: &str) -> Option<Sequence> {
+        if let Some(kept) = self.writer.due.lock().kept.get(channel) {
+            return Some(*kept);
+        }
         let text = fs::read(path(&self.directory, channel)).ok()?;
         serde_json::from_slice(&text).ok()
     }
 
     /// Keeps `sequence` for `channel`, soon; a newer one that comes before the disk is done takes its place.
     pub fn keep(&self, channel: &str, sequence: Sequence) {
-        self.writer.due.lock().newest.insert(channel.to_owned(), sequence);
+        let mut due = self.writer.due.lock();
+        due.newest.insert(channel.to_owned(), sequence);
+        due.kept.insert(channel.to_owned(), sequence);
+        drop(due);
         self.writer.due.changed.notify_one();
     }
 }

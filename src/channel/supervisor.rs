@@ -199,6 +199,12 @@ impl Supervisor {
         self.lost.take().map(|lost| now.since(lost))
     }
 
+    /// The present worker, and one that drains, are given up on purpose: the next one starts at once.
+    pub fn begins_anew(&mut self, now: Mono) {
+        self.leaving = None;
+        self.phase = Phase::None { not_before: now };
+    }
+
     /// The present worker is lost, and with it one that drained. The next one may start at once if `forgiven` or if this is the
     /// first one in a row that listed nothing.
     pub fn lost(&mut self, forgiven: bool, now: Mono) {

@@ -98,6 +98,11 @@ pub struct Timeline {
 }
 
 impl Timeline {
+    /// Splices begin on the slots of this grid from now on.
+    pub fn set_grid(&mut self, grid: Grid) {
+        self.grid = grid;
+    }
+
     /// A timeline on `grid` that nothing is spliced into yet.
     pub fn new(grid: Grid) -> Timeline {
         Timeline {

@@ -82,6 +82,12 @@ fn mask(address: IpAddr, prefix: u8) -> u128 {
     u128::MAX.checked_shl(128 - u32::from(prefix.min(width))).unwrap_or(0)
 }
 
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.first, self.prefix)
+    }
+}
+
 impl FromStr for Network {
     type Err = ();
 

@@ -48,6 +48,7 @@ pub static ROOT: Section = Section {
         value("state_dir", &["state", "statedir", "data_dir"]),
         value("admission", &["admit", "overcommit", "limits"]),
         value("calibration", &["calibrate", "benchmark"]),
+        value("api_changes", &["api_writes"]),
         Key { name: "http", holds: Holds::Table(&HTTP), also: &["web", "server", "listen"] },
         Key { name: "rtmp", holds: Holds::Table(&RTMP), also: &["ingest"] },
         Key { name: "https", holds: Holds::Table(&HTTPS), also: &[] },

@@ -46,6 +46,7 @@ pub fn plan(written: &Written, folder: Option<&Path>, overrides: &Overrides, sin
         srt,
         srt_latency: srt_latency(&written.srt_latency, sink),
         state_dir: written.state_dir.value().cloned().unwrap_or_else(|| default_state_dir(|name| std::env::var_os(name))),
+        api_changes: written.api_changes.or(true),
         devices: machine.plan(),
         pinning: pinning::wish(&written.pinning, sink),
         admission: written.admission.or(Admission::default()),

@@ -19,6 +19,7 @@ mod admission;
 mod certificates;
 mod channels;
 mod devices;
+mod diff;
 mod document;
 mod failover;
 mod feeds;
@@ -28,6 +29,7 @@ mod ladders;
 mod machine;
 mod meant;
 mod node;
+mod overlay;
 mod pinning;
 mod plan;
 mod report;
@@ -46,8 +48,10 @@ mod written_channel;
 
 pub use access::{AccessPlan, Network, Role, TokenRecord, from_hex};
 pub use devices::DevicesPlan;
+pub use diff::{Difference, diff, without_restart};
 pub use ladder_file::ladder;
 pub use machine::default_state_dir;
+pub use overlay::Overlay;
 pub use plan::{Plan, WildcardPlan};
 pub use report::{Problem, Report, Spot};
 pub use stream_keys::random_key;
@@ -105,6 +109,28 @@ pub fn duration(text: &str) -> Result<Ticks, String> {
 pub fn load(path: &Path, overrides: &Overrides) -> Result<Plan, Report> {
     let name = path.display().to_string();
     parsed(&name, &read(path)?, path.parent(), overrides)
+}
+
+/// As [`load`], or the built-in configuration where there is no file, with channels that stand in files of their own.
+pub fn load_with(path: Option<&Path>, overlays: &[Overlay], overrides: &Overrides) -> Result<Plan, Report> {
+    let (name, text, folder) = match path {
+        Some(path) => (path.display().to_string(), read(path)?, path.parent()),
+        None => ("built-in headend.toml".to_owned(), embedded_default().to_owned(), None),
+    };
+    overlays.iter().try_for_each(Overlay::check)?;
+    let (whole, parts) = overlay::joined(&text, overlays);
+    parsed(&name, &whole, folder, overrides).map_err(|report| report.with_parts(parts))
+}
+
+/// The state directory that a configuration names; other files that belong to it lie there. Blocks while it reads.
+pub fn state_dir(path: Option<&Path>, overrides: &Overrides) -> Result<PathBuf, Report> {
+    let text = path.map_or_else(|| Ok(embedded_default().to_owned()), read)?;
+    // What is wrong with the rest is said when it is read as a whole.
+    let mut sink = sink::Sink::new("", &text);
+    let document = document::parse(&text, &mut sink);
+    let written = document.map(|document| written::read(document.as_table(), &mut sink).overridden(overrides, &mut sink));
+    let named = written.and_then(|written| written.state_dir.value().cloned());
+    Ok(named.unwrap_or_else(|| default_state_dir(|name| std::env::var_os(name))))
 }
 
 /// Makes a plan of `text`, which messages call `name`, or a report of everything that is wrong. Looks no files up.

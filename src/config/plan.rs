@@ -42,6 +42,8 @@ pub struct Plan {
     pub calibration: bool,
     /// Where the few bytes live that survive a restart.
     pub state_dir: PathBuf,
+    /// Whether channels may be made, changed, removed, stopped and started over the API.
+    pub api_changes: bool,
     /// The channels, in the order of the file; names and keys differ.
     pub channels: Vec<ChannelPlan>,
     /// The wildcards, in the order of the file; prefixes differ.

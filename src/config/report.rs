@@ -44,19 +44,26 @@ pub struct Problem {
 pub struct Report {
     file: String,
     problems: Vec<Problem>,
+    /// Other files that were read behind the first one: the line at which each begins, and its name.
+    parts: Vec<(usize, String)>,
 }
 
 impl Report {
     /// A report about `file`; problems are put into the order of the file.
     pub fn new(file: &str, mut problems: Vec<Problem>) -> Report {
         problems.sort_by(|a, b| a.spot.cmp(&b.spot));
-        Report { file: file.into(), problems }
+        Report { file: file.into(), problems, parts: Vec::new() }
+    }
+
+    /// The same about a text that other files follow, each from a line of the whole on.
+    pub fn with_parts(self, parts: Vec<(usize, String)>) -> Report {
+        Report { parts, ..self }
     }
 
     /// A report of one problem with the file as a whole.
     pub fn of_file(file: &str, rule: impl Into<String>, remedy: impl Into<String>) -> Report {
         let problem = Problem { spot: Spot::File, key: String::new(), value: None, rule: rule.into(), remedy: remedy.into() };
-        Report { file: file.into(), problems: vec![problem] }
+        Report { file: file.into(), problems: vec![problem], parts: Vec::new() }
     }
 
     /// The problems, in the order of the file.
@@ -69,10 +76,19 @@ impl Report {
         Fault::Config
     }
 
+    /// The file in which a line of the whole text is, and its number there.
+    fn file_of(&self, line: usize) -> (&str, usize) {
+        let part = self.parts.iter().rev().find(|(first, _)| *first <= line);
+        part.map_or((&self.file, line), |(first, file)| (file, line + 1 - first))
+    }
+
     fn line(&self, problem: &Problem, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &problem.spot {
             Spot::File => write!(f, "{}", self.file)?,
-            Spot::At { line, column } => write!(f, "{}:{line}:{column}", self.file)?,
+            Spot::At { line, column } => {
+                let (file, line) = self.file_of(*line);
+                write!(f, "{file}:{line}:{column}")?;
+            }
             Spot::Option(option) => write!(f, "{option}")?,
         }
         match (&problem.spot, problem.key.as_str(), &problem.value) {

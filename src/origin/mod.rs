@@ -29,5 +29,5 @@ mod traffic;
 pub use body::OriginBody;
 pub use limits::HttpLimits;
 pub use pages::{Readiness, iso8601, routes};
-pub use serve::{serve, serve_tls};
+pub use serve::{serve, serve_until};
 pub use service::Origin;

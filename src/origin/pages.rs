@@ -11,7 +11,7 @@ use axum::routing::get;
 
 use crate::base::clock;
 use crate::base::metrics::metrics;
-use crate::base::time::WallTime;
+pub use crate::base::time::iso8601;
 
 const TEXT: (HeaderName, &str) = (CONTENT_TYPE, "text/plain; charset=utf-8");
 const FRESH: (HeaderName, &str) = (CACHE_CONTROL, "no-store");
@@ -51,30 +51,10 @@ fn ready(readiness: &Readiness) -> Response {
     }
 }
 
-/// `2026-09-21T14:13:20.500Z`.
-pub fn iso8601(at: WallTime) -> String {
-    let millis = at.0.div_euclid(1000);
-    let (days, of_day) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
-    let (year, month, day) = civil(days);
-    let (hour, minute, second, milli) = (of_day / 3_600_000, of_day / 60_000 % 60, of_day / 1000 % 60, of_day % 1000);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
-}
-
-/// Year, month and day of a count of days since 1970-01-01. Years begin in March here, so that the leap day is their last.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::WallTime;
     use proptest::prelude::*;
 
     #[test]

@@ -28,23 +28,34 @@ use crate::base::{Arrival, clock};
 /// Serves HTTP/1.1 and HTTP/2 (h2c) until `shutdown` turns true or its sender is gone; then answers under way get
 /// [`HttpLimits::drain`] to end. Must run on a tokio runtime with IO and time.
 pub async fn serve(listener: TcpListener, origin: Origin, limits: HttpLimits, shutdown: watch::Receiver<bool>) {
-    accept(listener, None, origin, limits, shutdown).await;
+    let (_stays, retire) = watch::channel(false);
+    serve_until(listener, None, origin, limits, shutdown, retire).await;
 }
 
-/// As [`serve`], through TLS. Who comes without it is told so.
-pub async fn serve_tls(listener: TcpListener, tls: TlsServer, origin: Origin, limits: HttpLimits, shutdown: watch::Receiver<bool>) {
-    accept(listener, Some(tls), origin, limits, shutdown).await;
-}
-
-async fn accept(listener: TcpListener, tls: Option<TlsServer>, origin: Origin, limits: HttpLimits, shutdown: watch::Receiver<bool>) {
+/// As [`serve`], through TLS where `tls` is given: who comes without it is told so. When `retire` turns true the port is closed, and the
+/// connections that are open go on until they end.
+pub async fn serve_until(
+    listener: TcpListener,
+    tls: Option<TlsServer>,
+    origin: Origin,
+    limits: HttpLimits,
+    shutdown: watch::Receiver<bool>,
+    retire: watch::Receiver<bool>,
+) {
     let house = House::new(&listener, tls, origin, limits);
     let mut stop = pin!(stopped(shutdown.clone()));
+    let mut retired = pin!(stopped(retire));
+    let mut stops = false;
     let mut connections = JoinSet::new();
     let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(1));
     loop {
         tokio::select! {
             biased;
-            () = stop.as_mut() => break,
+            () = stop.as_mut() => {
+                stops = true;
+                break;
+            }
+            () = retired.as_mut() => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
@@ -64,6 +75,12 @@ async fn accept(listener: TcpListener, tls: Option<TlsServer>, origin: Origin, l
         }
     }
     drop(listener);
+    while !stops && !connections.is_empty() {
+        tokio::select! {
+            () = stop.as_mut() => stops = true,
+            _ = connections.join_next() => {}
+        }
+    }
     let open = connections.len();
     if open > 0 && timeout(house.limits.drain, async { while connections.join_next().await.is_some() {} }).await.is_err() {
         info!(open = connections.len(), of = open, "HTTP connections cut at shutdown: their answers took too long");

@@ -64,12 +64,19 @@ pub struct Stream {
     pub next_iframe: u64,
     /// Whether it ever had a segment.
     pub begun: bool,
+    /// Segments that it is still to have before multivariant playlists name it.
+    pub apprenticeship: u32,
 }
 
 impl Stream {
     /// Whether it has pictures, and so an I-frame playlist.
     pub fn is_video(&self) -> bool {
         self.track.track.video().is_some()
+    }
+
+    /// Whether multivariant playlists name it: who plays it finds enough to begin with.
+    pub fn is_offered(&self) -> bool {
+        self.begun && self.apprenticeship == 0
     }
 
     /// The rendition's name.
@@ -127,6 +134,7 @@ impl Stream {
             self.iframe_bandwidth.observe(bytes, made.duration);
         }
         self.begun = true;
+        self.apprenticeship = self.apprenticeship.saturating_sub(1);
         Ok(Some((body, made)))
     }
 }

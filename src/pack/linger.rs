@@ -40,6 +40,11 @@ impl Linger {
         }
     }
 
+    /// Everything that waits to be removed.
+    pub fn take_all(&mut self) -> Vec<String> {
+        self.groups.drain(..).flat_map(|group| group.paths).collect()
+    }
+
     /// What is due. A path that is published again in the meantime is no longer due.
     pub fn due(&mut self) -> Vec<Change> {
         let mut removals = Vec::new();

@@ -34,6 +34,9 @@ pub struct Packager {
     malformed_noted: bool,
 }
 
+/// The DASH manifest's path.
+const MANIFEST: &str = "manifest.mpd";
+
 /// Time added to the longest segment before TARGETDURATION is rounded: sound ends at a frame, up to one beyond the span.
 const AUDIO_OVERHANG: Ticks = Ticks::from_millis(60);
 
@@ -49,6 +52,7 @@ impl Packager {
             segment: presentation.segment,
             window: presentation.window,
             ended: false,
+            discontinuities_before: 0,
             origin: Default::default(),
             entries: VecDeque::new(),
             epochs: VecDeque::new(),
@@ -67,6 +71,46 @@ impl Packager {
             notes,
             malformed_noted: false,
         })
+    }
+
+    /// A packager that goes on where another one of the same channel ended, behind a discontinuity that its first segment must bring.
+    /// Fails as [`Packager::new`] does.
+    pub fn following(presentation: Presentation, discontinuities: u64) -> Result<Packager, PackError> {
+        let mut packager = Packager::new(presentation)?;
+        packager.programme.discontinuities_before = discontinuities;
+        Ok(packager)
+    }
+
+    /// How many discontinuities there were up to the newest segment.
+    pub fn discontinuities(&self) -> u64 {
+        self.programme.entries.back().map_or(self.programme.discontinuities_before, |last| last.discontinuity_sequence)
+    }
+
+    /// Live playlists list this much of the past from the next segment on.
+    pub fn set_window(&mut self, window: Ticks) {
+        if let Window::Live(_) = self.presentation.window {
+            self.presentation.window = Window::Live(window);
+            self.programme.window = Window::Live(window);
+        }
+    }
+
+    /// Ends without a word, for another packager that goes on: the paths of all files that are there now.
+    pub fn abandon(mut self) -> Vec<String> {
+        let programme = &self.programme;
+        let mut paths: Vec<String> = Vec::new();
+        for entry in &programme.entries {
+            let Some(epoch) = programme.epoch(entry.epoch) else { continue };
+            let real = epoch.streams.iter().zip(&entry.made).filter(|(_, made)| made.is_some());
+            paths.extend(real.map(|(stream, _)| stream.segment_path(entry.number)));
+        }
+        for epoch in &programme.epochs {
+            paths.extend(epoch.streams.iter().filter_map(|stream| Some(stream.path(&stream.header_name(epoch)?))));
+        }
+        paths.extend(self.published.iter().map(|(tree, name, iframes)| playlist_path(*tree, name, *iframes)));
+        paths.extend(self.multivariants.keys().map(|tree| format!("{}master.m3u8", tree.prefix())));
+        paths.extend(dash::manifest(programme).map(|_| MANIFEST.to_owned()));
+        paths.extend(self.linger.take_all());
+        paths
     }
 
     /// Other renditions or other decoder configurations from the next segment on: a discontinuity, new CMAF headers and
@@ -200,7 +244,7 @@ impl Packager {
         if programme.entries.is_empty() {
             programme.origin = set.start;
         }
-        let before = programme.entries.back().map_or(0, |last| last.discontinuity_sequence);
+        let before = programme.entries.back().map_or(programme.discontinuities_before, |last| last.discontinuity_sequence);
         let Some(epoch) = programme.epochs.back_mut() else { return };
         let count = |(stream, made): (&mut Stream, &Option<Made>)| {
             let first = stream.next_iframe;
@@ -249,25 +293,22 @@ impl Packager {
         let live = !self.programme.ended;
         let mut published = BTreeSet::new();
         for (tree, name, iframes) in hls::playlists(&self.programme) {
-            let file = if iframes { "iframe.m3u8" } else { "playlist.m3u8" };
             let text = match iframes {
                 true => hls::iframe_playlist(&self.programme, tree, &name),
                 false => hls::media_playlist(&self.programme, tree, &name),
             };
-            let path = format!("{}{name}/{file}", tree.prefix());
+            let path = playlist_path(tree, &name, iframes);
             self.linger.keep(&path);
             changes.push(Change::Put { path, body: text.into(), kind: Kind::Playlist { live } });
             published.insert((tree, name, iframes));
         }
         let gone = self.published.difference(&published);
-        let path = |(tree, name, iframes): &(Tree, String, bool)| {
-            format!("{}{name}/{}", tree.prefix(), if *iframes { "iframe.m3u8" } else { "playlist.m3u8" })
-        };
+        let path = |(tree, name, iframes): &(Tree, String, bool)| playlist_path(*tree, name, *iframes);
         self.linger.add(gone.map(path).collect(), self.presentation.segment);
         self.published = published;
         self.write_multivariants(changes);
         if let Some(manifest) = dash::manifest(&self.programme) {
-            changes.push(Change::Put { path: "manifest.mpd".into(), body: manifest.into(), kind: Kind::Manifest { live } });
+            changes.push(Change::Put { path: MANIFEST.into(), body: manifest.into(), kind: Kind::Manifest { live } });
         }
     }
 
@@ -282,6 +323,10 @@ impl Packager {
             }
         }
     }
+}
+
+fn playlist_path(tree: Tree, name: &str, iframes: bool) -> String {
+    format!("{}{name}/{}", tree.prefix(), if iframes { "iframe.m3u8" } else { "playlist.m3u8" })
 }
 
 fn segment_kind(stream: &Stream) -> Kind {

@@ -14,6 +14,9 @@ use crate::media::malformed::Malformed;
 use crate::media::opus::OpusConfig;
 use crate::media::{AudioCodec, Track, VideoCodec};
 
+/// Segments of a rendition that joins a presentation before multivariant playlists name it: players begin three segments back.
+const NEWCOMER_SEGMENTS: u32 = 3;
+
 /// What a new configuration is built from.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -94,6 +97,12 @@ impl Plan {
         });
         let audio = self.muxed_audio.and_then(|index| self.tracks.get(index));
         let vod = presentation.window == Window::Vod;
+        // A rendition that joins others that go on; where none goes on, all are new and viewers need one at once.
+        let is_old = |planned: &PlannedStream| {
+            let name = self.tracks.get(planned.source).filter(|track| track.track.video().is_some()).map(|track| track.name.as_str());
+            before.zip(name).is_some_and(|(before, name)| before.stream(planned.tree, name).is_some())
+        };
+        let newcomers_wait = self.streams.iter().any(is_old);
         let stream = |planned: PlannedStream| {
             let track = self.tracks.get(planned.source)?.clone();
             let old = before.and_then(|before| before.stream(planned.tree, &track.name)).map(|(_, stream)| stream);
@@ -118,6 +127,7 @@ impl Plan {
                 iframe_bandwidth: Bandwidth::expecting(0, 0, target, vod),
                 next_iframe: old.map_or_else(|| first_iframe(number, vod), |old| old.next_iframe),
                 begun: false,
+                apprenticeship: old.map_or(if newcomers_wait { NEWCOMER_SEGMENTS } else { 0 }, |old| old.apprenticeship),
                 track,
             })
         };

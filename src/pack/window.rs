@@ -87,6 +87,8 @@ pub struct Programme {
     pub window: Window,
     /// Whether the last segment is in.
     pub ended: bool,
+    /// How many discontinuities preceded the first segment: those of a presentation that this one goes on from.
+    pub discontinuities_before: u64,
     /// The first instant ever published.
     pub origin: MediaTime,
     /// Listed entries, oldest first.

@@ -1,6 +1,7 @@
 //! One channel's shelf.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use super::item::{Item, is_segment};
@@ -14,8 +15,8 @@ const ENTRY_BYTES: usize = 512;
 /// room, for viewers at the live edge matter most; a batch that would not fit even then is refused whole and nothing changes.
 #[derive(Debug)]
 pub struct Shelf {
-    target: Ticks,
-    capacity_bytes: usize,
+    target: AtomicI64,
+    capacity_bytes: AtomicUsize,
     files: RwLock<Files>,
 }
 
@@ -61,16 +62,23 @@ impl Full {
 impl Shelf {
     /// An empty shelf. `target` is the target duration of the channel's live playlists, from which their Cache-Control follows.
     pub fn new(target: Ticks, capacity_bytes: usize) -> Shelf {
-        Shelf { target, capacity_bytes, files: RwLock::default() }
+        Shelf { target: AtomicI64::new(target.0), capacity_bytes: AtomicUsize::new(capacity_bytes), files: RwLock::default() }
+    }
+
+    /// Another target duration and capacity from the next batch on. What is there stays, and a smaller shelf makes room then.
+    pub fn refit(&self, target: Ticks, capacity_bytes: usize) {
+        self.target.store(target.0, Relaxed);
+        self.capacity_bytes.store(capacity_bytes, Relaxed);
     }
 
     /// Makes a batch of changes visible at once. Hashing and compressing happen before the lock is taken.
     pub fn apply(&self, changes: Vec<Change>, now: WallTime) -> Result<Applied, Full> {
-        let changes: Vec<Prepared> = changes.into_iter().map(|change| Prepared::new(change, self.target, now)).collect();
+        let (target, capacity_bytes) = (Ticks(self.target.load(Relaxed)), self.capacity_bytes.load(Relaxed));
+        let changes: Vec<Prepared> = changes.into_iter().map(|change| Prepared::new(change, target, now)).collect();
         let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
         let needed_bytes = files.needed(&changes);
-        if needed_bytes > self.capacity_bytes {
-            return Err(Full { needed_bytes, capacity_bytes: self.capacity_bytes });
+        if needed_bytes > capacity_bytes {
+            return Err(Full { needed_bytes, capacity_bytes });
         }
         let batch = files.puts;
         // Freeing megabytes is left for after the lock.
@@ -78,7 +86,7 @@ impl Shelf {
         for change in changes {
             freed.extend(files.change(change));
         }
-        let dropped = files.make_room(self.capacity_bytes, batch, &mut freed);
+        let dropped = files.make_room(capacity_bytes, batch, &mut freed);
         let applied = Applied { dropped, bytes: files.bytes };
         drop(files);
         Ok(applied)

@@ -34,27 +34,35 @@ pub struct Appliance {
 impl Appliance {
     /// Starts with this configuration and waits until it is ready.
     pub fn start(config: &str) -> Appliance {
-        Appliance::start_with(config, None, &|_| ())
+        Appliance::start_with(config, None, None, &|_| ())
     }
 
     /// As [`Appliance::start`], with an SRT listener.
     pub fn start_with_srt(config: &str) -> Appliance {
-        Appliance::start_with(config, Some(free_datagram_address()), &|_| ())
+        Appliance::start_with(config, None, Some(free_datagram_address()), &|_| ())
     }
 
     /// As [`Appliance::start_with_srt`], with a command that `equip` has seen.
     pub fn start_equipped(config: &str, equip: &dyn Fn(&mut Command)) -> Appliance {
-        Appliance::start_with(config, Some(free_datagram_address()), equip)
+        Appliance::start_with(config, None, Some(free_datagram_address()), equip)
     }
 
-    fn start_with(config: &str, srt: Option<SocketAddr>, equip: &dyn Fn(&mut Command)) -> Appliance {
+    /// As [`Appliance::start`]; where it takes RTMP stands in the configuration, and here.
+    pub fn start_listening_at(config: &str, rtmp: SocketAddr) -> Appliance {
+        Appliance::start_with(config, Some(rtmp), None, &|_| ())
+    }
+
+    fn start_with(config: &str, written_rtmp: Option<SocketAddr>, srt: Option<SocketAddr>, equip: &dyn Fn(&mut Command)) -> Appliance {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let folder = tempfile::Builder::new().prefix("headend-test-").tempdir().expect("a temporary folder");
         let file = folder.path().join("headend.toml");
         fs::write(&file, config).expect("the configuration can be written");
-        let (http, rtmp) = (free_address(), free_address());
+        let (http, rtmp) = (free_address(), written_rtmp.unwrap_or_else(free_address));
         let mut command = Command::new(headend());
-        command.arg("serve").arg("--config").arg(&file).args(["--http", &http.to_string(), "--rtmp", &rtmp.to_string()]);
+        command.arg("serve").arg("--config").arg(&file).args(["--http", &http.to_string()]);
+        if written_rtmp.is_none() {
+            command.args(["--rtmp", &rtmp.to_string()]);
+        }
         command.args(["--srt", &srt.map_or_else(|| "off".to_owned(), |srt| srt.to_string())]);
         command.arg("--state-dir").arg(folder.path().join("state")).env("NO_COLOR", "1").env("RUST_BACKTRACE", "1");
         equip(&mut command);
@@ -167,6 +175,37 @@ impl Appliance {
     #[track_caller]
     pub fn busiest_worker(&self) -> u32 {
         self.worker_ids().into_iter().max_by_key(|id| process::cpu_ticks(*id)).expect("a worker runs")
+    }
+
+    /// Writes another configuration where it reads it.
+    pub fn rewrite(&self, config: &str) {
+        fs::write(self.folder.path().join("headend.toml"), config).expect("the configuration can be written");
+    }
+
+    /// `headend reload` with these arguments: whether it succeeded, and all that it wrote.
+    pub fn reload(&self, arguments: &[&str]) -> (bool, String) {
+        let file = self.folder.path().join("headend.toml");
+        let mut command = Command::new(headend());
+        command.arg("reload").arg("--config").arg(&file).args(["--http", &self.http.to_string()]).args(arguments);
+        let output = command.output().expect("headend runs");
+        let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+        (output.status.success(), text)
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        process::signal(self.front.id(), name);
+    }
+
+    /// A request with a JSON body.
+    pub fn ask(&self, method: &str, path: &str, body: &str) -> Response {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            self.http,
+            body.len()
+        );
+        let raw = http::exchange(self.http, head.as_bytes()).unwrap_or_else(|cause| panic!("{method} {path}: {cause}"));
+        http::parse(&raw, false).unwrap_or_else(|cause| panic!("{method} {path}: {cause}"))
     }
 
     /// What it has logged.

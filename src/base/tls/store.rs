@@ -10,7 +10,7 @@ use rustls::sign::CertifiedKey;
 use super::pair::{Pair, PairError, PairFiles, Texts};
 
 /// All certificates of the appliance. The first one is shown to clients that name no host, or one that none is for.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Certificates {
     slots: RwLock<Arc<[Slot]>>,
 }
@@ -50,11 +50,9 @@ impl Certificates {
         Ok(Arc::new(Certificates { slots: RwLock::new(slots(files)?) }))
     }
 
-    /// Shows these from the next handshake on, if all of them are good, and else goes on as before. Blocks.
-    pub fn replace(&self, files: &[PairFiles]) -> Result<(), Vec<PairError>> {
-        let slots = slots(files)?;
-        *self.slots.write().unwrap_or_else(PoisonError::into_inner) = slots;
-        Ok(())
+    /// Shows those of `others` from the next handshake on.
+    pub fn take_over(&self, others: &Certificates) {
+        *self.slots.write().unwrap_or_else(PoisonError::into_inner) = others.slots();
     }
 
     fn slots(&self) -> Arc<[Slot]> {

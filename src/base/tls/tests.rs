@@ -209,8 +209,8 @@ async fn a_new_certificate_is_shown_at_once_and_a_broken_one_never() {
 
     let other = write_pair(folder.path(), "other", &["c.example"]);
     let missing = PairFiles { chain: folder.path().join("none.pem"), key: other.key.clone() };
-    assert!(certificates.replace(&[missing, other.clone()]).is_err() && certificates.all().len() == 1);
-    certificates.replace(std::slice::from_ref(&other)).unwrap();
+    assert!(Certificates::load(&[missing, other.clone()]).is_err());
+    certificates.take_over(&Certificates::load(std::slice::from_ref(&other)).unwrap());
     let (address, _serving) = one(server).await;
     dial(address, &connector(&[&other], &BOTH, &[]), "c.example").await.expect("another list of certificates");
 }

@@ -57,6 +57,7 @@ impl OnAir {
         if self.handover.take().is_some() {
             tracing::info!(channel = self.channel, "the planned change of workers is off: a replacement is due anyway");
         }
+        self.fail_joining();
         self.commit.restart();
         self.give_up_what_is_old();
         self.begin_at(self.commit.resume_slot());
@@ -86,7 +87,9 @@ impl OnAir {
         self.gave_input_up = false;
         self.made = self.grid.start(slot);
         self.committed_due.clear();
-        let eased = self.easings.iter().enumerate().filter(|(_, easing)| **easing != Easing::default());
+        // A worker with another ladder does not know these rungs.
+        let known = if self.is_joining() { &[][..] } else { &self.easings };
+        let eased = known.iter().enumerate().filter(|(_, easing)| **easing != Easing::default());
         self.easings_due = eased.map(|(rung, easing)| (rung as u8, *easing)).collect();
         self.advance_sent = self.grid.start(slot);
         self.told.clear();
@@ -145,6 +148,7 @@ impl OnAir {
     /// From here on messages are for the new worker of a planned change, in this seat, with no slower preset than the one given.
     pub fn begin_handover(&mut self, seat: &Seat, preset: Option<&'static str>) {
         (self.seat, self.preset) = (seat.clone(), preset);
+        self.join_next_ladder();
         if let Some(at) = self.handover.as_ref().map(Handover::at) {
             self.begin_at(self.grid.first_from(at));
         }

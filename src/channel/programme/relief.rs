@@ -2,8 +2,10 @@
 
 use super::Programme;
 use super::overload::{Change, Overload, Reading, Step};
+use crate::base::events::{self, EventKind};
 use crate::base::metrics::metrics;
 use crate::base::{Mono, Ticks};
+use crate::channel::air::OnAir;
 use crate::channel::recorder::{Note, text};
 use crate::channel::status::OverloadStatus;
 use crate::wire::link::FromWorker;
@@ -25,6 +27,9 @@ impl Programme {
 
     /// Gives up what is to be given up now, or takes it back. Not while workers are being changed: what the two tell is no measure.
     pub(super) fn relieve(&mut self, now: Mono) {
+        if self.air.as_mut().is_some_and(OnAir::take_other_ladder) {
+            self.watch_load();
+        }
         let Some((overload, air)) = self.overload.as_mut().zip(self.air.as_mut()) else { return };
         if !self.supervisor.is_settled() || air.is_handing_over() {
             return;
@@ -48,6 +53,7 @@ impl Programme {
         metrics().overload_steps.with_label_values(&[channel, step.relief().label(), direction]).inc();
         let words = format!("{name} {direction} ({level} of {levels}): {reason}");
         self.recorder.note(Note::Decision("overload", text(&words)), now);
+        events::say(EventKind::Overload, channel, words);
         let lag_s = lag.as_secs_f64();
         match is_less {
             true => tracing::warn!(
@@ -83,9 +89,13 @@ impl Programme {
         rung.map_or_else(|| label.to_owned(), |rung| format!("{label} {}", rung.name))
     }
 
-    /// A policy for the rungs that have just gone on the air.
+    /// A policy for the rungs that have just gone on the air, or for another order. It begins with all that there is.
     pub(super) fn watch_load(&mut self) {
-        self.overload = self.air.as_ref().map(|air| Overload::new(&self.plan.overload, air.rungs(), air.grid()));
+        self.overload = self.air.as_mut().map(|air| {
+            let overload = Overload::new(&self.plan.overload, air.rungs(), air.grid());
+            air.ease(overload.easings());
+            overload
+        });
         metrics().overload_step.with_label_values(&[&*self.plan.name]).set(0);
     }
 }

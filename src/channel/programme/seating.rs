@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::backoff::Backoff;
+use crate::base::events::{self, EventKind};
 use crate::base::metrics::metrics;
 use crate::base::{Fault, Mono, Rate};
 use crate::channel::plan::ChannelPlan;
@@ -76,12 +77,8 @@ pub(super) struct Seating {
 impl Seating {
     pub(super) fn new(desk: SeatDesk, plan: &ChannelPlan) -> Seating {
         let wish = plan.device.clone();
-        let away = match wish.policy {
-            DevicePolicy::Require => Backoff::new(REQUIRED_AWAY, LONGEST_REQUIRED_AWAY),
-            DevicePolicy::Prefer | DevicePolicy::Software => Backoff::new(desk.return_after(), LONGEST_AWAY),
-        };
         Seating {
-            away,
+            away: away(&desk, &wish),
             desk,
             channel: plan.name.clone(),
             wish,
@@ -117,6 +114,15 @@ impl Seating {
     /// What a core does in a second.
     pub(super) fn speed(&self) -> Speed {
         self.desk.speed()
+    }
+
+    /// Another plan: the next seat follows it.
+    pub(super) fn take_plan(&mut self, plan: &ChannelPlan) {
+        self.load = Load { rate: self.load.rate, ..plan.load() };
+        if plan.device != self.wish {
+            self.away = away(&self.desk, &plan.device);
+            self.wish = plan.device.clone();
+        }
     }
 
     /// The present seat as the API names it.
@@ -256,6 +262,11 @@ impl Seating {
             tracing::info!(channel = self.channel, device = next.name(), "channel returns to a device at the next segment");
         }
         self.next.is_some()
+    }
+
+    /// Where a worker that begins for the plan's sake belongs: where an operator wants it, else where the wish does.
+    pub(super) fn move_for_plan(&self) -> MoveTo {
+        self.asked.clone().unwrap_or(MoveTo::Auto)
     }
 
     /// The planned change is off before it has begun.
@@ -435,6 +446,7 @@ impl Seating {
     }
 
     fn count_fallback(&self, to: &str, reason: &str) {
+        events::say(EventKind::Fallback, &self.channel, format!("from {} to {to}: {reason}", self.name().unwrap_or("none")));
         metrics().devices.fallbacks.with_label_values(&[&*self.channel, self.name().unwrap_or("none"), to, reason]).inc();
     }
 
@@ -459,6 +471,14 @@ impl Drop for Seating {
     fn drop(&mut self) {
         self.desk.forget(&self.channel);
         self.show_seat(None);
+    }
+}
+
+/// How long a channel keeps away from a device on which it was lost.
+fn away(desk: &SeatDesk, wish: &DeviceWish) -> Backoff {
+    match wish.policy {
+        DevicePolicy::Require => Backoff::new(REQUIRED_AWAY, LONGEST_REQUIRED_AWAY),
+        DevicePolicy::Prefer | DevicePolicy::Software => Backoff::new(desk.return_after(), LONGEST_AWAY),
     }
 }
 

@@ -110,7 +110,7 @@ impl Simulation {
                     Action::SetAside(_) => panic!("nobody asked for a change of workers"),
                     Action::Apply(changes) => self.apply(changes),
                     Action::Remember(sequence) => self.sequences.push(sequence),
-                    Action::Thumbnail(_) => {}
+                    Action::Thumbnail(_) | Action::Retire(..) => {}
                 }
             }
             let Some(worker) = self.worker.as_mut().filter(|worker| !worker.stopped) else { return };

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::seating::{Blame, Loss, MoveTo};
 use super::{Action, Programme};
+use crate::base::events::{self, EventKind};
 use crate::base::metrics::metrics;
 use crate::base::{Fault, MediaTime, Mono};
 use crate::channel::air::{OnAir, Outcome};
@@ -275,6 +276,7 @@ impl Programme {
 
     pub(super) fn replace_worker(&mut self, whose: Whose, loss: &Loss, now: Mono) {
         let (fault, blame) = self.seating.lost(whose, loss, now);
+        events::say(EventKind::Worker, &self.plan.name, format!("worker {} is replaced: {}", self.supervisor.id(), loss.words()));
         metrics().worker_restarts.with_label_values(&[&*self.plan.name, fault.label()]).inc();
         self.actions.extend(self.supervisor.leaving().map(Action::EndWorker));
         self.actions.push(Action::EndWorker(self.supervisor.id()));
@@ -306,6 +308,11 @@ impl Programme {
                 );
             }
             Verdict::Bar(term) => {
+                events::say(
+                    EventKind::Quarantine,
+                    channel,
+                    format!("feed {feed} is left out for {} s: its input kills workers", term.as_secs()),
+                );
                 let units = air.skip_input();
                 metrics().feed_quarantined.with_label_values(&labels).set(1);
                 tracing::error!(
@@ -329,6 +336,7 @@ impl Programme {
     pub(super) fn release_feeds(&mut self, now: Mono) {
         for feed in self.quarantine.take_released(now) {
             metrics().feed_quarantined.with_label_values(&[&*self.plan.name, &*feed]).set(0);
+            events::say(EventKind::Quarantine, &self.plan.name, format!("feed {feed} is tried again"));
             tracing::warn!(channel = self.plan.name, feed, "quarantine is over: the feed is tried again");
             if let Some(index) = self.plan.feeds.iter().position(|plan| plan.name == feed) {
                 self.feeds.bar(index, false);

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use super::super::keys::{Holds, ROOT, Section};
 use super::plan;
 
-const MANUAL: &str = include_str!("../../../docs/configuration.md");
+pub(super) const MANUAL: &str = include_str!("../../../docs/configuration.md");
 
 /// Every section that can be reached from the top of the file.
-fn sections(section: &'static Section, found: &mut Vec<&'static Section>) {
+pub(super) fn sections(section: &'static Section, found: &mut Vec<&'static Section>) {
     found.push(section);
     for key in section.keys {
         match key.holds {

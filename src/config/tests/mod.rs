@@ -4,6 +4,7 @@ mod feeds;
 mod golden;
 mod manual;
 mod noise;
+mod reload;
 mod rules;
 
 use super::{Overrides, Plan, Report, parse};

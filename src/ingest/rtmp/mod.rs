@@ -19,6 +19,7 @@ use self::cause::Cause;
 use self::connection::Connection;
 use self::presence::Registry;
 use crate::base::Fault;
+use crate::base::events::{self, EventKind};
 use crate::base::metrics::metrics;
 use crate::base::places::Places;
 use crate::base::tls::{Socket, TlsServer};
@@ -82,7 +83,8 @@ impl Default for RtmpLimits {
 /// Accepts publishers until `shutdown` turns true or its sender is gone, then closes all connections and returns. Publishers
 /// that can reconnect are asked to, and served until they go.
 pub async fn serve_rtmp(listener: TcpListener, door: Arc<dyn Door>, limits: RtmpLimits, shutdown: watch::Receiver<bool>) {
-    RtmpServer::new(door, limits).serve(listener, None, shutdown).await;
+    let (_stays, retire) = watch::channel(false);
+    RtmpServer::new(door, limits).serve(listener, None, shutdown, retire).await;
 }
 
 /// What the RTMP listeners of an appliance share: caps, and who is there. Clones share it too.
@@ -101,8 +103,15 @@ impl RtmpServer {
         RtmpServer { door, limits: Arc::new(limits), places, registry: Registry::default() }
     }
 
-    /// As [`serve_rtmp`], through TLS (`rtmps://`) where `tls` is given.
-    pub async fn serve(self, listener: TcpListener, tls: Option<TlsServer>, shutdown: watch::Receiver<bool>) {
+    /// As [`serve_rtmp`], through TLS (`rtmps://`) where `tls` is given. When `retire` turns true the port is closed, and the connections that
+    /// are open go on until they end.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        tls: Option<TlsServer>,
+        shutdown: watch::Receiver<bool>,
+        mut retire: watch::Receiver<bool>,
+    ) {
         let protocol = if tls.is_some() { PROTOCOL_TLS } else { PROTOCOL };
         let mut tasks = JoinSet::new();
         let mut stop = shutdown.clone();
@@ -110,6 +119,7 @@ impl RtmpServer {
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => break,
+                () = stopped(&mut retire) => break,
                 Some(done) = tasks.join_next(), if !tasks.is_empty() => report_panic(done),
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => match self.places.take(peer.ip()) {
@@ -191,6 +201,7 @@ fn log_close(peer: SocketAddr, protocol: &'static str, channel: &str, cause: &Ca
         None => info!(%peer, protocol, channel, %cause, "RTMP connection closed"),
         Some(reason) => {
             metrics().ingest_refusals.with_label_values(&[protocol, reason]).inc();
+            events::say_of_all(EventKind::Refusal, format!("{} {peer}: {cause}", protocol.to_uppercase()));
             warn!(%peer, protocol, channel, reason, fault = cause.fault().label(), %cause, "RTMP connection refused or closed for cause");
         }
     }

@@ -26,11 +26,28 @@ pub(super) struct Calling {
     backoff: Backoff,
     /// When to try next; `None` while an attempt or a connection is under way.
     due: Option<Mono>,
+    /// Nobody wants it any more.
+    is_over: bool,
 }
 
 impl Calling {
     pub(super) fn new(config: SrtCall, now: Mono) -> Calling {
-        Calling { config, backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT), due: Some(now) }
+        Calling { config, backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT), due: Some(now), is_over: false }
+    }
+
+    /// What it was made of.
+    pub(super) fn config(&self) -> &SrtCall {
+        &self.config
+    }
+
+    /// Nobody wants it any more.
+    pub(super) fn end(&mut self) {
+        (self.is_over, self.due) = (true, None);
+    }
+
+    /// Whether somebody wants it.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.is_over
     }
 
     /// The stream key of its channel.
@@ -75,7 +92,7 @@ impl Calling {
     /// The attempt failed or the connection is no more; tells how long it waits.
     pub(super) fn failed(&mut self) -> Duration {
         let wait = self.backoff.failed();
-        self.due = Some(clock::mono().after(wait));
+        self.due = self.is_wanted().then(|| clock::mono().after(wait));
         wait
     }
 }

@@ -59,7 +59,7 @@ impl SrtListener {
 }
 
 /// A connection that the appliance makes and keeps up, and takes a stream from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SrtCall {
     /// The stream key of the channel that it feeds.
     pub key: Secret,

@@ -39,6 +39,16 @@ pub struct SrtServer {
     door: Arc<dyn Door>,
     gateway: Gateway,
     addresses: Vec<SocketAddr>,
+    following: Following,
+}
+
+/// What may change while it serves.
+#[derive(Clone, Debug)]
+struct Following {
+    /// The calls that it keeps up.
+    calls: watch::Receiver<Vec<SrtCall>>,
+    /// Turns true when nobody new is to be let in; it ends with the last caller.
+    retire: watch::Receiver<bool>,
 }
 
 impl SrtServer {
@@ -46,7 +56,14 @@ impl SrtServer {
     pub async fn open(config: SrtConfig, door: Arc<dyn Door>) -> Result<SrtServer, SrtError> {
         let wished: Vec<SocketAddr> = config.listeners.iter().map(|listener| listener.address).collect();
         let (gateway, addresses) = open_gateway(&config, &wished, &door).await?;
-        Ok(SrtServer { config, door, gateway, addresses })
+        let following = Following { calls: watch::channel(config.calls.clone()).1, retire: watch::channel(false).1 };
+        Ok(SrtServer { config, door, gateway, addresses, following })
+    }
+
+    /// The calls that it keeps up are those of `calls`, which may change. When `retire` turns true nobody new is let in: callers that are
+    /// there go on, and it ends with the last one.
+    pub fn following(self, calls: watch::Receiver<Vec<SrtCall>>, retire: watch::Receiver<bool>) -> SrtServer {
+        SrtServer { following: Following { calls, retire }, ..self }
     }
 
     /// The addresses of the listeners, in the order of the configuration, with the ports that they got.
@@ -61,7 +78,7 @@ impl SrtServer {
 
     /// Serves until `stop` turns true or its sender is gone, then closes all connections and returns.
     pub async fn serve(self, mut stop: watch::Receiver<bool>) {
-        let SrtServer { config, door, gateway, addresses } = self;
+        let SrtServer { config, door, gateway, addresses, following } = self;
         let config = Arc::new(config);
         let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         let mut gateway = Some(gateway);
@@ -73,10 +90,12 @@ impl SrtServer {
                 None => open_gateway(&config, &addresses, &door).await.map(|(gateway, _)| gateway),
             };
             let cause = match ended {
-                Ok(gateway) => match Session::new(gateway, Arc::clone(&config), Arc::clone(&door), stop.clone()).run().await {
-                    Ok(()) => return,
-                    Err(cause) => cause,
-                },
+                Ok(gateway) => {
+                    match Session::new(gateway, Arc::clone(&config), Arc::clone(&door), stop.clone(), following.clone()).run().await {
+                        Ok(()) => return,
+                        Err(cause) => cause,
+                    }
+                }
                 Err(cause) => cause,
             };
             if clock::mono().since(started) > STEADY {

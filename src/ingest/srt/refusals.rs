@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::PROTOCOL;
 use super::session::Denied;
+use crate::base::events::{self, EventKind};
 use crate::base::metrics::metrics;
 use crate::base::places::NoPlace;
 use crate::wire::link::gateway::HandshakeEnd;
@@ -47,6 +48,7 @@ impl Refusals {
         let reason = match cause {
             Denied::Place(NoPlace::Full(_)) => "connections",
             Denied::Place(NoPlace::Address(_)) => "address",
+            Denied::Retired => "retired",
             Denied::StreamId(_) => "stream_id",
             Denied::Door(refusal) => refusal.label(),
         };
@@ -60,6 +62,7 @@ impl Refusals {
             return;
         }
         self.lines += 1;
+        events::say_of_all(EventKind::Refusal, format!("SRT {peer}: {cause}"));
         tracing::warn!(%peer, reason, cause, "SRT caller refused");
     }
 }

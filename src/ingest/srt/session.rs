@@ -10,12 +10,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::PROTOCOL;
 use super::call::{Calling, Found};
 use super::caller::{BATCH_QUEUE, Caller, End, Feeding};
 use super::config::{SrtConfig, SrtError};
 use super::gateway::Gateway;
 use super::refusals::Refusals;
+use super::{Following, PROTOCOL};
 use crate::base::clock;
 use crate::base::metrics::metrics;
 use crate::base::places::{Place, Places};
@@ -34,6 +34,7 @@ pub(super) struct Session {
     config: Arc<SrtConfig>,
     door: Arc<dyn Door>,
     stop: watch::Receiver<bool>,
+    following: Following,
     places: Places,
     callers: BTreeMap<u64, (Caller, Place)>,
     /// Who writes the metrics of a channel's feed: after a takeover the last one.
@@ -47,12 +48,20 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(gateway: Gateway, config: Arc<SrtConfig>, door: Arc<dyn Door>, stop: watch::Receiver<bool>) -> Session {
+    pub(super) fn new(
+        gateway: Gateway,
+        config: Arc<SrtConfig>,
+        door: Arc<dyn Door>,
+        stop: watch::Receiver<bool>,
+        mut following: Following,
+    ) -> Session {
         let now = clock::mono();
+        let calls = following.calls.borrow_and_update().iter().map(|call| Calling::new(call.clone(), now)).collect();
         Session {
             gateway,
             places: Places::new(usize::from(config.callers), config.callers_per_address),
-            calls: config.calls.iter().map(|call| Calling::new(call.clone(), now)).collect(),
+            calls,
+            following,
             config,
             door,
             stop,
@@ -99,8 +108,12 @@ impl Session {
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.task_ended(ended)?,
                 Some((number, address)) = lookups.recv() => self.call(number, address)?,
                 _ = tick.tick() => {
+                    self.take_calls()?;
                     self.refresh_doors()?;
                     self.refusals.tick();
+                    if self.is_retired() && self.callers.is_empty() {
+                        return Ok(());
+                    }
                     let now = clock::mono();
                     for (number, call) in (0..).zip(&mut self.calls) {
                         call.begin_if_due(number, now, &found);
@@ -158,6 +171,9 @@ impl Session {
     }
 
     fn admit(&self, arrived: &Arrived) -> Result<(Admission, Place), Denied> {
+        if self.is_retired() {
+            return Err(Denied::Retired);
+        }
         let place = self.places.take(arrived.peer.ip())?;
         let stream = match arrived.way {
             Way::Call(call) => self.calls.get(usize::from(call)).map(|call| call.key().reveal().to_owned()).unwrap_or_default(),
@@ -241,7 +257,7 @@ impl Session {
 
     /// Sends the gateway the doors, if they are others than it has.
     fn refresh_doors(&mut self) -> Result<(), SrtError> {
-        let doors = doors_of(&self.door.table());
+        let doors = if self.is_retired() { Doors::default() } else { doors_of(&self.door.table()) };
         if doors != self.doors {
             self.gateway.say(&ToGateway::Doors(doors.clone()))?;
             self.doors = doors;
@@ -249,10 +265,44 @@ impl Session {
         Ok(())
     }
 
+    fn is_retired(&self) -> bool {
+        *self.following.retire.borrow()
+    }
+
+    /// Makes the calls those that are wanted now. The ones that go on keep their connection.
+    fn take_calls(&mut self) -> Result<(), SrtError> {
+        // The sender may be gone: then they stay as they are.
+        if !self.following.calls.has_changed().unwrap_or(false) {
+            return Ok(());
+        }
+        let wanted = self.following.calls.borrow_and_update().clone();
+        for (number, calling) in
+            (0u16..).zip(&mut self.calls).filter(|(_, calling)| calling.is_wanted() && !wanted.contains(calling.config()))
+        {
+            calling.end();
+            for (caller, _) in self.call_of.iter().filter(|(_, call)| **call == number) {
+                self.gateway.say(&ToGateway::Close { caller: *caller })?;
+            }
+        }
+        let now = clock::mono();
+        for call in wanted {
+            if self.calls.iter().any(|calling| calling.is_wanted() && *calling.config() == call) {
+                continue;
+            }
+            let is_free =
+                |(number, calling): &(u16, &mut Calling)| !calling.is_wanted() && !self.call_of.values().any(|used| used == number);
+            match (0u16..).zip(&mut self.calls).find(is_free) {
+                Some((_, place)) => *place = Calling::new(call, now),
+                None => self.calls.push(Calling::new(call, now)),
+            }
+        }
+        Ok(())
+    }
+
     /// A look-up has ended: calls.
     fn call(&mut self, number: u16, address: Result<SocketAddr, String>) -> Result<(), SrtError> {
         match address {
-            Ok(address) => match self.calls.get(usize::from(number)) {
+            Ok(address) => match self.calls.get(usize::from(number)).filter(|calling| calling.is_wanted()) {
                 Some(calling) => self.gateway.say(&ToGateway::Call(Box::new(calling.message(number, address)))),
                 None => Ok(()),
             },
@@ -264,7 +314,7 @@ impl Session {
     }
 
     fn call_failed(&mut self, number: u16, cause: &str) {
-        let Some(calling) = self.calls.get_mut(usize::from(number)) else { return };
+        let Some(calling) = self.calls.get_mut(usize::from(number)).filter(|calling| calling.is_wanted()) else { return };
         let wait_ms = calling.failed().as_millis() as u64;
         tracing::warn!(remote = calling.remote(), cause, wait_ms, "SRT call is not connected; it is made again");
     }
@@ -273,6 +323,9 @@ impl Session {
 /// Why the front closes a caller that the gateway let in.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Denied {
+    /// The listener has moved.
+    #[error("this listener has moved: call at srt.listen")]
+    Retired,
     /// No room.
     #[error(transparent)]
     Place(#[from] crate::base::places::NoPlace),

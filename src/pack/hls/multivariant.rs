@@ -10,12 +10,13 @@ const AUDIO_GROUP: &str = "audio";
 /// Segments from the end at which players begin (RFC 8216 section 6.3.3), and as many of them must be gaps before a rendition is not listed.
 const NEWEST: usize = 3;
 
-/// The multivariant playlist of a tree; `None` while none of its renditions ever had a segment.
+/// The multivariant playlist of a tree; `None` while none of its renditions has what it takes to begin with.
 ///
 /// In CMAF, video variants share an audio rendition; in MPEG-TS they carry the sound themselves and an audio-only
 /// variant stands beside them.
 pub fn multivariant(programme: &Programme, tree: Tree) -> Option<String> {
-    let streams: Vec<&Stream> = programme.newest()?.tree(tree).filter(|stream| stream.begun && is_there(programme, tree, stream)).collect();
+    let streams: Vec<&Stream> =
+        programme.newest()?.tree(tree).filter(|stream| stream.is_offered() && is_there(programme, tree, stream)).collect();
     if streams.is_empty() {
         return None;
     }

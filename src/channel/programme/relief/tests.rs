@@ -213,7 +213,7 @@ impl Machine {
                     Change::Put { path, body, .. } => drop(self.files.insert(path, body)),
                     Change::Remove { path } => drop(self.files.remove(&path)),
                 }),
-                Action::SetAside(_) | Action::Thumbnail(_) => {}
+                Action::SetAside(_) | Action::Thumbnail(_) | Action::Retire(..) => {}
             }
         }
     }

@@ -32,6 +32,21 @@ pub(in crate::channel::programme) enum Loss {
     PushedOut(String),
 }
 
+impl Loss {
+    /// In words.
+    pub(in crate::channel::programme) fn words(&self) -> String {
+        match self {
+            Loss::Stuck(why) => (*why).to_owned(),
+            Loss::Gone => "it ended by itself".to_owned(),
+            Loss::TooLarge => "it takes too much memory".to_owned(),
+            Loss::Useless => "what it puts out cannot be used".to_owned(),
+            Loss::DeviceLost(detail) => format!("its device is lost: {detail}"),
+            Loss::Condemned => "its device is condemned".to_owned(),
+            Loss::PushedOut(by) => format!("channel {by} has its place"),
+        }
+    }
+}
+
 /// Whose fault a loss is, as far as the feed is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::channel::programme) enum Blame {

@@ -3,6 +3,7 @@
 mod admission;
 mod devices;
 mod house;
+mod plans;
 
 use proptest::prelude::*;
 

@@ -80,9 +80,10 @@ impl Worker {
                     Seat::Software => video_track(None),
                     Seat::Cuda(_) => device_track(),
                 };
+                let videos = std::iter::repeat_n(video, open.rungs.len());
+                let configs = videos.chain([audio_track()]).map(|track| RungConfig { track, reorder: Ticks::ZERO });
+                self.says.push_back((FromWorker::Opened { configs: configs.collect() }, Bytes::new()));
                 self.open = Some(*open);
-                let configs = [video, audio_track()].map(|track| RungConfig { track, reorder: Ticks::ZERO });
-                self.says.push_back((FromWorker::Opened { configs: configs.to_vec() }, Bytes::new()));
             }
             ToWorker::Tracks(_) => {
                 self.show_decoded(0);
@@ -132,7 +133,8 @@ impl Worker {
         let _ = self.conform.as_mut().expect("open").advance(to, &mut emit);
         while MediaTime::from_scale(self.next_frame * 1024, 48_000) < to {
             let pts = MediaTime::from_scale(self.next_frame * 1024, 48_000);
-            let packet = FromWorker::Packet { rung: 1, pts, dts: pts, duration: Ticks::from_scale(1024, 48_000), key: true };
+            let rung = self.open.as_ref().expect("open").rungs.len() as u8;
+            let packet = FromWorker::Packet { rung, pts, dts: pts, duration: Ticks::from_scale(1024, 48_000), key: true };
             self.says.push_back((packet, labelled(b"SND", self.next_frame)));
             self.next_frame += 1;
         }
@@ -159,8 +161,11 @@ impl Worker {
         while self.encoder.len() > holds {
             let (slot, number) = self.encoder.pop_front().expect("it holds some");
             let pts = grid.start(slot);
-            let packet = FromWorker::Packet { rung: 0, pts, dts: pts, duration: grid.rate.period(), key: grid.is_key(slot) };
-            self.says.push_back((packet, [labelled(b"PIC", number), labelled(b"WRK", self.id as i64)].concat().into()));
+            let data: Bytes = [labelled(b"PIC", number), labelled(b"WRK", self.id as i64)].concat().into();
+            for rung in 0..self.open.as_ref().expect("open").rungs.len() as u8 {
+                let packet = FromWorker::Packet { rung, pts, dts: pts, duration: grid.rate.period(), key: grid.is_key(slot) };
+                self.says.push_back((packet, data.clone()));
+            }
         }
     }
 }
@@ -211,6 +216,11 @@ pub(super) struct House {
     pub(super) pictures: Vec<i64>,
     pub(super) sounds: Vec<i64>,
     pub(super) playlist: String,
+    pub(super) master: String,
+    /// Files of what the channel was before.
+    pub(super) retired: Vec<String>,
+    /// Workers with more rungs than this die before they open them.
+    pub(super) most_rungs: usize,
     /// Pictures that the source has sent.
     pub(super) sent: i64,
     /// A picture that kills whoever decodes it.
@@ -248,6 +258,9 @@ impl House {
             pictures: Vec::new(),
             sounds: Vec::new(),
             playlist: String::new(),
+            master: String::new(),
+            retired: Vec::new(),
+            most_rungs: usize::MAX,
             sent: 0,
             poison: None,
             deaths: 0,
@@ -312,6 +325,7 @@ impl House {
                     self.leaving.take_if(|worker| worker.id == id);
                 }
                 Action::Thumbnail(_) => {}
+                Action::Retire(paths, _) => self.retired.extend(paths),
                 Action::Apply(changes) => changes.into_iter().for_each(|change| self.list(change)),
                 Action::Remember(sequence) => {
                     self.sequences.push(sequence);
@@ -325,7 +339,9 @@ impl House {
         let Change::Put { path, body, .. } = change else { return };
         if path == "360p/playlist.m3u8" {
             self.playlist = String::from_utf8(body.to_vec()).expect("text");
-        } else if path.ends_with(".m4s") {
+        } else if path == "master.m3u8" {
+            self.master = String::from_utf8(body.to_vec()).expect("text");
+        } else if path.ends_with(".m4s") && (path.starts_with("360p/") || path.starts_with("audio/")) {
             let makers = labels(b"WRK", &body);
             assert!(makers.windows(2).all(|pair| pair[0] == pair[1]), "{path} refers to pictures of another encoder: {makers:?}");
             self.pictures.extend(labels(b"PIC", &body));
@@ -344,6 +360,12 @@ impl House {
             let Some((message, data)) = self.programme.next_message() else { return };
             let number =
                 matches!(message, ToWorker::Au { track: 0, .. }).then(|| i64::from_be_bytes(data[..8].try_into().expect("a number")));
+            if matches!(&message, ToWorker::Open(open) if open.rungs.len() > self.most_rungs) {
+                self.deaths += 1;
+                self.kill();
+                self.act();
+                return;
+            }
             worker.hear(message, &data);
             if number.is_some() && number == self.poison {
                 self.deaths += 1;

@@ -1,0 +1,402 @@
+//! Another configuration for the running appliance: read, checked, compared and built before anything changes, then switched at once.
+//!
+//! The start is the first switch, from nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinHandle;
+
+use crate::api::Publishing;
+use crate::api::auth::Guard;
+use crate::api::control::{Control, NotChanged, Reloaded, Soon};
+use crate::app::channel_files::{self, ChannelFiles};
+use crate::app::feeds::{Datagrams, srt_calls};
+use crate::app::limits::http_limits;
+use crate::app::listeners::{Opened, Port, Serving, SrtSide};
+use crate::app::serve::ServeError;
+use crate::base::events::{self, EventKind};
+use crate::base::tls::Certificates;
+use crate::channel::change::Effect;
+use crate::channel::directory::{Directory, Roster, Wildcard};
+use crate::channel::seats::SeatDesk;
+use crate::config::{self, Difference, Overrides, Plan};
+use crate::ingest::srt::GatewayProgram;
+use crate::ingest::{RtmpServer, SrtServer};
+use crate::origin::{self, Origin};
+use crate::placement::Inventory;
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The file; the built-in one where there is none.
+    pub file: Option<PathBuf>,
+    /// What the command line said, with the keys that were made.
+    pub overrides: Overrides,
+}
+
+/// What the reloader stands on.
+#[derive(Debug)]
+pub struct Ground {
+    /// Where the configuration comes from.
+    pub source: Source,
+    /// The channels.
+    pub directory: Arc<Directory>,
+    /// How to start the SRT gateway, where there is one.
+    pub gateway: Option<GatewayProgram>,
+    /// Where publishers are served.
+    pub ingest: Handle,
+    /// Where viewers are served.
+    pub edge: Handle,
+    /// What all of it stands on, as it was before parts were given places of their own.
+    pub machine: Inventory,
+    /// Who is given seats on it.
+    pub seats: SeatDesk,
+    /// Descriptors that the process may have.
+    pub open_files: u64,
+    /// What listeners of TLS show.
+    pub certificates: Arc<Certificates>,
+    /// Who may do what.
+    pub guard: Guard,
+    /// What listeners of publishers share.
+    pub publishers: RtmpServer,
+    /// Turns true when the appliance stops.
+    pub stop: watch::Receiver<bool>,
+    /// What the page says of publishing.
+    pub publishing: watch::Sender<Publishing>,
+}
+
+/// The one that changes the running configuration.
+#[derive(Debug)]
+pub struct Reloader {
+    ground: Ground,
+    origin: OnceLock<Origin>,
+    running: Mutex<Running>,
+}
+
+/// What runs.
+#[derive(Debug)]
+struct Running {
+    plan: Plan,
+    files: ChannelFiles,
+    ports: BTreeMap<Port, Serving>,
+    srt: Option<SrtSide>,
+    datagrams: Datagrams,
+    /// Listeners that have moved, until their last connection ends.
+    retired: Vec<JoinHandle<()>>,
+}
+
+/// What was opened for a plan that does not run yet.
+struct Built {
+    plan: Plan,
+    files: ChannelFiles,
+    certificates: Arc<Certificates>,
+    ports: Vec<Opened>,
+    srt: Option<SrtServer>,
+}
+
+impl Reloader {
+    /// For a plan that is to run first, with the channel files that are part of it. Nothing is open yet.
+    pub fn new(ground: Ground, plan: Plan, files: ChannelFiles) -> Arc<Reloader> {
+        let running = Running { plan, files, ports: BTreeMap::new(), srt: None, datagrams: Datagrams::default(), retired: Vec::new() };
+        Arc::new(Reloader { ground, origin: OnceLock::new(), running: Mutex::new(running) })
+    }
+
+    /// Opens every port, then shows what `banner` prints, then starts the channels and serves `origin`.
+    pub async fn begin(&self, origin: Origin, banner: impl FnOnce(&Plan)) -> Result<(), ServeError> {
+        let origin = self.origin.get_or_init(|| origin).clone();
+        let mut running = self.running.lock().await;
+        let (plan, files) = (running.plan.clone(), running.files.clone());
+        let built = self.build(None, plan, files).await?;
+        banner(&running.plan);
+        self.switch(&mut running, built, &origin);
+        Ok(())
+    }
+
+    /// Waits until nobody is served any more, after the appliance was told to stop.
+    pub async fn end(&self) {
+        let mut running = self.running.lock().await;
+        // Publishers first: those that can are asked to reconnect, and served up to their next keyframe.
+        let (publishers, viewers): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut running.ports).into_iter().partition(|(port, _)| port.is_for_publishers());
+        for (_, serving) in publishers {
+            serving.ended().await;
+        }
+        if let Some(srt) = running.srt.take() {
+            srt.ended().await;
+        }
+        std::mem::take(&mut running.datagrams).stop().await;
+        self.ground.directory.stop().await;
+        for (_, serving) in viewers {
+            serving.ended().await;
+        }
+        for retired in running.retired.drain(..) {
+            let _ = retired.await;
+        }
+    }
+
+    /// SIGHUP: reads the configuration again and writes what is different into the log.
+    pub async fn reload_and_log(self: Arc<Self>) {
+        match self.reload(false).await {
+            Ok(reloaded) if reloaded.differences.is_empty() => tracing::info!("configuration read again: nothing is different"),
+            Ok(reloaded) => {
+                for Difference { channel, key, effect, before, after } in &reloaded.differences {
+                    tracing::info!(
+                        channel = channel.as_deref().unwrap_or("-"),
+                        key,
+                        effect = effect.label(),
+                        before,
+                        after,
+                        "configuration changed"
+                    );
+                }
+            }
+            Err(cause) => cause.to_string().lines().for_each(|line| tracing::error!("configuration not changed: {line}")),
+        }
+    }
+
+    /// Reads the file again, with these channel files, and compares.
+    async fn read(&self, files: &ChannelFiles) -> Result<Plan, NotChanged> {
+        let (source, overlays) = (self.ground.source.clone(), files.overlays.clone());
+        let read = move || config::load_with(source.file.as_deref(), &overlays, &source.overrides);
+        let plan = tokio::task::spawn_blocking(read).await.map_err(|cause| NotChanged::Build(cause.to_string()))?;
+        plan.map_err(|report| NotChanged::Config(report.to_string()))
+    }
+
+    /// Takes another plan: whole or not at all. `keep` writes what is to survive a restart; nothing has changed while it can fail.
+    async fn take(
+        &self,
+        running: &mut Running,
+        files: ChannelFiles,
+        dry_run: bool,
+        keep: impl FnOnce() -> std::io::Result<()> + Send + 'static,
+    ) -> Result<Reloaded, NotChanged> {
+        let wanted = self.read(&files).await?;
+        let differences = config::diff(&running.plan, &wanted);
+        let is_late = |difference: &&Difference| difference.effect == Effect::ProcessRestart;
+        let needs_restart: BTreeSet<&'static str> = differences.iter().filter(is_late).map(|difference| difference.key).collect();
+        if dry_run {
+            return Ok(Reloaded { applied: false, differences, needs_restart });
+        }
+        let Some(origin) = self.origin.get().cloned() else { return Err(NotChanged::Build("headend is starting".to_owned())) };
+        let plan = config::without_restart(&running.plan, wanted);
+        let built = self.build(Some(running), plan, files).await.map_err(|cause| NotChanged::Build(cause.to_string()))?;
+        let kept = tokio::task::spawn_blocking(keep).await.map_err(|cause| NotChanged::State(cause.to_string()))?;
+        kept.map_err(|cause| NotChanged::State(cause.to_string()))?;
+        self.switch(running, built, &origin);
+        if !needs_restart.is_empty() {
+            let keys = needs_restart.iter().copied().collect::<Vec<_>>().join(", ");
+            tracing::warn!(keys, "these keys take effect when headend is restarted, and not before");
+        }
+        Ok(Reloaded { applied: true, differences, needs_restart })
+    }
+
+    /// Opens what a plan has and what runs has not.
+    async fn build(&self, running: Option<&Running>, plan: Plan, files: ChannelFiles) -> Result<Built, ServeError> {
+        let Ground { directory, gateway, certificates: shown, .. } = &self.ground;
+        let pairs = plan.certificates.clone();
+        let read = tokio::task::spawn_blocking(move || Certificates::load(&pairs)).await.map_err(std::io::Error::other)?;
+        let certificates = read.map_err(ServeError::Certificates)?;
+        let mut ports = Vec::new();
+        for port in Port::ALL {
+            let before = running.and_then(|running| port.address(&running.plan));
+            ports.extend(port.open(&plan, before, shown, self.runtime(port))?);
+        }
+        let has_srt = running.is_some_and(|running| running.srt.is_some() && running.plan.srt == plan.srt);
+        let srt = match has_srt {
+            true => None,
+            false => SrtSide::open(&plan, directory, gateway.as_ref()).await?,
+        };
+        Ok(Built { plan, files, certificates, ports, srt })
+    }
+
+    fn runtime(&self, port: Port) -> &Handle {
+        if port.is_for_publishers() { &self.ground.ingest } else { &self.ground.edge }
+    }
+
+    /// Puts what was built in the place of what runs. Cannot fail: what the runtime would refuse here it has taken when it was opened.
+    fn switch(&self, running: &mut Running, built: Built, origin: &Origin) {
+        let Ground { directory, ingest, stop, publishing, .. } = &self.ground;
+        let Built { plan, files, certificates, ports, srt } = built;
+        self.ground.certificates.take_over(&certificates);
+        self.ground.guard.change(&plan.access);
+        self.ground.seats.lend(&self.ground.machine, plan.admission);
+        directory.apply(roster(&plan, &files));
+        let mut retired = Vec::new();
+        let listeners = 1 + usize::from(plan.https.is_some());
+        for Opened { port, listener, tls } in ports {
+            let stop = stop.clone();
+            let serving = match port.is_for_publishers() {
+                true => {
+                    let publishers = self.ground.publishers.clone();
+                    Serving::start(self.runtime(port), move |retire| publishers.serve(listener, tls, stop, retire))
+                }
+                false => {
+                    let (origin, limits) = (origin.clone(), http_limits(self.ground.open_files, listeners));
+                    Serving::start(self.runtime(port), move |retire| origin::serve_until(listener, tls, origin, limits, stop, retire))
+                }
+            };
+            retired.extend(running.ports.insert(port, serving).map(Serving::retire));
+        }
+        let closed = Port::ALL.into_iter().filter(|port| port.address(&plan).is_none());
+        retired.extend(closed.filter_map(|port| running.ports.remove(&port)).map(Serving::retire));
+        let running_plan = without(&plan, &files.stopped);
+        let calls = srt_calls(&running_plan, directory);
+        match (srt, &running.srt) {
+            (Some(server), _) => {
+                let before = running.srt.replace(SrtSide::start(server, calls, stop.clone(), ingest));
+                retired.extend(before.map(SrtSide::retire));
+            }
+            (None, Some(_)) if plan.srt.is_none() && calls.is_empty() => retired.extend(running.srt.take().map(SrtSide::retire)),
+            (None, Some(side)) => side.call(calls),
+            (None, None) => {}
+        }
+        {
+            let _inside = ingest.enter();
+            running.datagrams.follow(&running_plan, directory);
+        }
+        publishing.send_replace(said_of_publishing(&plan));
+        running.retired.retain(|task| !task.is_finished());
+        running.retired.extend(retired);
+        (running.plan, running.files) = (plan, files);
+    }
+
+    async fn put(&self, name: String, text: String, replace: bool) -> Result<Reloaded, NotChanged> {
+        let mut running = self.running.lock().await;
+        check_open(&running)?;
+        let state_dir = running.plan.state_dir.clone();
+        let is_overlay = running.files.overlays.iter().any(|overlay| overlay.channel == name);
+        let is_there = running.plan.channels.iter().any(|channel| channel.name == name);
+        match (is_there, is_overlay, replace) {
+            (true, _, false) => return Err(NotChanged::Exists(name)),
+            (true, false, true) => return Err(NotChanged::InFile(name)),
+            (false, _, true) => return Err(NotChanged::Unknown(name)),
+            _ => {}
+        }
+        let overlay = channel_files::overlay(&state_dir, &name, text);
+        let mut files = running.files.clone();
+        files.overlays.retain(|overlay| overlay.channel != name);
+        files.overlays.push(overlay.clone());
+        self.take(&mut running, files, false, move || channel_files::write(&state_dir, &overlay)).await
+    }
+
+    async fn remove(&self, name: String) -> Result<Reloaded, NotChanged> {
+        let mut running = self.running.lock().await;
+        check_open(&running)?;
+        let state_dir = running.plan.state_dir.clone();
+        let mut files = running.files.clone();
+        files.overlays.retain(|overlay| overlay.channel != name);
+        if files.overlays.len() == running.files.overlays.len() {
+            let is_there = running.plan.channels.iter().any(|channel| channel.name == name);
+            return Err(if is_there { NotChanged::InFile(name) } else { NotChanged::Unknown(name) });
+        }
+        files.stopped.remove(&name);
+        self.take(&mut running, files, false, move || channel_files::remove(&state_dir, &name)).await
+    }
+
+    async fn run(&self, name: String, runs: bool) -> Result<(), NotChanged> {
+        let mut running = self.running.lock().await;
+        check_open(&running)?;
+        if running.plan.channels.iter().all(|channel| channel.name != name) {
+            return Err(NotChanged::Unknown(name));
+        }
+        let (state_dir, kept_name) = (running.plan.state_dir.clone(), name.clone());
+        let keep = move || channel_files::set_stopped(&state_dir, &kept_name, !runs);
+        let kept = tokio::task::spawn_blocking(keep).await.map_err(|cause| NotChanged::State(cause.to_string()))?;
+        kept.map_err(|cause| NotChanged::State(cause.to_string()))?;
+        let directory = &self.ground.directory;
+        let done = match runs {
+            true => directory.resume(&name),
+            false => directory.halt(&name),
+        };
+        done.map_err(|_| NotChanged::Unknown(name.clone()))?;
+        match runs {
+            true => drop(running.files.stopped.remove(&name)),
+            false => drop(running.files.stopped.insert(name)),
+        }
+        let plan = without(&running.plan, &running.files.stopped);
+        if let Some(srt) = &running.srt {
+            srt.call(srt_calls(&plan, directory));
+        }
+        running.datagrams.follow(&plan, directory);
+        Ok(())
+    }
+
+    async fn again(&self, dry_run: bool) -> Result<Reloaded, NotChanged> {
+        let mut running = self.running.lock().await;
+        let state_dir = running.plan.state_dir.clone();
+        let read = tokio::task::spawn_blocking(move || channel_files::read(&state_dir)).await;
+        let files = read.map_err(|cause| NotChanged::State(cause.to_string()))?.map_err(|cause| NotChanged::State(cause.to_string()))?;
+        self.take(&mut running, files, dry_run, || Ok(())).await
+    }
+
+    /// Runs it where publishers are served, to its end: whoever asked may leave.
+    fn soon<T, F>(self: Arc<Self>, what: &'static str, work: impl FnOnce(Arc<Self>) -> F) -> Soon<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, NotChanged>> + Send + 'static,
+    {
+        let handle = self.ground.ingest.clone();
+        let working = handle.spawn(work(self));
+        Box::pin(async move {
+            let outcome = working.await.unwrap_or_else(|cause| Err(NotChanged::Build(format!("a defect: {cause}; please report it"))));
+            if let Err(cause) = &outcome {
+                let first = cause.to_string().lines().next().unwrap_or_default().to_owned();
+                events::say_of_all(EventKind::Reload, format!("{what}: nothing is changed: {first}"));
+            }
+            outcome
+        })
+    }
+}
+
+impl Control for Reloader {
+    fn reload(self: Arc<Self>, dry_run: bool) -> Soon<Reloaded> {
+        self.soon("reload", move |reloader| async move {
+            let reloaded = reloader.again(dry_run).await?;
+            if reloaded.applied {
+                events::say_of_all(EventKind::Reload, format!("reload: {} differences", reloaded.differences.len()));
+            }
+            Ok(reloaded)
+        })
+    }
+
+    fn put_channel(self: Arc<Self>, name: String, text: String, replace: bool) -> Soon<Reloaded> {
+        self.soon("channel", move |reloader| async move { reloader.put(name, text, replace).await })
+    }
+
+    fn remove_channel(self: Arc<Self>, name: String) -> Soon<Reloaded> {
+        self.soon("channel", move |reloader| async move { reloader.remove(name).await })
+    }
+
+    fn run_channel(self: Arc<Self>, name: String, runs: bool) -> Soon<()> {
+        self.soon("channel", move |reloader| async move { reloader.run(name, runs).await })
+    }
+}
+
+fn check_open(running: &Running) -> Result<(), NotChanged> {
+    running.plan.api_changes.then_some(()).ok_or(NotChanged::Closed)
+}
+
+fn roster(plan: &Plan, files: &ChannelFiles) -> Roster {
+    let wildcards = plan.wildcards.iter().map(|wildcard| Wildcard {
+        prefix: wildcard.prefix.clone(),
+        template: wildcard.template().clone(),
+        most: wildcard.max_channels,
+    });
+    Roster { channels: plan.channels.clone(), wildcards: wildcards.collect(), stopped: files.stopped.clone() }
+}
+
+/// The plan without channels that are stopped: nothing is fetched for them.
+fn without(plan: &Plan, stopped: &BTreeSet<String>) -> Plan {
+    let channels = plan.channels.iter().filter(|channel| !stopped.contains(&channel.name)).cloned().collect();
+    Plan { channels, ..plan.clone() }
+}
+
+/// What the page says of publishing.
+pub fn said_of_publishing(plan: &Plan) -> Publishing {
+    let port = |address: Option<std::net::SocketAddr>| address.map(|address| address.port());
+    Publishing { rtmp_port: port(plan.rtmp), rtmps_port: port(plan.rtmps), default_keys: plan.publishes_locally(), events: true }
+}

@@ -1,0 +1,208 @@
+//! Rosters change while publishers come and go.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::*;
+use crate::channel::plan::{FeedSource, Formats, LadderPlan};
+use crate::channel::recorder::FlightStore;
+use crate::channel::seats::SeatDesk;
+use crate::channel::sequence::SequenceStore;
+use crate::channel::status::Board;
+use crate::channel::worker_process::WorkerProgram;
+use crate::media::AudioRung;
+
+const NAMES: [&str; 6] = ["steady", "a", "b", "c", "d", "e"];
+
+fn copied(name: &str, key: &str) -> ChannelPlan {
+    let key = StreamKey::new(key);
+    ChannelPlan {
+        name: name.into(),
+        feeds: FeedPlan::publisher(&key),
+        stream_key: key,
+        idle: crate::channel::plan::Idle::Wait,
+        rate: None,
+        ladder: LadderPlan::Copy,
+        audio: AudioRung::default(),
+        formats: Formats { cmaf: true, ts: false },
+        gop: Ticks::from_millis(2_000),
+        segment: Ticks::from_millis(4_000),
+        window: Ticks::from_millis(60_000),
+        hold: Ticks::from_millis(1_000),
+        second_publisher: SecondPublisher::Refuse,
+        failover: Default::default(),
+        watch: Default::default(),
+        srt: None,
+        slate: Default::default(),
+        thumbnail_every: None,
+        device: Default::default(),
+        overload: Vec::new(),
+        priority: Default::default(),
+    }
+}
+
+struct Place {
+    directory: Arc<Directory>,
+    board: Board,
+    shelves: Shelves,
+    _folder: tempfile::TempDir,
+}
+
+fn place() -> Place {
+    let folder = tempfile::tempdir().unwrap();
+    let (board, shelves) = (Board::default(), Shelves::default());
+    let house = House {
+        worker: WorkerProgram::at(PathBuf::from("/nowhere/headend-worker"), "text", "info"),
+        board: board.clone(),
+        sequences: SequenceStore::open(folder.path()).unwrap(),
+        flights: FlightStore::open(folder.path()).unwrap(),
+        cores: 2,
+        seats: SeatDesk::default(),
+    };
+    let directory = Arc::new(Directory::new(house, shelves.clone(), Handle::current(), Vec::new()));
+    Place { directory, board, shelves, _folder: folder }
+}
+
+fn offer(key: &str) -> Offer {
+    let peer = SocketAddr::from(([192, 0, 2, 1], 1_000));
+    Offer { protocol: "rtmp", application: "live".into(), stream: key.into(), peer, wrap: Ticks::ZERO }
+}
+
+fn roster(channels: Vec<ChannelPlan>) -> Roster {
+    Roster { channels, ..Roster::default() }
+}
+
+async fn until(what: &str, is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(10), waiting).await.is_ok(), "{what}");
+}
+
+/// Two hundred reloads against publishers that come and go: who is in every roster is never interrupted, who was removed is sent away,
+/// nothing is left over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reloads_race_publishers_and_nothing_is_lost_or_left_over() {
+    let place = place();
+    let directory = &place.directory;
+    let mut random = StdRng::seed_from_u64(7);
+    directory.apply(roster(vec![copied("steady", "steady")]));
+    let steady = directory.admit(&offer("steady")).expect("the key is right");
+    let mut publishing: BTreeMap<String, Admission> = BTreeMap::new();
+    let mut wanted: BTreeMap<String, String> = BTreeMap::new();
+    for round in 0..200 {
+        wanted.clear();
+        for name in NAMES.iter().skip(1) {
+            if random.random_bool(0.6) {
+                wanted.insert((*name).to_owned(), format!("{name}-{}", random.random_range(0..2)));
+            }
+        }
+        let mut channels: Vec<ChannelPlan> = wanted.iter().map(|(name, key)| copied(name, key)).collect();
+        let window = Ticks::from_millis(60_000 + round % 3 * 1_000);
+        channels.push(ChannelPlan { window, ..copied("steady", if round % 2 == 0 { "steady" } else { "rotated" }) });
+        directory.apply(roster(channels));
+        for (name, key) in &wanted {
+            if random.random_bool(0.5)
+                && let Ok(admission) = directory.admit(&offer(key))
+            {
+                assert_eq!(admission.channel, *name);
+                publishing.insert(name.clone(), admission);
+            }
+        }
+        publishing.retain(|_, _| random.random_bool(0.7));
+        if random.random_bool(0.3) {
+            tokio::task::yield_now().await;
+        }
+        assert!(!steady.events.is_closed(), "round {round}: the publisher that is in every roster was interrupted");
+    }
+    for (_, admission) in publishing.iter().filter(|(name, _)| !wanted.contains_key(*name)) {
+        until("a publisher of a removed channel is told", || admission.events.is_closed()).await;
+    }
+    let expected: BTreeSet<String> = wanted.keys().cloned().chain(["steady".to_owned()]).collect();
+    let shelved: BTreeSet<String> = place.shelves.all().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(shelved, expected);
+    until("the board shows the last roster", || {
+        place.board.all().iter().map(|status| status.name.clone()).collect::<BTreeSet<_>>() == expected
+    })
+    .await;
+    until("nobody is still ending", || directory.state.lock(|state| state.ending.values().all(JoinHandle::is_finished))).await;
+    directory.stop().await;
+    assert!(place.board.all().is_empty() && steady.events.is_closed());
+}
+
+#[tokio::test]
+async fn a_rotated_key_lets_new_publishers_in_and_leaves_the_present_one_alone() {
+    let place = place();
+    place.directory.apply(roster(vec![copied("news", "old")]));
+    let present = place.directory.admit(&offer("old")).unwrap();
+    place.directory.apply(roster(vec![copied("news", "new")]));
+    assert!(matches!(place.directory.admit(&offer("old")), Err(Refusal::Key(_))));
+    assert!(matches!(place.directory.admit(&offer("new")), Err(Refusal::Busy { .. })), "it is the same feed, and somebody is there");
+    assert!(!present.events.is_closed());
+    drop(present);
+    assert!(place.directory.admit(&offer("new")).is_ok());
+    place.directory.stop().await;
+}
+
+#[tokio::test]
+async fn feeds_that_move_in_the_list_keep_their_publishers() {
+    let feed = |name: &str| FeedPlan { name: name.into(), source: FeedSource::Publish(StreamKey::new(name)) };
+    let with = |names: &[&str]| ChannelPlan {
+        ladder: LadderPlan::Auto,
+        feeds: names.iter().map(|name| feed(name)).collect(),
+        ..copied("news", "main")
+    };
+    let place = place();
+    place.directory.apply(roster(vec![with(&["main", "backup"])]));
+    let (main, backup) = (place.directory.admit(&offer("main")).unwrap(), place.directory.admit(&offer("backup")).unwrap());
+    place.directory.apply(roster(vec![with(&["studio", "backup", "main"])]));
+    assert!(matches!(place.directory.admit(&offer("backup")), Err(Refusal::Busy { .. })));
+    place.directory.apply(roster(vec![with(&["main"])]));
+    until("the publisher of a removed feed is told", || backup.events.is_closed()).await;
+    assert!(!main.events.is_closed(), "{}", main.ending.why());
+    assert!(backup.ending.why().contains("removed"), "{}", backup.ending.why());
+    place.directory.stop().await;
+}
+
+#[tokio::test]
+async fn a_stopped_channel_refuses_and_a_started_one_lets_in_and_both_may_be_asked_twice() {
+    let place = place();
+    place.directory.apply(roster(vec![copied("news", "key")]));
+    let before = place.directory.admit(&offer("key")).unwrap();
+    for _ in 0..2 {
+        assert_eq!(place.directory.halt("news"), Ok(()));
+    }
+    until("its publisher is sent away", || before.events.is_closed()).await;
+    let refusal = place.directory.admit(&offer("key")).expect_err("it is stopped");
+    assert!(refusal.to_string().contains("is stopped"), "{refusal}");
+    // A reload that still wants it stopped leaves it so.
+    place.directory.apply(Roster { stopped: BTreeSet::from(["news".to_owned()]), ..roster(vec![copied("news", "key")]) });
+    assert!(place.directory.halted().contains("news") && place.shelves.find("news").is_none());
+    for _ in 0..2 {
+        assert_eq!(place.directory.resume("news"), Ok(()));
+    }
+    assert!(place.directory.admit(&offer("key")).is_ok());
+    assert_eq!((place.directory.halt("other"), place.directory.resume("other")), (Err(Unknown), Err(Unknown)));
+    place.directory.stop().await;
+}
+
+#[tokio::test]
+async fn a_wildcards_channels_follow_it_and_go_with_it() {
+    let place = place();
+    let wildcard = |most| Wildcard { prefix: "live-".into(), template: copied("", ""), most };
+    let with = |wildcards| Roster { wildcards, ..roster(vec![copied("news", "key")]) };
+    place.directory.apply(with(vec![wildcard(1)]));
+    let one = place.directory.admit(&offer("live-1")).unwrap();
+    assert!(matches!(place.directory.admit(&offer("live-2")), Err(Refusal::Full(1))));
+    place.directory.apply(with(vec![wildcard(2)]));
+    assert!(place.directory.admit(&offer("live-2")).is_ok() && !one.events.is_closed());
+    place.directory.apply(with(Vec::new()));
+    until("its channels end", || one.events.is_closed()).await;
+    assert!(matches!(place.directory.admit(&offer("live-1")), Err(Refusal::Key(_))));
+    place.directory.stop().await;
+}
