@@ -14,12 +14,11 @@ use crate::base::metrics::metrics;
 use crate::base::{Mono, clock};
 use crate::channel::change::feed_places;
 use crate::channel::clock::ProgrammeClock;
-use crate::channel::copy::CopyProgramme;
 use crate::channel::feed::{Ending, FeedEvent, Timed};
 use crate::channel::feeds::FeedInfo;
 use crate::channel::gauges::Gauges;
 use crate::channel::plan::ChannelPlan;
-use crate::channel::programme::{Action, Immovable, MoveTo, Programme};
+use crate::channel::programme::{Action, Immovable, MoveTo};
 use crate::channel::receivers::Receivers;
 use crate::channel::recorder::{FlightStore, Note, Recorder, text};
 use crate::channel::seats::{Lease, SeatDesk};
@@ -30,9 +29,13 @@ use crate::pack::Change;
 use crate::shelf::Shelf;
 use crate::wire::link::FromWorker;
 
-use changing::{Retired, machine};
+use changing::Retired;
+use machine::{Machine, machine};
+use workers::Workers;
 
 mod changing;
+mod machine;
+mod workers;
 
 /// Publishers that wait to be taken up by their channel.
 pub const ARRIVAL_QUEUE: usize = 4;
@@ -40,8 +43,6 @@ pub const ARRIVAL_QUEUE: usize = 4;
 pub const ORDER_QUEUE: usize = 4;
 const TICK: Duration = Duration::from_millis(40);
 const STATUS_EVERY: Duration = Duration::from_millis(200);
-/// A replacement on the same device begins after this, whether its predecessor has ended or not.
-const ENDING_LIMIT: Duration = Duration::from_secs(1);
 
 /// An admitted publisher on its way to the channel.
 #[derive(Debug)]
@@ -69,13 +70,6 @@ pub struct House {
     pub cores: usize,
     /// The devices of this machine.
     pub seats: SeatDesk,
-}
-
-/// Either kind of channel behind one face.
-#[derive(Debug)]
-enum Machine {
-    Encoded(Box<Programme>),
-    Copied(Box<CopyProgramme>),
 }
 
 /// Something that a person asks of a running channel.
@@ -206,34 +200,6 @@ pub enum Reception {
     Taken,
     /// It is of no use to this channel and is closed, for this reason.
     Refused(String),
-}
-
-/// The workers of a channel: one, or two while the one takes over from the other.
-#[derive(Debug, Default)]
-struct Workers {
-    present: Option<WorkerProcess>,
-    /// It drains: it is told nothing more.
-    leaving: Option<WorkerProcess>,
-    /// The ends of those that were replaced.
-    ending: Vec<JoinHandle<()>>,
-}
-
-impl Workers {
-    /// Ends a worker beside the caller.
-    fn end(&mut self, worker: WorkerProcess, channel: &str) {
-        self.ending.retain(|end| !end.is_finished());
-        self.ending.push(end_beside(worker, channel));
-    }
-
-    /// Waits until those that were replaced have given their places on a device back, for a while: a driver may keep one for ever.
-    async fn have_ended(&mut self) {
-        let ends = async {
-            for end in self.ending.drain(..) {
-                let _ = end.await;
-            }
-        };
-        let _ = tokio::time::timeout(ENDING_LIMIT, ends).await;
-    }
 }
 
 struct Driver {
@@ -424,110 +390,5 @@ impl Driver {
         }
         self.house.board.post(status.clone());
         self.posted = Some(status);
-    }
-}
-
-impl Machine {
-    fn recorder(&self) -> &Recorder {
-        match self {
-            Machine::Encoded(programme) => programme.recorder(),
-            Machine::Copied(copy) => copy.recorder(),
-        }
-    }
-
-    fn start(&mut self, now: Mono) {
-        if let Machine::Encoded(programme) = self {
-            programme.start(now);
-        }
-    }
-
-    fn feed_opened(&mut self, info: FeedInfo, now: Mono) {
-        match self {
-            Machine::Encoded(programme) => programme.feed_opened(info, now),
-            Machine::Copied(copy) => copy.feed_opened(info, now),
-        }
-    }
-
-    fn ask_feed(&mut self, index: Option<usize>, now: Mono) {
-        if let Machine::Encoded(programme) = self {
-            programme.ask_feed(index, now);
-        }
-    }
-
-    fn feed_event(&mut self, index: usize, event: FeedEvent, now: Mono) -> Reception {
-        match self {
-            Machine::Encoded(programme) => {
-                programme.feed_event(index, event, now);
-                Reception::Taken
-            }
-            Machine::Copied(copy) => copy.feed_event(event, now),
-        }
-    }
-
-    fn feed_closed(&mut self, index: usize, now: Mono) {
-        match self {
-            Machine::Encoded(programme) => programme.feed_closed(index, now),
-            Machine::Copied(copy) => copy.feed_closed(now),
-        }
-    }
-
-    fn worker_message(&mut self, id: u64, message: FromWorker, payload: bytes::Bytes, now: Mono) {
-        if let Machine::Encoded(programme) = self {
-            programme.worker_message(id, message, payload, now);
-        }
-    }
-
-    fn worker_gone(&mut self, id: u64, cause: &str, now: Mono) {
-        if let Machine::Encoded(programme) = self {
-            programme.worker_gone(id, cause, now);
-        }
-    }
-
-    fn move_worker(&mut self, to: &MoveTo) -> Result<(), Immovable> {
-        match self {
-            Machine::Encoded(programme) => programme.move_worker(to),
-            Machine::Copied(_) => Err(Immovable::NoWorker),
-        }
-    }
-
-    fn worker_too_large(&mut self, id: u64, resident_bytes: u64, now: Mono) {
-        if let Machine::Encoded(programme) = self {
-            programme.worker_too_large(id, resident_bytes, now);
-        }
-    }
-
-    fn tick(&mut self, now: Mono) {
-        match self {
-            Machine::Encoded(programme) => programme.tick(now),
-            Machine::Copied(copy) => copy.tick(now),
-        }
-    }
-
-    fn wants_feed(&self, index: usize, now: Mono) -> bool {
-        match self {
-            Machine::Encoded(programme) => programme.wants_feed(index, now),
-            Machine::Copied(copy) => copy.wants_feed(now),
-        }
-    }
-
-    fn next_message(&mut self) -> Option<(crate::wire::link::ToWorker, bytes::Bytes)> {
-        match self {
-            Machine::Encoded(programme) => programme.next_message(),
-            Machine::Copied(_) => None,
-        }
-    }
-
-    fn take_actions(&mut self) -> Vec<Action> {
-        match self {
-            Machine::Encoded(programme) => programme.take_actions(),
-            Machine::Copied(copy) => copy.take_actions(),
-        }
-    }
-
-    fn status(&self, now: Mono) -> ChannelStatus {
-        match self {
-            Machine::Encoded(programme) => programme.status(now),
-            Machine::Copied(copy) => copy.status(now),
-        }
     }
 }

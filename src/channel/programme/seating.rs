@@ -12,13 +12,14 @@ use crate::channel::seats::{Lease, SeatDesk};
 use crate::channel::supervisor::Whose;
 use crate::media::Rung;
 use crate::media::device::{CopyCount, CopyReason, Seat};
-use crate::placement::devices::{PassedOver, SourceShape, Ticket, Why, listed};
+use crate::placement::devices::{PassedOver, SourceShape, Ticket, listed};
 use crate::placement::{DevicePolicy, DeviceWish, GpuChoice, Load, Need, Refusal, Speed};
 
 mod loss;
 
 pub use loss::MoveTo;
 pub(super) use loss::{Blame, Loss};
+use loss::{fallback_label, label};
 
 /// A second session that is lost on a device within this span is one too many.
 const SESSIONS_WITHIN: Duration = Duration::from_secs(60);
@@ -484,18 +485,4 @@ fn away(desk: &SeatDesk, wish: &DeviceWish) -> Backoff {
 
 fn on_gpu(uuid: &str) -> DeviceWish {
     DeviceWish { policy: DevicePolicy::Require, gpu: GpuChoice::Uuid(uuid.to_owned()) }
-}
-
-/// The label of why a channel has no seat at all, among those of fallbacks.
-fn fallback_label(refusal: &Refusal) -> &'static str {
-    match refusal {
-        Refusal::Require(passed) | Refusal::Codec { passed, .. } => label(passed),
-        Refusal::Short { .. } => refusal.label(),
-    }
-}
-
-/// The label of why devices were passed over: of the first one that the channel might have had.
-fn label(passed: &[PassedOver]) -> &'static str {
-    let whys = || passed.iter().map(|passed| &passed.why);
-    whys().find(|why| **why != Why::NotChosen).or(whys().next()).map_or("no_device", Why::label)
 }

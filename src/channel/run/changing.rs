@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{Driver, Machine, Workers};
+use super::machine::{Machine, machine};
+use super::{Driver, Workers};
 use crate::base::{Mono, Ticks, clock};
 use crate::channel::change::{Effect, changes, heaviest};
 use crate::channel::clock::ProgrammeClock;
-use crate::channel::copy::CopyProgramme;
 use crate::channel::feed::FeedEvent;
 use crate::channel::plan::{ChannelPlan, LadderPlan};
-use crate::channel::programme::{Programme, Remains};
 use crate::channel::sequence::Sequence;
 use crate::pack::Change;
 
@@ -104,23 +103,6 @@ impl Driver {
             && let Err(cause) = self.shelf.apply(removals, clock::wall())
         {
             tracing::error!(channel = self.name, %cause, "files of the plan before cannot be removed");
-        }
-    }
-}
-
-/// The machine that a plan asks for.
-pub(super) fn machine(plan: ChannelPlan, clock_now: ProgrammeClock, sequence: Option<Sequence>, house: &super::House) -> Machine {
-    match plan.ladder {
-        LadderPlan::Copy => Machine::Copied(Box::new(CopyProgramme::new(plan, clock_now, sequence))),
-        _ => Machine::Encoded(Box::new(Programme::new(plan, clock_now, house.cores, house.seats.clone(), sequence))),
-    }
-}
-
-impl Machine {
-    fn follow(&mut self, remains: &Remains) {
-        match self {
-            Machine::Encoded(programme) => programme.follow(remains.discontinuities),
-            Machine::Copied(copy) => copy.follow(remains.discontinuities),
         }
     }
 }

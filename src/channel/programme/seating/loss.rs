@@ -1,5 +1,8 @@
 //! How workers are moved and lost, in words.
 
+use crate::placement::Refusal;
+use crate::placement::devices::{PassedOver, Why};
+
 /// Where an operator wants a channel's worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MoveTo {
@@ -54,4 +57,18 @@ pub(in crate::channel::programme) enum Blame {
     Device,
     /// Perhaps that of the feed, perhaps nobody's.
     Open,
+}
+
+/// The label of why a channel has no seat at all, among those of fallbacks.
+pub(super) fn fallback_label(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::Require(passed) | Refusal::Codec { passed, .. } => label(passed),
+        Refusal::Short { .. } => refusal.label(),
+    }
+}
+
+/// The label of why devices were passed over: of the first one that the channel might have had.
+pub(super) fn label(passed: &[PassedOver]) -> &'static str {
+    let whys = || passed.iter().map(|passed| &passed.why);
+    whys().find(|why| **why != Why::NotChosen).or(whys().next()).map_or("no_device", Why::label)
 }
