@@ -404,6 +404,10 @@ impl OnAir {
 
     fn opened(&mut self, configs: Vec<RungConfig>) -> Result<(), PackError> {
         self.end_joining();
+        if self.plan.watch == Default::default() {
+            // Nobody looks any more, and so nobody would say that it is well again.
+            self.see(Look::default());
+        }
         self.commit.expect_all(self.grid.start(self.begin));
         if configs == self.configs {
             return Ok(());

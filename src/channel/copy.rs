@@ -82,7 +82,11 @@ impl CopyProgramme {
     }
 
     /// Takes another plan that differs in nothing but what takes effect at once.
-    pub fn take_plan(&mut self, plan: ChannelPlan) {
+    pub fn take_plan(&mut self, plan: ChannelPlan, now: Mono) {
+        let is_gone = |feed: &Feed| plan.feeds.iter().all(|there| there.name != feed.info.name);
+        if self.feed.as_ref().is_some_and(is_gone) {
+            self.feed_closed(now);
+        }
         if let Some(packager) = &mut self.packager {
             packager.set_window(plan.window);
         }

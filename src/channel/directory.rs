@@ -184,18 +184,12 @@ impl Directory {
     pub fn ask_feed(&self, channel: &str, feed: &str) -> Result<(), NotAsked> {
         let entries = self.entries();
         let entry = entries.get(channel).ok_or(NotAsked::Channel)?;
-        let index = match feed {
-            "auto" => None,
-            name => Some(
-                entry
-                    .plan
-                    .feeds
-                    .iter()
-                    .position(|feed| feed.name == name)
-                    .ok_or_else(|| NotAsked::Feed(entry.plan.feeds.iter().map(|feed| feed.name.clone()).collect()))?,
-            ),
-        };
-        entry.orders.try_send(Order::Feed(index)).map_err(|_| NotAsked::Busy)
+        let wanted = Some(feed).filter(|feed| *feed != "auto");
+        let feeds = &entry.plan.feeds;
+        if wanted.is_some_and(|wanted| feeds.iter().all(|feed| feed.name != wanted)) {
+            return Err(NotAsked::Feed(feeds.iter().map(|feed| feed.name.clone()).collect()));
+        }
+        entry.orders.try_send(Order::Feed(wanted.map(str::to_owned))).map_err(|_| NotAsked::Busy)
     }
 
     fn start_in(&self, entries: &mut BTreeMap<String, Entry>, plan: ChannelPlan, wild: Option<String>) {

@@ -23,6 +23,23 @@ impl Gauges {
         Gauges { channel, feeds, is_encoded: plan.ladder != LadderPlan::Copy, is_wild }
     }
 
+    /// Another plan: the series of what is gone go, too.
+    pub(super) fn take_plan(&mut self, plan: &ChannelPlan, is_wild: bool) {
+        let (channel, service) = (&*self.channel, &metrics().service);
+        service.segment_target.with_label_values(&[channel]).set(plan.segment.as_secs_f64());
+        let feeds: Vec<String> = plan.feeds.iter().map(|feed| feed.name.clone()).collect();
+        for gone in self.feeds.iter().filter(|feed| !feeds.contains(feed)) {
+            // The series may never have been.
+            let _ = service.feed_connected.remove_label_values(&[channel, gone]);
+            let _ = service.feed_on_air.remove_label_values(&[channel, gone]);
+        }
+        let is_encoded = plan.ladder != LadderPlan::Copy;
+        if self.is_encoded && !is_encoded {
+            metrics().forget_encoding(channel);
+        }
+        (self.feeds, self.is_encoded, self.is_wild) = (feeds, is_encoded, is_wild);
+    }
+
     /// Shows a status.
     pub(super) fn show(&self, status: &ChannelStatus) {
         let (channel, service, devices) = (&*self.channel, &metrics().service, &metrics().devices);

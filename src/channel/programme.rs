@@ -17,7 +17,7 @@ use crate::channel::monitor::Monitor;
 use crate::channel::plan::{ChannelPlan, Idle, LadderPlan};
 use crate::channel::quarantine::Quarantine;
 use crate::channel::recorder::{Note, Recorder, text};
-use crate::channel::seats::{Lease, SeatDesk};
+use crate::channel::seats::{Cutting, Lease, SeatDesk};
 use crate::channel::sequence::Sequence;
 use crate::channel::source;
 use crate::channel::status::{ChannelStatus, State};
@@ -30,6 +30,7 @@ use crate::placement::devices::SourceShape;
 use overload::Overload;
 use seating::{Loss, Seating};
 
+use changing::PlanChange;
 pub use changing::Remains;
 pub use seating::MoveTo;
 pub use workers::Immovable;
@@ -85,8 +86,10 @@ pub struct Programme {
     quarantine: Quarantine,
     /// Name of the feed whose media was spliced in last: it answers for workers that die of their input.
     spliced: String,
-    /// A planned change of workers is to be made for the plan's sake, and not before this.
-    cut_due: Option<Mono>,
+    /// What is left to be done for the plan's sake.
+    change: Option<PlanChange>,
+    /// Leave for the planned change of workers under way.
+    cutting: Option<Cutting>,
     /// How many discontinuities there were before.
     discontinuities: u64,
     actions: Vec<Action>,
@@ -110,7 +113,8 @@ impl Programme {
             supervisor: Supervisor::default(),
             quarantine: Quarantine::default(),
             spliced: String::new(),
-            cut_due: None,
+            change: None,
+            cutting: None,
             discontinuities: 0,
             actions: Vec::new(),
             recorder: Recorder::default(),

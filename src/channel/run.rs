@@ -75,8 +75,8 @@ pub struct House {
 /// Something that a person asks of a running channel.
 #[derive(Debug)]
 pub enum Order {
-    /// Put this feed on the air, by its place in the plan; `None`: leave it to the policy.
-    Feed(Option<usize>),
+    /// Put the feed of this name on the air; `None`: leave it to the policy.
+    Feed(Option<String>),
     /// Change the worker for another one in this seat, without a trace in what viewers see; the answer says whether that is under way.
     MoveWorker(MoveTo, oneshot::Sender<Result<(), Immovable>>),
 }
@@ -136,6 +136,18 @@ pub async fn run_channel(house: House, shelf: Arc<Shelf>, life: Life) {
                     break;
                 }
             }
+            // Before arrivals: a publisher of a new feed may be there already.
+            Ok(()) = meant.changed() => {
+                let now_meant = meant.borrow_and_update().clone();
+                linger = now_meant.linger;
+                if now_meant.plan != driver.plan {
+                    let places = feed_places(&feed_plans, &now_meant.plan.feeds);
+                    feed_plans.clone_from(&now_meant.plan.feeds);
+                    driver.gauges.take_plan(&now_meant.plan, linger.is_some());
+                    driver.take_plan(now_meant.plan, &mut workers);
+                    feeds.rearrange(&places);
+                }
+            }
             arrival = arrivals.recv() => {
                 let Some(Arrival { info, events, ending }) = arrival else { break };
                 // By its name: the feeds may have been rearranged since it was admitted.
@@ -145,16 +157,6 @@ pub async fn run_channel(house: House, shelf: Arc<Shelf>, life: Life) {
                         driver.machine.feed_opened(FeedInfo { index, ..info }, clock::mono());
                     }
                     None => ending.say("its feed was removed from the configuration"),
-                }
-            }
-            Ok(()) = meant.changed() => {
-                let now_meant = meant.borrow_and_update().clone();
-                linger = now_meant.linger;
-                if now_meant.plan != driver.plan {
-                    let places = feed_places(&feed_plans, &now_meant.plan.feeds);
-                    feed_plans.clone_from(&now_meant.plan.feeds);
-                    driver.take_plan(now_meant.plan, &mut workers);
-                    feeds.rearrange(&places);
                 }
             }
             Some(order) = orders.recv() => driver.obey(order),
@@ -336,7 +338,12 @@ impl Driver {
 
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Feed(index) => self.machine.ask_feed(index, clock::mono()),
+            // By its name: the feeds may have been rearranged since it was asked for.
+            Order::Feed(Some(name)) => match self.plan.feeds.iter().position(|feed| feed.name == name) {
+                Some(index) => self.machine.ask_feed(Some(index), clock::mono()),
+                None => tracing::warn!(channel = self.name, feed = name, "a feed was asked for that is gone meanwhile"),
+            },
+            Order::Feed(None) => self.machine.ask_feed(None, clock::mono()),
             Order::MoveWorker(to, answer) => {
                 // Whoever asked may be gone.
                 let _ = answer.send(self.machine.move_worker(&to));

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::base::metrics::metrics;
 use crate::base::{Fault, Mono};
@@ -22,6 +22,8 @@ use crate::placement::{Admission, Devices, Inventory, Machine, Need, Priority, R
 pub const SOFTWARE: &str = "software";
 /// Channels return to a device at least this far apart: each opens its encoders there.
 const RETURN_GAP: Duration = Duration::from_secs(1);
+/// A change of a ladder that many channels share has two workers of each at work for a moment: of so many channels at once.
+const CUTS_AT_ONCE: usize = 2;
 /// How long a device must have been well before channels return to it, where nothing is configured.
 const RETURN_AFTER: Duration = Duration::from_secs(30);
 
@@ -43,12 +45,19 @@ struct Shared {
     suspicion: Notify,
     /// Free device memory in bytes by UUID, and when the driver said so.
     free: Mutex<HashMap<String, (u64, Mono)>>,
+    /// Planned changes of workers that may be under way for the sake of plans.
+    cutting: Arc<Semaphore>,
 }
+
+/// Leave for a planned change of workers, until it is dropped.
+#[derive(Debug)]
+pub struct Cutting(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
 
 impl Default for Shared {
     fn default() -> Shared {
         let (machine, last_return) = (Mutex::default(), Mutex::default());
-        Shared { machine, last_return, return_after: RETURN_AFTER, suspicion: Notify::new(), free: Mutex::default() }
+        let cutting = Arc::new(Semaphore::new(CUTS_AT_ONCE));
+        Shared { machine, last_return, return_after: RETURN_AFTER, suspicion: Notify::new(), free: Mutex::default(), cutting }
     }
 }
 
@@ -167,9 +176,19 @@ impl SeatDesk {
         self.machine().report()
     }
 
-    /// Why no seat would be given; nothing is held by it.
-    pub fn foreseen(&self, channel: &str, need: &Need) -> Option<Refusal> {
-        self.machine().foreseen(channel, need)
+    /// Why no seat would be given when the workers of `before` have ended; nothing is held by it.
+    pub fn foreseen(&self, channel: &str, need: &Need, before: &[Ticket]) -> Option<Refusal> {
+        self.machine().foreseen(channel, need, before)
+    }
+
+    /// Whether a device has room for one more worker as needed, without anybody being pushed out.
+    pub fn has_room_beside(&self, need: &Need) -> bool {
+        self.machine().devices().has_room(need)
+    }
+
+    /// Leave for one more planned change of workers; none while enough of them are under way.
+    pub fn may_cut(&self) -> Option<Cutting> {
+        Arc::clone(&self.shared.cutting).try_acquire_owned().ok().map(Cutting)
     }
 
     /// The channel that has pushed the holder of a lease out: its worker is to be ended at once.

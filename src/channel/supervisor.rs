@@ -66,6 +66,7 @@ pub enum Due {
 pub struct Supervisor {
     id: u64,
     phase: Phase,
+    was_up: bool,
     opening_limit: Duration,
     leaving: Option<Leaving>,
     /// How long the present worker has not got on although it had work, as far as anybody was looking.
@@ -83,6 +84,7 @@ impl Default for Supervisor {
         Supervisor {
             id: 0,
             phase: Phase::None { not_before: Mono::default() },
+            was_up: false,
             opening_limit: OPENING_LIMIT,
             leaving: None,
             quiet: Duration::ZERO,
@@ -120,6 +122,16 @@ impl Supervisor {
         self.phase == Phase::Up && self.leaving.is_none()
     }
 
+    /// Whether a worker was asked for whose encoders are not open yet.
+    pub fn is_opening(&self) -> bool {
+        self.phase == Phase::Opening
+    }
+
+    /// Whether the present worker, or the last one, had opened its encoders.
+    pub fn was_up(&self) -> bool {
+        self.was_up
+    }
+
     /// The worker that drains.
     pub fn leaving(&self) -> Option<u64> {
         self.leaving.map(|leaving| leaving.id)
@@ -155,7 +167,7 @@ impl Supervisor {
     pub fn started(&mut self, on_device: bool) -> u64 {
         self.id += 1;
         self.opening_limit = if on_device { DEVICE_OPENING_LIMIT } else { OPENING_LIMIT };
-        self.phase = Phase::Opening;
+        (self.phase, self.was_up) = (Phase::Opening, false);
         self.quiet = Duration::ZERO;
         self.has_work = true;
         self.id
@@ -174,7 +186,7 @@ impl Supervisor {
 
     /// The present worker has opened its encoders.
     pub fn opened(&mut self) {
-        self.phase = Phase::Up;
+        (self.phase, self.was_up) = (Phase::Up, true);
         self.gets_on();
     }
 

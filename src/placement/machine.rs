@@ -163,8 +163,8 @@ impl Machine {
     }
 
     /// Why [`Machine::seat`] would give none; nothing is held by it.
-    pub fn foreseen(&self, channel: &str, need: &Need) -> Option<Refusal> {
-        self.decide(channel, need, &[]).err()
+    pub fn foreseen(&self, channel: &str, need: &Need, before: &[Ticket]) -> Option<Refusal> {
+        self.decide(channel, need, before).err()
     }
 
     /// The worker of a seat has ended.

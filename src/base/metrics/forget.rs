@@ -5,6 +5,13 @@ use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
 use super::Metrics;
 
 impl Metrics {
+    /// Removes what is shown of a channel's workers, where it has none any more.
+    pub fn forget_encoding(&self, channel: &str) {
+        [&self.encode_lag, &self.stage_lag].into_iter().for_each(|gauge| forget(gauge, channel));
+        let gauges = [&self.input_faults, &self.queue_depth, &self.overload_step, &self.devices.fallback, &self.devices.unseated];
+        gauges.into_iter().for_each(|gauge| forget(gauge, channel));
+    }
+
     /// Removes what is shown of a channel that has ended: its gauges, and with `is_wild`, for names that publishers choose, its counters and
     /// histograms too, since there is no end of them.
     pub fn forget_channel(&self, channel: &str, is_wild: bool) {

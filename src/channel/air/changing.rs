@@ -5,12 +5,12 @@ use super::OnAir;
 use crate::base::Ticks;
 use crate::base::metrics::metrics;
 use crate::channel::commit::Commit;
-use crate::channel::plan::ChannelPlan;
+use crate::channel::plan::{ChannelPlan, Formats};
 use crate::media::{AudioRung, Grid, Rung};
 use crate::pack::Packager;
 use crate::wire::link::{Easing, Fill};
 
-/// So often a ladder may fail to come on the air before the one before it stays.
+/// So often a ladder may fail to come on the air before the one before it stays for longer.
 const ATTEMPTS: u32 = 2;
 
 /// The renditions of a programme.
@@ -27,8 +27,12 @@ pub struct Ladder {
 pub(super) struct Coming {
     /// It waits for a planned change of workers.
     next: Option<Ladder>,
+    /// The planned change under way has its seat for that ladder.
+    is_bound: bool,
     /// The new worker of the planned change under way was opened with it.
     joining: Option<Ladder>,
+    /// That worker was lost before it had opened its encoders.
+    is_to_blame: bool,
     failures: u32,
     refused: bool,
 }
@@ -47,7 +51,12 @@ impl OnAir {
     pub fn set_next_ladder(&mut self, ladder: Ladder) {
         let is_present = ladder.rungs == self.rungs && ladder.audio == self.audio && self.coming.joining.is_none();
         self.coming.next = (!is_present).then_some(ladder);
-        (self.coming.failures, self.coming.refused) = (0, false);
+        (self.coming.is_bound, self.coming.failures, self.coming.refused) = (false, 0, false);
+    }
+
+    /// The planned change that was just made has its seat for the ladder that waits.
+    pub fn bind_next_ladder(&mut self) {
+        self.coming.is_bound = self.coming.next.is_some();
     }
 
     /// The ladder that waits for a planned change of workers.
@@ -62,12 +71,24 @@ impl OnAir {
         }
     }
 
+    /// As [`OnAir::adopt_next_ladder`], unless that ladder was tried and could not be opened, or is being tried now.
+    pub fn adopt_untried_ladder(&mut self) {
+        if self.coming.failures == 0 && self.coming.joining.is_none() {
+            self.adopt_next_ladder();
+        }
+    }
+
+    /// The new worker of the planned change under way was lost before it had opened its encoders: perhaps its ladder cannot be opened.
+    pub fn blame_joining(&mut self) {
+        self.coming.is_to_blame = true;
+    }
+
     /// Whether another ladder than before is on the air, once.
     pub fn take_other_ladder(&mut self) -> bool {
         std::mem::take(&mut self.is_other_ladder)
     }
 
-    /// Whether a new ladder was given up, once.
+    /// Whether a new ladder could not be opened as often as it is tried, once. It waits still.
     pub fn take_refused_ladder(&mut self) -> bool {
         std::mem::take(&mut self.coming.refused)
     }
@@ -91,6 +112,11 @@ impl OnAir {
             self.discontinuities = packager.discontinuities();
             Packager::abandon(packager)
         })
+    }
+
+    /// What is made.
+    pub fn formats(&self) -> Formats {
+        self.plan.formats
     }
 
     /// How much of the past playlists list.
@@ -118,11 +144,12 @@ impl OnAir {
 
     /// The new worker of a planned change begins, with the ladder that waits.
     pub(super) fn join_next_ladder(&mut self) {
-        self.coming.joining = self.coming.next.take();
+        let is_bound = std::mem::take(&mut self.coming.is_bound);
+        self.coming.joining = self.coming.next.take_if(|_| is_bound);
     }
 
     /// Whether the worker that begins has another ladder than the one on the air.
-    pub(super) fn is_joining(&self) -> bool {
+    pub fn is_joining(&self) -> bool {
         self.coming.joining.is_some()
     }
 
@@ -133,14 +160,18 @@ impl OnAir {
         }
     }
 
-    /// The planned change has failed: what is on the air stays. The new ladder is tried once more.
+    /// The planned change has failed: what is on the air stays. The new ladder waits for another one.
     pub(super) fn fail_joining(&mut self) {
+        self.coming.is_bound = false;
+        let is_to_blame = std::mem::take(&mut self.coming.is_to_blame);
         let Some(ladder) = self.coming.joining.take() else { return };
-        self.coming.failures += 1;
-        match self.coming.failures < ATTEMPTS {
-            true => drop(self.coming.next.get_or_insert(ladder)),
-            false => self.coming.refused = self.coming.next.is_none(),
+        if self.coming.next.is_some() {
+            // It was corrected meanwhile.
+            return;
         }
+        self.coming.next = Some(ladder);
+        self.coming.failures += u32::from(is_to_blame);
+        self.coming.refused = is_to_blame && self.coming.failures % ATTEMPTS == 0;
     }
 
     fn adopt(&mut self, ladder: Ladder) {
@@ -154,6 +185,7 @@ impl OnAir {
             self.configs.clear();
         }
         self.commit.reshape(rungs.len());
+        self.rung_ends.clear();
         (self.easings, self.easings_due) = (vec![Easing::default(); rungs.len()], Vec::new());
         self.is_other_ladder = true;
         (self.rungs, self.audio) = (rungs, audio);

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::seating::Cut;
 use super::{Action, Programme};
 use crate::base::events::{self, EventKind};
 use crate::base::{Mono, Ticks};
 use crate::channel::air::{Ladder, OnAir};
-use crate::channel::change::{changes, feed_places};
+use crate::channel::change::{Effect, changes, feed_places};
 use crate::channel::feeds::FeedInfo;
 use crate::channel::plan::{ChannelPlan, FeedPlan, Idle};
 use crate::channel::sequence::Sequence;
@@ -17,6 +18,28 @@ use crate::wire::link::Fill;
 /// Between looks for the seat that a change of plan needs.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// A refused ladder is tried again after this: what refused it may have gone by.
+const REFUSED_FOR: Duration = Duration::from_secs(600);
+
+/// What is left to be done for the sake of a plan.
+#[derive(Debug)]
+pub(super) struct PlanChange {
+    /// Not before this.
+    not_before: Mono,
+    /// The channel begins anew; else its worker is changed for another one.
+    is_anew: bool,
+    /// It belongs in another seat, perhaps.
+    is_elsewhere: bool,
+    /// Why it was not done when it was last tried, as it was told.
+    told: Option<String>,
+}
+
+impl PlanChange {
+    fn at(not_before: Mono) -> PlanChange {
+        PlanChange { not_before, is_anew: false, is_elsewhere: false, told: None }
+    }
+}
+
 impl Programme {
     /// Takes another plan of the same kind. What cannot change while the channel is on the air lets it begin anew behind what is
     /// published; publishers stay.
@@ -24,8 +47,9 @@ impl Programme {
         let changes = changes(&self.plan, &plan);
         self.rearrange_feeds(&plan, now);
         self.seating.take_plan(&plan);
-        let (is_other_ladder, is_other_format) = (plan.ladder != self.plan.ladder, plan.formats != self.plan.formats);
+        let is_other_ladder = plan.ladder != self.plan.ladder;
         let is_other_relief = plan.overload != self.plan.overload;
+        let is_elsewhere = plan.device != self.plan.device || plan.priority != self.plan.priority;
         self.plan = plan;
         let Some(air) = &self.air else {
             if self.plan.idle == Idle::Pattern {
@@ -33,33 +57,40 @@ impl Programme {
             }
             return;
         };
-        let grid = self.grid(self.plan.rate.unwrap_or(air.grid().rate));
+        let present = PlanChange::at(now);
+        if self.begins_anew(air) {
+            self.change = Some(PlanChange { is_anew: true, ..present });
+            self.make_due_change(now);
+            return;
+        }
         let rungs = match is_other_ladder {
-            true => self.rungs(self.source_shape().map(|shape| (shape.width, shape.height)), grid.rate),
+            true => self.rungs(self.source_shape().map(|shape| (shape.width, shape.height)), air.grid().rate),
             false => air.next_ladder().map_or(air.rungs(), |next| &next.rungs).to_vec(),
         };
         let ladder = Ladder { rungs, audio: self.plan.audio.clone() };
-        if is_other_format || grid != air.grid() {
-            self.begin_anew(grid, ladder, now);
-            return;
-        }
+        let was_elsewhere = self.change.take().is_some_and(|change| change.is_elsewhere);
         let fill = self.fill();
         let Some(air) = &mut self.air else { return };
         air.take_plan(&self.plan, fill);
         air.set_next_ladder(ladder);
-        if is_other_relief {
-            self.watch_load();
-        }
-        let Some(air) = &mut self.air else { return };
-        if changes.iter().any(|change| change.effect == crate::channel::change::Effect::NextCut) {
-            self.cut_due = Some(now);
+        let has_cut = changes.iter().any(|change| change.effect == Effect::NextCut);
+        if has_cut || was_elsewhere || air.next_ladder().is_some() {
+            self.change = Some(PlanChange { is_elsewhere: is_elsewhere || was_elsewhere, ..present });
         }
         if self.supervisor.whose(self.supervisor.id()) == Whose::Nobodys {
             // Nobody is at work whose output could be cut: the next worker has it.
             air.adopt_next_ladder();
-            self.cut_due = None;
+            self.change = None;
             self.supervisor.begins_anew(now);
         }
+        if is_other_relief {
+            self.watch_load();
+        }
+    }
+
+    /// Whether the plan is one that what is on the air cannot go on with.
+    fn begins_anew(&self, air: &OnAir) -> bool {
+        self.plan.formats != air.formats() || self.grid(self.plan.rate.unwrap_or(air.grid().rate)) != air.grid()
     }
 
     /// What shows where there is no input.
@@ -71,36 +102,68 @@ impl Programme {
         }
     }
 
-    /// Plans the change of workers that a plan asks for, as soon as there is a worker that can part and a seat.
+    /// Does what a plan asks for, as soon as it can be done: there is a worker that can part, and a seat.
     pub(super) fn make_due_change(&mut self, now: Mono) {
-        let source = self.source_shape();
         let Some(air) = &mut self.air else { return };
+        if self.supervisor.is_settled() && !air.is_handing_over() {
+            self.cutting = None;
+        }
         if air.take_refused_ladder() {
-            let text = "the new ladder could not be put on the air twice: the one before stays; look at the worker's log lines, correct the ladder and reload";
+            let text = "the new ladder could not be put on the air twice: the one before stays, and the new one is tried again in ten minutes; look at the worker's log lines, correct the ladder and reload";
             events::say(EventKind::Reload, &self.plan.name, text);
             tracing::error!(channel = self.plan.name, "{text}");
+            self.change = Some(PlanChange::at(now.after(REFUSED_FOR)));
         }
-        if self.cut_due.is_none() && air.next_ladder().is_none() {
-            return;
+        if self.change.is_none() && air.next_ladder().is_some() && !air.is_handing_over() {
+            self.change = Some(PlanChange::at(now));
         }
-        if self.cut_due.is_some_and(|due| now < due) || !self.supervisor.is_settled() || air.is_handing_over() {
-            return;
+        let Some(change) = self.change.as_ref().filter(|change| now >= change.not_before) else { return };
+        if change.is_anew {
+            self.begin_anew(now);
+        } else if self.supervisor.is_settled() && !air.is_handing_over() {
+            let is_elsewhere = change.is_elsewhere;
+            self.cut(is_elsewhere, now);
         }
+    }
+
+    /// Plans the change of workers at the next segment.
+    fn cut(&mut self, is_elsewhere: bool, now: Mono) {
+        let source = self.source_shape();
+        // Two workers of a channel are at work for a moment: on a machine with many channels not all of them at once.
+        let Some((air, cutting)) = self.air.as_mut().zip(self.seating.may_cut()) else { return };
         let rungs = air.next_ladder().map_or(air.rungs(), |next| &next.rungs);
-        // Where the plan wants it; the seat that it has already is asked for where there is no room for a second one beside it.
-        let seat = self.seating.plan_move(&self.seating.move_for_plan(), rungs, source);
-        match seat {
-            Ok(()) => {
-                air.plan_handover();
-                self.cut_due = None;
+        match self.seating.plan_cut(is_elsewhere, rungs, source) {
+            Ok(Cut::Beside) => {
+                if air.plan_handover() {
+                    air.bind_next_ladder();
+                }
                 tracing::info!(channel = self.plan.name, worker = self.supervisor.id(), "the new plan takes effect with the next segment");
             }
-            Err(cause) => {
-                if self.cut_due.is_none_or(|due| now.since(due) < LOOK_AGAIN) {
-                    tracing::warn!(channel = self.plan.name, cause, "there is no seat for the new plan yet; it is looked for again");
-                }
-                self.cut_due = Some(now.after(LOOK_AGAIN));
+            Ok(Cut::InPlace) => {
+                tracing::info!(
+                    channel = self.plan.name,
+                    worker = self.supervisor.id(),
+                    "the new plan takes effect now: the device has no room for two workers, so the present one ends first"
+                );
+                air.adopt_next_ladder();
+                self.actions.push(Action::EndWorker(self.supervisor.id()));
+                self.supervisor.begins_anew(now);
+                self.start_if_due(now);
             }
+            Err(cause) => return self.wait_for_seat(cause, now),
+        }
+        (self.change, self.cutting) = (None, Some(cutting));
+    }
+
+    /// There is no seat for the new plan: what is on the air stays, which is told once for each cause.
+    fn wait_for_seat(&mut self, cause: String, now: Mono) {
+        let Some(change) = &mut self.change else { return };
+        change.not_before = now.after(LOOK_AGAIN);
+        if change.told.as_ref() != Some(&cause) {
+            let text = format!("there is no seat for the new plan, and what is on the air stays until there is one: {cause}");
+            tracing::warn!(channel = self.plan.name, "{text}");
+            events::say(EventKind::Reload, &self.plan.name, text);
+            change.told = Some(cause);
         }
     }
 
@@ -131,19 +194,30 @@ impl Programme {
         self.feeds.rearrange(plan.failover, &places);
     }
 
-    /// The grid or the formats are others: the programme goes on behind what is published, after a discontinuity.
-    fn begin_anew(&mut self, grid: crate::media::Grid, ladder: Ladder, now: Mono) {
-        let fill = self.fill();
+    /// The grid or the formats are others: the programme goes on behind what is published, after a discontinuity. Not before there is a
+    /// seat for it.
+    fn begin_anew(&mut self, now: Mono) {
+        let Some(present) = self.air.as_ref().map(OnAir::grid) else { return };
+        let (source, grid) = (self.source_shape(), self.grid(self.plan.rate.unwrap_or(present.rate)));
+        let rungs = self.rungs(source.map(|shape| (shape.width, shape.height)), grid.rate);
+        if let Some(cause) = self.seating.foreseen_at(grid.rate, &rungs, source) {
+            return self.wait_for_seat(cause, now);
+        }
+        let (fill, ladder) = (self.fill(), Ladder { rungs, audio: self.plan.audio.clone() });
         let Some(air) = &mut self.air else { return };
         let window = air.window().0.max(self.plan.window.0);
         let files = air.rebuild(&self.plan, grid, ladder, fill);
         self.actions.push(Action::Retire(files, Ticks(window)));
         self.seating.at_rate(grid.rate);
-        self.cut_due = None;
+        self.change = None;
         self.actions.extend(self.supervisor.leaving().map(Action::EndWorker));
         self.actions.push(Action::EndWorker(self.supervisor.id()));
         self.supervisor.begins_anew(now);
         tracing::warn!(channel = self.plan.name, rate = %grid.rate, "the new plan lets the channel begin anew: numbers go on after a discontinuity");
+        self.start_if_due(now);
+    }
+
+    fn start_if_due(&mut self, now: Mono) {
         if self.supervisor.look(now) == Due::Start {
             self.start_worker(now);
         }

@@ -8,7 +8,7 @@ use crate::base::events::{self, EventKind};
 use crate::base::metrics::metrics;
 use crate::base::{Fault, Mono, Rate};
 use crate::channel::plan::ChannelPlan;
-use crate::channel::seats::{Lease, SeatDesk};
+use crate::channel::seats::{Cutting, Lease, SeatDesk};
 use crate::channel::supervisor::Whose;
 use crate::media::Rung;
 use crate::media::device::{CopyCount, CopyReason, Seat};
@@ -17,6 +17,7 @@ use crate::placement::{DevicePolicy, DeviceWish, GpuChoice, Load, Need, Refusal,
 
 mod loss;
 
+pub(super) use loss::Cut;
 pub use loss::MoveTo;
 pub(super) use loss::{Blame, Loss};
 use loss::{fallback_label, label};
@@ -162,7 +163,7 @@ impl Seating {
     pub(super) fn seat(&mut self, rungs: &[Rung], source: Option<SourceShape>, now: Mono) -> Result<Arc<Lease>, Duration> {
         self.now = now;
         self.next = None;
-        let before: Vec<Ticket> = [&self.present, &self.leaving].into_iter().flatten().filter_map(|lease| lease.ticket()).collect();
+        let before = self.tickets();
         let avoid = self.avoided(now);
         let wish = self.wish();
         match self.desk.seat(&self.channel, &Need { wish: &wish, source, rungs, avoid: &avoid, load: self.load }, &before) {
@@ -201,8 +202,45 @@ impl Seating {
 
     /// Why no seat would be given for these rungs now, in words; none where one would. Nothing is held by it.
     pub(super) fn foreseen(&self, rungs: &[Rung]) -> Option<String> {
-        let need = Need { wish: &self.wish(), source: None, rungs, avoid: &[], load: self.load };
-        self.desk.foreseen(&self.channel, &need).map(|refusal| self.words(&refusal))
+        self.foreseen_at(self.load.rate, rungs, None)
+    }
+
+    /// The same for pictures at this rate, when the workers that there are have ended.
+    pub(super) fn foreseen_at(&self, rate: Rate, rungs: &[Rung], source: Option<SourceShape>) -> Option<String> {
+        let need = Need { wish: &self.wish(), source, rungs, avoid: &[], load: Load { rate, ..self.load } };
+        self.desk.foreseen(&self.channel, &need, &self.tickets()).map(|refusal| self.words(&refusal))
+    }
+
+    /// A seat for a planned change of workers that a plan asks for, which need not be another one.
+    pub(super) fn plan_cut(&mut self, is_elsewhere: bool, rungs: &[Rung], source: Option<SourceShape>) -> Result<Cut, String> {
+        let uuid = match self.present.as_ref().map(|lease| &lease.seat) {
+            Some(Seat::Cuda(seat)) if !is_elsewhere => Some(seat.uuid.clone()),
+            _ => None,
+        };
+        if let Some(uuid) = uuid {
+            let need = Need { wish: &on_gpu(&uuid), source, rungs, avoid: &[], load: self.load };
+            if !self.desk.has_room_beside(&need) {
+                return Ok(Cut::InPlace);
+            }
+        }
+        let to = if is_elsewhere { self.move_for_plan() } else { MoveTo::Same };
+        self.plan_move(&to, rungs, source).map(|()| Cut::Beside)
+    }
+
+    /// Leave for a planned change of workers; none while enough channels of the machine are changing theirs.
+    pub(super) fn may_cut(&self) -> Option<Cutting> {
+        self.desk.may_cut()
+    }
+
+    /// What the present worker and the one that drains hold on devices.
+    fn tickets(&self) -> Vec<Ticket> {
+        [&self.present, &self.leaving].into_iter().flatten().filter_map(|lease| lease.ticket()).collect()
+    }
+
+    /// A worker that was opened with a new ladder is lost: what it is called. Its device is not to blame.
+    pub(super) fn lost_with_new_ladder(&mut self) -> (Fault, Blame) {
+        let fault = self.reported.take().map_or(Fault::Config, |(fault, ..)| fault);
+        (fault, Blame::Device)
     }
 
     /// Whether there is no worker for want of a seat.

@@ -158,6 +158,10 @@ impl Programme {
     pub(super) fn start_worker(&mut self, now: Mono) {
         let source = self.source_shape();
         let Some(air) = &mut self.air else { return };
+        if !self.supervisor.was_up() {
+            // The ladder on the air cannot be opened perhaps: what was put in its place must not wait for it.
+            air.adopt_untried_ladder();
+        }
         match self.seating.seat(air.rungs(), source, now) {
             Ok(lease) => {
                 air.restart(&lease.seat, lease.preset);
@@ -275,7 +279,14 @@ impl Programme {
     }
 
     pub(super) fn replace_worker(&mut self, whose: Whose, loss: &Loss, now: Mono) {
-        let (fault, blame) = self.seating.lost(whose, loss, now);
+        let is_of_ladder = self.is_of_new_ladder(whose, loss);
+        let (fault, blame) = match is_of_ladder {
+            true => self.seating.lost_with_new_ladder(),
+            false => self.seating.lost(whose, loss, now),
+        };
+        if let Some(air) = self.air.as_mut().filter(|_| is_of_ladder) {
+            air.blame_joining();
+        }
         events::say(EventKind::Worker, &self.plan.name, format!("worker {} is replaced: {}", self.supervisor.id(), loss.words()));
         metrics().worker_restarts.with_label_values(&[&*self.plan.name, fault.label()]).inc();
         self.actions.extend(self.supervisor.leaving().map(Action::EndWorker));
@@ -286,6 +297,14 @@ impl Programme {
         if self.supervisor.look(now) == Due::Start {
             self.start_worker(now);
         }
+    }
+
+    /// Whether the worker of a new ladder was lost before it had opened its encoders. Neither the device nor the feed answers for that: both
+    /// work with the ladder before.
+    fn is_of_new_ladder(&self, whose: Whose, loss: &Loss) -> bool {
+        let is_its_own = matches!(loss, Loss::Stuck(_) | Loss::Gone | Loss::TooLarge | Loss::Useless);
+        let is_new = whose == Whose::Present && self.supervisor.is_opening();
+        is_its_own && is_new && self.air.as_ref().is_some_and(OnAir::is_joining)
     }
 
     /// A worker that was sent media and is lost may have died of it.

@@ -28,7 +28,7 @@ impl Driver {
         match &mut self.machine {
             Machine::Encoded(programme) if plan.ladder != LadderPlan::Copy => programme.take_plan(plan, now),
             Machine::Copied(copy) if plan.ladder == LadderPlan::Copy && heaviest(&changes(copy.plan(), &plan)) < Effect::ChannelRestart => {
-                copy.take_plan(plan);
+                copy.take_plan(plan, now);
             }
             _ => self.change_machine(plan, workers, now),
         }

@@ -240,6 +240,11 @@ impl Devices {
         })
     }
 
+    /// Whether one of them has room for one more worker as needed.
+    pub fn has_room(&self, need: &Need) -> bool {
+        self.choose(need, &[]).0.is_some()
+    }
+
     /// The best GPU for a need: one that encodes before one that does not, one that decodes the source before one that does not, then the one
     /// with the least to do.
     pub(super) fn choose(&self, need: &Need, before: &[Ticket]) -> (Option<Choice>, Vec<PassedOver>) {

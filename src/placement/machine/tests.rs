@@ -183,7 +183,7 @@ fn what_is_foreseen_is_what_happens_and_holds_nothing() {
     let wish = DeviceWish::default();
     let ladder = rungs(4);
     let need = Need { wish: &wish, source: None, rungs: &ladder, avoid: &[], load: Load::default() };
-    assert_eq!(two.foreseen("a", &need).map(|refusal| refusal.label()), Some("cores"));
+    assert_eq!(two.foreseen("a", &need, &[]).map(|refusal| refusal.label()), Some("cores"));
     assert!(two.report().channels.is_empty());
 }
 

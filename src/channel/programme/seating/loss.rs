@@ -16,6 +16,15 @@ pub enum MoveTo {
     Gpu(String),
 }
 
+/// How a plan's change of workers comes about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::channel::programme) enum Cut {
+    /// The new worker begins beside the present one, which drains.
+    Beside,
+    /// The device has no room for two: the present one ends first.
+    InPlace,
+}
+
 /// How a worker was lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::channel::programme) enum Loss {

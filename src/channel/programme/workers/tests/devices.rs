@@ -11,7 +11,8 @@ use super::super::super::seating::Loss;
 use super::super::Immovable;
 use super::house::House;
 use crate::base::metrics::metrics;
-use crate::base::{Fault, Mono};
+use crate::base::{Fault, Mono, Ticks};
+use crate::channel::plan::{ChannelPlan, LadderPlan};
 use crate::channel::seats::tests::report;
 use crate::channel::seats::{SOFTWARE, SeatDesk};
 use crate::channel::status::State;
@@ -381,4 +382,35 @@ proptest! {
         house.assert_unbroken_but_for(house.playlist.matches("EXT-X-DISCONTINUITY\n").count());
         prop_assert!(house.longest_wait() <= 110, "more than a segment late: {} steps", house.longest_wait());
     }
+}
+
+#[test]
+fn a_plan_changes_on_a_full_device_without_leaving_it() {
+    for policy in [DevicePolicy::Prefer, DevicePolicy::Require] {
+        let desk = desk(1);
+        let mut house = live(&desk, policy);
+        let plan = ChannelPlan { hold: Ticks::from_millis(3_000), ..house.programme.plan.clone() };
+        house.programme.take_plan(plan, house.now);
+        house.run(150);
+        let open = house.present.as_ref().and_then(|worker| worker.open.as_ref()).expect("opened");
+        assert_eq!((house.seat(), open.hold), (Some("GPU-0"), Ticks::from_millis(3_000)));
+        assert_eq!((house.programme.status(house.now).fallback, house.programme.status(house.now).worker_restarts), (None, 0));
+        house.assert_unbroken();
+    }
+}
+
+#[test]
+fn a_ladder_that_cannot_be_opened_does_not_cost_the_channel_its_device() {
+    let desk = SeatDesk::new(report(&[8]), RETURN_AFTER);
+    let mut house = live(&desk, DevicePolicy::Require);
+    house.most_rungs = 1;
+    let rungs = ["720p", "360p"].map(|name| Rung::new(name, 640, 360, 800_000, "superfast"));
+    let plan = ChannelPlan { ladder: LadderPlan::Rungs(rungs.to_vec()), ..house.programme.plan.clone() };
+    house.programme.take_plan(plan, house.now);
+    house.run(600);
+    assert_eq!((house.deaths, house.seat()), (2, Some("GPU-0")));
+    house.assert_unbroken();
+    house.most_rungs = 2;
+    house.run(600 * 25);
+    assert_eq!(house.programme.status(house.now).rungs.len(), 3, "what refused it has gone by");
 }

@@ -5,7 +5,9 @@ use crate::base::{Rate, Ticks};
 use crate::channel::feed::FeedEvent;
 use crate::channel::plan::{ChannelPlan, FeedPlan, FeedSource, Formats, LadderPlan, StreamKey};
 use crate::channel::programme::FeedInfo;
+use crate::channel::seats::SeatDesk;
 use crate::media::Rung;
+use crate::placement::{Admission, DeviceWish, Inventory, Priority};
 
 fn with_rungs(house: &House, names: &[&str]) -> ChannelPlan {
     let heights = |name: &str| name.trim_end_matches('p').parse::<u32>().expect("a height");
@@ -129,4 +131,68 @@ fn feeds_come_and_go_while_one_is_on_the_air() {
     assert_eq!(on_air(&house), None);
     (0..150).for_each(|_| house.step());
     assert_eq!(house.pictures.last(), Some(&FILL), "its feed is gone: the pattern is on the air");
+}
+
+#[test]
+fn a_correction_reaches_a_channel_whose_encoders_cannot_be_opened() {
+    let mut house = House::new();
+    house.most_rungs = 0;
+    house.step();
+    assert!(house.programme.supervisor.is_opening());
+    house.programme.take_plan(with_rungs(&house, &["240p"]), house.now);
+    (0..20).for_each(|_| house.step());
+    assert_eq!(rungs(&house), ["240p", "audio"]);
+}
+
+#[test]
+fn a_worker_that_dies_while_it_drains_does_not_speak_against_the_new_ladder() {
+    let mut house = House::live();
+    house.dies_draining = true;
+    house.programme.take_plan(with_rungs(&house, &["720p", "360p"]), house.now);
+    house.run(150);
+    house.dies_draining = false;
+    house.run(150);
+    assert_eq!(rungs(&house), ["720p", "360p", "audio"]);
+}
+
+#[test]
+fn a_rate_for_which_there_is_no_seat_leaves_what_is_on_the_air_until_there_is_one() {
+    let desk = SeatDesk::default();
+    let mut house = House::placed("demo", desk.clone(), DeviceWish::default(), Priority::Main).on_air();
+    let lend = |times: f64| {
+        let cpu_quota = Some(desk.report().cores.used * times / 0.75);
+        desk.lend(&Inventory { cpu_quota, ..Inventory::new(64, 64, 0, 0) }, Admission::Strict);
+    };
+    lend(1.2);
+    house.programme.take_plan(ChannelPlan { rate: Some(Rate::new(60, 1)), ..house.programme.plan.clone() }, house.now);
+    house.run(150);
+    assert_eq!(house.programme.status(house.now).rate.as_deref(), Some("25"));
+    house.assert_unbroken();
+    lend(4.0);
+    house.run(150);
+    assert_eq!(house.programme.status(house.now).rate.as_deref(), Some("60"));
+}
+
+#[test]
+fn not_all_channels_change_their_workers_at_once() {
+    let desk = SeatDesk::default();
+    let mut houses = ["a", "b", "c"].map(|name| House::seated(name, desk.clone(), DeviceWish::default()).on_air());
+    let change = |house: &mut House| {
+        let plan = ChannelPlan { hold: Ticks::from_millis(3_000), ..house.programme.plan.clone() };
+        house.programme.take_plan(plan, house.now);
+    };
+    houses.iter_mut().for_each(change);
+    houses.iter_mut().for_each(|house| house.run(1));
+    let changing =
+        |houses: &[House]| houses.iter().filter(|house| house.programme.air.as_ref().is_some_and(|air| air.is_handing_over())).count();
+    assert_eq!(changing(&houses), 2);
+    for _ in 0..300 {
+        houses.iter_mut().for_each(|house| house.run(1));
+        assert!(changing(&houses) <= 2);
+    }
+    for house in &houses {
+        let open = house.present.as_ref().and_then(|worker| worker.open.as_ref()).expect("opened");
+        assert_eq!(open.hold, Ticks::from_millis(3_000));
+        house.assert_unbroken();
+    }
 }
