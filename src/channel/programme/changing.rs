@@ -83,7 +83,7 @@ impl Programme {
         if self.cut_due.is_none() && air.next_ladder().is_none() {
             return;
         }
-        if self.cut_due.is_some_and(|due| now < due) || !self.supervisor.is_settled() || air.is_handing_over() {
+        if self.cut_due.is_some_and(|due| now < due) || !self.supervisor.is_settled() || air.is_handing_over() || self.seating.has_next() {
             return;
         }
         let rungs = air.next_ladder().map_or(air.rungs(), |next| &next.rungs);
@@ -91,8 +91,8 @@ impl Programme {
         let seat = self.seating.plan_move(&self.seating.move_for_plan(), rungs, source);
         match seat {
             Ok(()) => {
-                air.plan_handover();
                 self.cut_due = None;
+                self.hand_over_when_clear();
                 tracing::info!(channel = self.plan.name, worker = self.supervisor.id(), "the new plan takes effect with the next segment");
             }
             Err(cause) => {
