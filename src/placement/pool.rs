@@ -164,9 +164,10 @@ impl Pool {
         pushers.filter(|pusher| pusher.channel == channel).for_each(|pusher| *pusher = by.clone());
     }
 
-    /// Whether nobody is left in this place who was pushed out of it.
+    /// Whether nobody is left in this place who was pushed out of it, and its holder was not pushed out itself.
     pub fn is_clear(&self, place: Place) -> bool {
-        self.holds.values().all(|hold| hold.pushed_by.as_ref().is_none_or(|by| by.place != place))
+        let has_claim = self.holds.get(&place).is_some_and(|hold| hold.pushed_by.is_none());
+        has_claim && self.holds.values().all(|hold| hold.pushed_by.as_ref().is_none_or(|by| by.place != place))
     }
 
     /// What a channel has: the most of its holds.
@@ -195,12 +196,13 @@ impl Pool {
     }
 
     /// The most that all channels but these have at any time from now on: those who are pushed out end when they do, and then those begin who
-    /// wait for it. Who ends for the sake of one of `without` does not count.
+    /// wait for it. Who ends for the sake of one of `without` that still waits does not count.
     pub fn most_used(&self, without: &[&str]) -> Amount {
         let mut sum = self.used(without);
         let mut ending: BTreeMap<Place, (&str, Amount)> = BTreeMap::new();
         for hold in self.holds.values() {
-            if let Some(by) = hold.pushed_by.as_ref().filter(|by| !without.contains(&by.channel.as_str())) {
+            let goes_over = |by: &&Pusher| without.contains(&by.channel.as_str()) && self.holds.contains_key(&by.place);
+            if let Some(by) = hold.pushed_by.as_ref().filter(|by| !goes_over(by)) {
                 let (_, amount) = ending.entry(by.place).or_insert((&by.channel, Amount::default()));
                 *amount = *amount + hold.amount;
             }

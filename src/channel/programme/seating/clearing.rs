@@ -42,6 +42,9 @@ impl Seating {
             self.clearing = Some(clearing);
             return None;
         }
+        if self.desk.pushed_out(&clearing.lease).is_some() {
+            return None;
+        }
         if self.desk.is_clear(&clearing.lease) {
             self.leaving = None;
             return Some(Ok(self.sit(clearing.lease, &clearing.passed)));
@@ -72,10 +75,13 @@ impl Seating {
         if self.desk.is_clear(lease) {
             return Some(true);
         }
-        if self.now.since(since) < CLEARING_LIMIT {
+        let is_lost = self.desk.pushed_out(lease).is_some();
+        if !is_lost && self.now.since(since) < CLEARING_LIMIT {
             return Some(false);
         }
-        self.tell_of_who_stays();
+        if !is_lost {
+            self.tell_of_who_stays();
+        }
         self.stay();
         None
     }
