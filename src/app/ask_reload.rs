@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::app::cli::ReloadArguments;
+use crate::app::print;
 use crate::config::{self, Overrides};
 
 /// Encoders of a new ladder are opened meanwhile.
@@ -32,7 +33,7 @@ pub fn ask_reload(arguments: &ReloadArguments) -> ExitCode {
 }
 
 fn failed(cause: &str) -> ExitCode {
-    eprintln!("{cause}");
+    print::err(format_args!("{cause}\n"));
     ExitCode::FAILURE
 }
 
@@ -88,7 +89,7 @@ fn tell(answer: &Answer) -> ExitCode {
         let detail = body.get("detail").and_then(Value::as_str).unwrap_or("no reason was given");
         return failed(&format!("nothing was changed:\n{detail}"));
     }
-    print!("{}", table(body));
+    print::out(table(body));
     ExitCode::SUCCESS
 }
 

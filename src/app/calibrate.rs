@@ -54,13 +54,15 @@ pub fn kept(state_dir: &Path, inventory: &Inventory) -> Option<Measured> {
 }
 
 /// Takes up what was measured of this machine before, or has it measured, where the configuration lets it.
-pub fn begin(plan: &Plan, inventory: Inventory, desk: &SeatDesk, program: &WorkerProgram, stop: &watch::Receiver<bool>) {
+pub async fn begin(plan: &Plan, inventory: Inventory, desk: &SeatDesk, program: &WorkerProgram, stop: &watch::Receiver<bool>) {
     if !plan.calibration {
         return;
     }
-    match kept(&plan.state_dir, &inventory) {
+    let (state_dir, fingerprint) = (plan.state_dir.clone(), inventory.fingerprint());
+    let read = tokio::task::spawn_blocking(move || kept(&state_dir, &inventory));
+    match read.await.ok().flatten() {
         Some(measured) => desk.measured(&measured),
-        None => drop(tokio::spawn(measure(desk.clone(), program.clone(), plan.state_dir.clone(), inventory.fingerprint(), stop.clone()))),
+        None => drop(tokio::spawn(measure(desk.clone(), program.clone(), plan.state_dir.clone(), fingerprint, stop.clone()))),
     }
 }
 

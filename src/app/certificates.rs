@@ -25,7 +25,7 @@ const MICROS_A_DAY: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// Looks after certificates and tokens until `stop` turns true or its sender is gone. What is logged and shown is as of the last look.
 pub async fn look_after(certificates: Arc<Certificates>, book: Arc<TokenBook>, mut stop: watch::Receiver<bool>) {
-    let mut calendar = Calendar::default();
+    let mut told = Told::default();
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -36,21 +36,26 @@ pub async fn look_after(certificates: Arc<Certificates>, book: Arc<TokenBook>, m
         }
         let (certificates, book) = (Arc::clone(&certificates), Arc::clone(&book));
         let looked = tokio::task::spawn_blocking(move || {
-            look(&certificates, &book, &mut calendar);
-            calendar
+            look(&certificates, &book, &mut told);
+            told
         });
         match looked.await {
-            Ok(kept) => calendar = kept,
+            Ok(kept) => told = kept,
             Err(cause) => {
                 error!(%cause, "certificates could not be looked at; please report this");
-                calendar = Calendar::default();
+                told = Told::default();
             }
         }
     }
 }
 
-/// Looks once, now. Blocks while it reads files.
+/// Looks once, now, and says all that is wrong. Blocks while it reads files.
 pub fn renew(certificates: &Certificates, book: &TokenBook) {
+    renew_certificates(certificates);
+    Told::default().renew_tokens(book);
+}
+
+fn renew_certificates(certificates: &Certificates) {
     for (file, renewal) in certificates.renew() {
         let certificate = file.display().to_string();
         let outcome = match renewal {
@@ -72,26 +77,53 @@ pub fn renew(certificates: &Certificates, book: &TokenBook) {
         };
         metrics().tls.certificate_renewals.with_label_values(&[&*certificate, outcome]).inc();
     }
-    match book.renew() {
-        Ok(true) => info!("the tokens of the state directory have changed"),
-        Ok(false) => {}
-        Err(cause) => warn!(%cause, "the tokens of the state directory cannot be read; those known before go on"),
-    }
 }
 
-fn look(certificates: &Certificates, book: &TokenBook, calendar: &mut Calendar) {
-    renew(certificates, book);
+fn look(certificates: &Certificates, book: &TokenBook, told: &mut Told) {
+    renew_certificates(certificates);
+    told.renew_tokens(book);
     let (wall, mono) = (clock::wall(), clock::mono());
     for (file, pair) in certificates.all() {
         let (certificate, until) = (file.display().to_string(), iso8601(pair.not_after()));
         let seconds = pair.not_after().0.div_euclid(1_000_000);
         metrics().tls.certificate_expiry.with_label_values(&[&certificate]).set(seconds as f64);
-        match calendar.due(&file, pair.not_after(), wall, mono) {
+        match told.calendar.due(&file, pair.not_after(), wall, mono) {
             Some(days) if days < 0 => {
                 error!(certificate, until, "the certificate has expired: clients refuse it; put a new one into its file")
             }
             Some(days) => warn!(certificate, until, days, "the certificate expires soon; put a new one into its file"),
             None => {}
+        }
+    }
+}
+
+/// What was told before.
+#[derive(Debug, Default)]
+struct Told {
+    calendar: Calendar,
+    /// What is wrong with the file of tokens.
+    tokens: Option<String>,
+}
+
+impl Told {
+    /// Reads the tokens again; whether something was told. What is wrong is told until it is right, or something else is wrong, once.
+    fn renew_tokens(&mut self, book: &TokenBook) -> bool {
+        match book.renew() {
+            Ok(is_changed) => {
+                let was_wrong = self.tokens.take().is_some();
+                if is_changed || was_wrong {
+                    info!("the tokens of the state directory have changed");
+                }
+                is_changed || was_wrong
+            }
+            Err(cause) => {
+                let before = self.tokens.replace(cause.to_string());
+                let is_news = before != self.tokens;
+                if is_news {
+                    warn!(%cause, "the tokens of the state directory cannot be read; those known before go on");
+                }
+                is_news
+            }
         }
     }
 }
@@ -119,6 +151,18 @@ impl Calendar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_broken_file_of_tokens_is_told_of_once_until_it_is_broken_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, book) = (folder.path().join("tokens.json"), TokenBook::new(Vec::new(), folder.path()));
+        let mut told = Told::default();
+        let mut look = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            told.renew_tokens(&book)
+        };
+        assert_eq!(["{", "{", "{", "[7]", "[7]", "[]", "[]", "{"].map(&mut look), [true, false, false, true, false, true, false, true]);
+    }
 
     #[test]
     fn expiry_is_told_of_daily_from_two_weeks_on() {

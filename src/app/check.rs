@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::app::cli::CheckArguments;
+use crate::app::print;
 use crate::base::clock;
 use crate::base::tls::Pair;
 use crate::config::{self, Overrides, Plan};
@@ -13,11 +14,11 @@ pub fn check(arguments: &CheckArguments) -> ExitCode {
     match config::load(&arguments.file, &Overrides::default()) {
         Ok(plan) if !in_time(&plan) => ExitCode::FAILURE,
         Ok(plan) => {
-            println!("{}: valid\n{}", arguments.file.display(), plan.summary());
+            print::out(format_args!("{}: valid\n{}\n", arguments.file.display(), plan.summary()));
             ExitCode::SUCCESS
         }
         Err(report) => {
-            eprintln!("{report}");
+            print::err(format_args!("{report}\n"));
             ExitCode::FAILURE
         }
     }
@@ -31,11 +32,11 @@ fn in_time(plan: &Plan) -> bool {
         let Ok(pair) = Pair::load(files) else { continue };
         let (from, until) = (iso8601(pair.not_before()), iso8601(pair.not_after()));
         if now > pair.not_after() || now < pair.not_before() {
-            eprintln!(
-                "{}: is valid from {from} to {until}, and now it is {}; put a valid certificate there",
+            print::err(format_args!(
+                "{}: is valid from {from} to {until}, and now it is {}; put a valid certificate there\n",
                 files.chain.display(),
                 iso8601(now)
-            );
+            ));
             all = false;
         }
     }

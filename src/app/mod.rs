@@ -14,6 +14,7 @@ pub mod limits;
 pub mod listeners;
 pub mod logging;
 pub mod plan;
+pub mod print;
 pub mod probe;
 pub mod reload;
 pub mod runtimes;
@@ -42,7 +43,7 @@ fn report<E: std::fmt::Display>(result: Result<(), E>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {
-            eprintln!("headend: {cause}");
+            print::err(format_args!("headend: {cause}\n"));
             ExitCode::FAILURE
         }
     }

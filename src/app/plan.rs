@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use crate::app::cli::PlanArguments;
-use crate::app::{calibrate, devices, logging};
+use crate::app::{calibrate, devices, logging, print};
 use crate::base::Rate;
 use crate::channel::plan::{ChannelPlan, LadderPlan};
 use crate::channel::worker_process::WorkerProgram;
@@ -48,7 +48,7 @@ pub fn plan(arguments: &PlanArguments) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(cause) => {
-            eprintln!("headend: {cause}");
+            print::err(format_args!("headend: {cause}\n"));
             ExitCode::FAILURE
         }
     }
@@ -66,13 +66,13 @@ fn run(arguments: &PlanArguments) -> Result<bool, PlanError> {
         None => this_machine(plan.devices, &plan.state_dir),
     };
     if arguments.print_inventory {
-        println!("{}", serde_json::to_string_pretty(&inventory)?);
+        print::out(format_args!("{}\n", serde_json::to_string_pretty(&inventory)?));
         return Ok(true);
     }
     let report = planned(&plan, &inventory);
     match arguments.json {
-        true => println!("{}", serde_json::to_string_pretty(&report)?),
-        false => print!("{}", report.table()),
+        true => print::out(format_args!("{}\n", serde_json::to_string_pretty(&report)?)),
+        false => print::out(report.table()),
     }
     Ok(!report.refuses())
 }

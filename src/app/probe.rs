@@ -7,7 +7,7 @@ use std::process::Stdio;
 use serde_json::{Value, json};
 
 use crate::app::cli::ProbeArguments;
-use crate::app::{devices, logging};
+use crate::app::{devices, logging, print};
 use crate::base::Rate;
 use crate::channel::device_watch::ProbeFailure;
 use crate::channel::worker_process::WorkerProgram;
@@ -51,7 +51,7 @@ pub fn probe(arguments: &ProbeArguments) -> Result<(), ProbeError> {
         "pinning": pinning(),
         "memory_bytes": inventory.memory_bytes,
         "software": codecs,
-        "auto_ladder_1080p30": { "rungs": ladder, "left_out": left_out },
+        "auto_ladder_in_software_1080p30": { "rungs": ladder, "left_out": left_out },
     });
     if arguments.json {
         // The GPUs are beside it.
@@ -62,9 +62,9 @@ pub fn probe(arguments: &ProbeArguments) -> Result<(), ProbeError> {
             Ok(gpus) => serde_json::to_value(gpus)?,
             Err(cause) => json!({ "absent": cause.to_string(), "gpus": [] }),
         };
-        println!("{report:#}");
+        print::out(format_args!("{report:#}\n"));
     } else {
-        print!("{}{}", table(&report), gpu_lines(&gpus));
+        print::out(format_args!("{}{}", table(&report), gpu_lines(&gpus)));
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::app::cli::ServeArguments;
 use crate::app::limits::raised_open_files;
 use crate::app::reload::{Ground, Reloader, Source, said_of_publishing};
 use crate::app::runtimes::Runtimes;
-use crate::app::{banner, calibrate, certificates, devices, keys, logging, telemetry};
+use crate::app::{banner, calibrate, certificates, devices, keys, logging, print, telemetry};
 use crate::base::cores::Cores;
 use crate::base::tls::{Certificates, PairError, TlsError};
 use crate::base::{Ticks, clock};
@@ -176,7 +176,7 @@ async fn run(begin: Begin, runtimes: &Runtimes) -> Result<(), ServeError> {
     channels.spawn(watch_devices(seats.clone(), house.worker.clone(), stopped.clone()));
     channels.spawn(telemetry::watch_machine(plan.state_dir.clone(), stopped.clone()));
     channels.spawn(watch_load(seats.clone(), house.worker.clone(), stopped.clone()));
-    calibrate::begin(&plan, machine.clone(), &seats, &house.worker, &stopped);
+    calibrate::begin(&plan, machine.clone(), &seats, &house.worker, &stopped).await;
     let directory = Arc::new(Directory::new(house, shelves.clone(), channels, Vec::new()));
     let (publishing, said) = watch::channel(said_of_publishing(&plan));
     let book = Arc::new(TokenBook::new(plan.access.tokens.clone(), &plan.state_dir));
@@ -206,7 +206,7 @@ async fn run(begin: Begin, runtimes: &Runtimes) -> Result<(), ServeError> {
         .merge(api::control::router(reloader.clone()))
         .merge(api::events::router(stopped.clone()))
         .merge(ui::router());
-    reloader.begin(Origin::new(shelves, guard.over(router)), |plan| print!("{}", banner::banner(plan))).await?;
+    reloader.begin(Origin::new(shelves, guard.over(router)), |plan| print::out(banner::banner(plan))).await?;
     tokio::spawn(certificates::look_after(shown, book, stopped));
 
     let mut terminate = signal(SignalKind::terminate())?;

@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::app::cli::{DeviceChoice, FileFormat, TranscodeArguments};
-use crate::app::{devices, logging};
+use crate::app::{devices, logging, print};
 use crate::base::{Fault, MediaTime, Rate, Ticks};
 use crate::channel::commit::Commit;
 use crate::channel::source;
@@ -146,7 +146,7 @@ pub fn transcode(arguments: &TranscodeArguments) -> Result<(), TranscodeError> {
     progress.finish_and_clear();
     relay.join().map_err(|_| worker_error("file", "relay thread failed"))??;
     codec.end()?;
-    println!("{}", summary(arguments, &rungs));
+    print::out(format_args!("{}\n", summary(arguments, &rungs)));
     Ok(())
 }
 

@@ -227,6 +227,7 @@ impl Programme {
         if let Some((whose, by)) = self.seating.pushed_out() {
             self.give_way(whose, by, now);
         }
+        self.hand_over_when_clear();
         self.make_due_change(now);
     }
 

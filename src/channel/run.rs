@@ -295,7 +295,7 @@ impl Driver {
                 tracing::info!(channel = self.name, worker = id, process = started.process_id(), seat = lease.name(), "worker started");
                 self.recorder.note(Note::WorkerStarted(id), clock::mono());
                 let near = self.house.seats.numa_node(&lease.seat);
-                workers.present = Some(started.settled(self.house.worker.cores.room(near)).seated(lease));
+                workers.present = Some(started.settled(self.house.worker.cores.room(near)).await.seated(lease));
             }
             Err(cause) => {
                 tracing::error!(channel = self.name, %cause, program = %self.house.worker.path.display(), "worker cannot be started");

@@ -61,7 +61,7 @@ impl Default for Shared {
     }
 }
 
-/// A seat that is taken. When it is dropped, its place on the device is free.
+/// A seat that is taken. When it is dropped, its place on the device is free. Its worker may not begin before [`SeatDesk::is_clear`].
 #[derive(Debug)]
 pub struct Lease {
     /// Where.
@@ -194,6 +194,11 @@ impl SeatDesk {
     /// The channel that has pushed the holder of a lease out: its worker is to be ended at once.
     pub fn pushed_out(&self, lease: &Lease) -> Option<String> {
         self.machine().pushed_out(lease.place).map(str::to_owned)
+    }
+
+    /// Whether nobody who was pushed out is at work in the place of a lease any more: its worker may begin.
+    pub fn is_clear(&self, lease: &Lease) -> bool {
+        self.machine().is_clear(lease.place)
     }
 
     /// A channel has ended: it waits for no seat any more.

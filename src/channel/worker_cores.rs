@@ -5,6 +5,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::task::JoinHandle;
+
 use crate::base::cores::{Cores, make_nicer};
 use crate::placement::PinningMap;
 
@@ -44,12 +46,15 @@ impl WorkerCores {
         WorkerCores { shared: map.pins().then(|| Arc::new(shared)), nicer }
     }
 
-    /// Puts a worker that was just started on the workers' cores.
-    pub fn receive(&self, process: u32) {
-        let pinned = self.shared.as_ref().map_or(Ok(()), |shared| shared.all.confine_process(process));
-        if let Err(cause) = pinned.and_then(|()| make_nicer(process, self.nicer)) {
-            tracing::warn!(process, %cause, "worker stays on the cores of the front: it may delay publishers and viewers");
-        }
+    /// Puts a worker that was just started on the workers' cores, beside the caller, whose thread must not wait for `/proc`.
+    pub fn receive(&self, process: u32) -> JoinHandle<()> {
+        let cores = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let pinned = cores.shared.as_ref().map_or(Ok(()), |shared| shared.all.confine_process(process));
+            if let Err(cause) = pinned.and_then(|()| make_nicer(process, cores.nicer)) {
+                tracing::warn!(process, %cause, "worker stays on the cores of the front: it may delay publishers and viewers");
+            }
+        })
     }
 
     /// Room near NUMA node `near`; where that is not known or has no cores, on the node with the fewest workers for its cores.
@@ -75,10 +80,15 @@ impl Room {
     }
 
     /// Puts a worker there.
-    pub fn take(&self, process: u32) {
-        if let Err(cause) = self.cores().confine_process(process) {
-            tracing::warn!(process, cores = %self.cores(), %cause, "worker stays on the cores of all workers");
-        }
+    pub async fn take(&self, process: u32) {
+        let cores = self.cores().clone();
+        let confine = move || {
+            if let Err(cause) = cores.confine_process(process) {
+                tracing::warn!(process, %cores, %cause, "worker stays on the cores of all workers");
+            }
+        };
+        // It fails where the appliance ends.
+        let _ = tokio::task::spawn_blocking(confine).await;
     }
 }
 

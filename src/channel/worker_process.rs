@@ -143,6 +143,8 @@ pub struct WorkerProcess {
     listed: Option<Listed>,
     /// Its place on a NUMA node.
     room: Option<Room>,
+    /// Its way to the workers' cores.
+    receiving: Option<JoinHandle<()>>,
 }
 
 impl WorkerProcess {
@@ -163,12 +165,12 @@ impl WorkerProcess {
         let (events_sender, events) = mpsc::channel(MESSAGE_QUEUE);
         tokio::spawn(write_link(write, frames_due));
         if let Some(process) = child.id() {
-            program.cores.receive(process);
             tokio::spawn(watch_memory(process, program.memory_limit_bytes, events_sender.clone()));
         }
         tokio::spawn(read_link(read, events_sender));
         let listed = child.id().map(|process| Listed::new(process, Role::Codec, channel.unwrap_or_default()));
-        Ok(WorkerProcess { id, events, frames, child, lease: None, listed, room: None })
+        let receiving = child.id().map(|process| program.cores.receive(process));
+        Ok(WorkerProcess { id, events, frames, child, lease: None, listed, room: None, receiving })
     }
 
     /// This worker in its seat.
@@ -177,9 +179,13 @@ impl WorkerProcess {
     }
 
     /// This worker on the cores of `room`, where there is one.
-    pub fn settled(self, room: Option<Room>) -> WorkerProcess {
+    pub async fn settled(mut self, room: Option<Room>) -> WorkerProcess {
+        // Else it might be put on the cores of all workers after that.
+        if let Some(receiving) = self.receiving.take() {
+            let _ = receiving.await;
+        }
         if let (Some(room), Some(process)) = (&room, self.child.id()) {
-            room.take(process);
+            room.take(process).await;
         }
         WorkerProcess { room, ..self }
     }
@@ -370,10 +376,11 @@ pub(crate) mod tests {
         let program = WorkerProgram { cores: WorkerCores::of(&PinningMap::of(&machine, &wish)), ..stand_in(folder.path()) };
         let worker = WorkerProcess::start(&program, Some("demo"), 1, None).unwrap();
         let process = worker.process_id().unwrap();
+        let worker = worker.settled(None).await;
         let (everywhere, nice) = place(process);
         let (_, ours) = place(std::process::id());
         assert_eq!((everywhere, nice), (allowed, (ours + 4).min(19)));
-        let worker = worker.settled(program.cores.room(Some(1)));
+        let worker = worker.settled(program.cores.room(Some(1))).await;
         assert_eq!(place(process).0, last);
         worker.end().await;
     }

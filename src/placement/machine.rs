@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::devices::{Choice, DevicePolicy, Devices, Need, PassedOver, Priority, Refusal, Ticket, beyond_software, software};
 use super::inventory::Inventory;
 use super::needs::{Cost, FALLBACK_PRESETS, nearest, no_slower};
-use super::pool::{Amount, Hold, Place, Pool};
+use super::pool::{Amount, Hold, Place, Pool, Pusher};
 use super::report::Row;
 use super::short::Short;
 use crate::media::Rung;
@@ -53,7 +53,7 @@ pub struct Granted {
     pub passed: Vec<PassedOver>,
     /// What is short although it was let in.
     pub over: Option<Short>,
-    /// Best-effort channels that were pushed out for it.
+    /// Best-effort channels that were pushed out for it: its worker must not begin before [`Machine::is_clear`].
     pub pushed_out: Vec<String>,
     /// Why nothing in software is kept for the loss of its device, where something should be.
     pub unprotected: Option<String>,
@@ -183,7 +183,12 @@ impl Machine {
 
     /// The channel that has pushed the holder of this place out.
     pub fn pushed_out(&self, place: Place) -> Option<&str> {
-        self.pool.hold(place)?.pushed_by.as_deref()
+        Some(&self.pool.hold(place)?.pushed_by.as_ref()?.channel)
+    }
+
+    /// Whether the workers of all who were pushed out for this place have ended.
+    pub fn is_clear(&self, place: Place) -> bool {
+        self.pool.is_clear(place)
     }
 
     fn decide(&self, channel: &str, need: &Need, before: &[Ticket]) -> Result<Decision, Refusal> {
@@ -316,7 +321,8 @@ impl Machine {
                 return Ok(decision(way, None, push));
             }
             if self.admission == Admission::Warn {
-                return Ok(decision(plain, Some(short()), self.pool.best_effort(channel)));
+                // It is too much without the others too: their end would help nobody.
+                return Ok(decision(plain, Some(short()), Vec::new()));
             }
         }
         Err(Refusal::Short { short: short(), passed })
@@ -352,11 +358,6 @@ impl Machine {
     }
 
     fn take(&mut self, channel: &str, need: &Need, decision: Decision, before: &[Ticket]) -> Granted {
-        for victim in &decision.push {
-            let tickets: Vec<Ticket> = self.tickets_of(victim).collect();
-            tickets.into_iter().for_each(|ticket| self.devices.give_back(ticket));
-            self.pool.push_out(victim, channel);
-        }
         let Decision { choice, amount, fallback, preset, passed, over, push, unprotected } = decision;
         let sessions = choice.map_or(0, |choice| choice.demand.sessions);
         let gpu = choice.map(|choice| choice.gpu);
@@ -369,7 +370,15 @@ impl Machine {
         };
         let kept = fallback.map_or_else(Amount::default, |fallback| fallback.amount);
         let hold = Hold { channel: channel.to_owned(), priority: need.load.priority, amount, gpu, fallback: kept, pushed_by: None };
+        let victims: Vec<Ticket> = push.iter().flat_map(|victim| self.tickets_of(victim)).collect();
         let place = self.pool.take(hold);
+        let by = Pusher { channel: channel.to_owned(), place };
+        self.devices.push_out(&victims, before, ticket);
+        for victim in &push {
+            self.pool.push_out(victim, &by);
+            self.pool.inherit(victim, &by);
+        }
+        self.pool.inherit(channel, &by);
         let mut row = Row::seated(channel, need, amount, sessions, &seat);
         row.ticket = ticket;
         row.preset = preset;

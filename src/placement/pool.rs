@@ -2,6 +2,9 @@
 //!
 //! Amounts are whole numbers, so that what is given back makes zero. A channel counts once, with the largest of its holds: while one worker
 //! takes over from another, for a segment, both are there.
+//!
+//! Who is pushed out holds what it has until its worker has ended; whoever takes its place waits for that. Until then both count as one, with
+//! the larger of both.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -85,8 +88,17 @@ pub struct Hold {
     pub gpu: Option<usize>,
     /// What it would take where it were lost from its device; nothing where nothing is kept for that.
     pub fallback: Amount,
-    /// The channel that has pushed it out: it holds nothing any more, and its worker is about to end.
-    pub pushed_by: Option<String>,
+    /// Who has pushed it out: it has no claim any more, and its worker is about to end.
+    pub pushed_by: Option<Pusher>,
+}
+
+/// Who takes the place of one that is pushed out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pusher {
+    /// The channel.
+    pub channel: String,
+    /// The hold that has its place from then on.
+    pub place: Place,
 }
 
 /// Cores and memory with their holders.
@@ -138,12 +150,24 @@ impl Pool {
         self.holds.remove(&place);
     }
 
-    /// Takes everything of `channel` for the sake of another one.
-    pub fn push_out(&mut self, channel: &str, by: &str) {
-        for hold in self.holds.values_mut().filter(|hold| hold.channel == channel) {
-            (hold.amount, hold.fallback, hold.gpu) = (Amount::default(), Amount::default(), None);
-            hold.pushed_by = Some(by.to_owned());
+    /// Takes the claim of `channel` to all that it has for the sake of another one, whose hold waits for the end of its workers.
+    pub fn push_out(&mut self, channel: &str, by: &Pusher) {
+        for hold in self.holds.values_mut().filter(|hold| hold.channel == channel && hold.pushed_by.is_none()) {
+            (hold.fallback, hold.gpu) = (Amount::default(), None);
+            hold.pushed_by = Some(by.clone());
         }
+    }
+
+    /// Who is about to end for the sake of any hold of `channel` ends for this one.
+    pub fn inherit(&mut self, channel: &str, by: &Pusher) {
+        let pushers = self.holds.values_mut().filter_map(|hold| hold.pushed_by.as_mut());
+        pushers.filter(|pusher| pusher.channel == channel).for_each(|pusher| *pusher = by.clone());
+    }
+
+    /// Whether nobody is left in this place who was pushed out of it, and its holder was not pushed out itself.
+    pub fn is_clear(&self, place: Place) -> bool {
+        let has_claim = self.holds.get(&place).is_some_and(|hold| hold.pushed_by.is_none());
+        has_claim && self.holds.values().all(|hold| hold.pushed_by.as_ref().is_none_or(|by| by.place != place))
     }
 
     /// What a channel has: the most of its holds.
@@ -166,9 +190,30 @@ impl Pool {
         self.holds.values().filter(move |hold| hold.channel == channel && hold.pushed_by.is_none())
     }
 
-    /// What all channels have but these.
+    /// What all channels have but these, when all who are pushed out have ended.
     pub fn used(&self, without: &[&str]) -> Amount {
         self.by_channel(without).into_values().fold(Amount::default(), |sum, (amount, _)| sum + amount)
+    }
+
+    /// The most that all channels but these have at any time from now on: those who are pushed out end when they do, and then those begin who
+    /// wait for it. Who ends for the sake of one of `without` that still waits does not count.
+    pub fn most_used(&self, without: &[&str]) -> Amount {
+        let mut sum = self.used(without);
+        let mut ending: BTreeMap<Place, (&str, Amount)> = BTreeMap::new();
+        for hold in self.holds.values() {
+            let goes_over = |by: &&Pusher| without.contains(&by.channel.as_str()) && self.holds.contains_key(&by.place);
+            if let Some(by) = hold.pushed_by.as_ref().filter(|by| !goes_over(by)) {
+                let (_, amount) = ending.entry(by.place).or_insert((&by.channel, Amount::default()));
+                *amount = *amount + hold.amount;
+            }
+        }
+        for (place, (channel, amount)) in ending {
+            let others = self.holds.iter().filter(|(other, hold)| **other != place && hold.channel == channel && hold.pushed_by.is_none());
+            let meanwhile = others.fold(Amount::default(), |most, (_, hold)| most.most(hold.amount)) + amount;
+            // Where who waited has given up, nobody takes the place.
+            sum = sum + if self.holds.contains_key(&place) { meanwhile - self.of(channel) } else { amount };
+        }
+        sum
     }
 
     /// What is kept free for the loss of the device whose channels would take most, all channels but these considered, and a hold that
@@ -201,7 +246,7 @@ impl Pool {
     /// What a channel could have now, of which `without` would be gone: what is free, and what it has itself.
     pub fn free(&self, channel: &str, without: &[&str]) -> Amount {
         let without: Vec<&str> = without.iter().copied().chain([channel]).collect();
-        self.lent - (self.used(&without) + self.kept(&without, None))
+        self.lent - (self.used(&without) + self.kept(&without, None)).most(self.most_used(&without))
     }
 
     /// Whether `channel` can have `amount`, and `kept` kept for the loss of `gpu`, while `without` are gone. What it has or what is kept for
@@ -219,7 +264,7 @@ impl Pool {
             // The case for which it was kept. Others may find nothing kept for them any more.
             return used.fits(self.lent);
         }
-        (used + self.kept(&without, more)).fits(self.lent)
+        (used + self.kept(&without, more)).fits(self.lent) && (self.most_used(&without) + amount).fits(self.lent)
     }
 
     /// Best-effort channels, newest first.
@@ -299,16 +344,37 @@ mod tests {
     }
 
     #[test]
-    fn who_was_pushed_out_holds_nothing_and_has_no_claim() {
-        let mut pool = pool(2.0);
+    fn who_is_pushed_out_has_no_claim_and_counts_until_it_has_ended() {
+        let mut pool = pool(2.5);
         let place = pool.take(Hold { priority: Priority::BestEffort, ..hold("spare", 2.0, None, 0.0) });
         assert!(pool.has_room("main", cores(1.5), None, &["spare"]));
-        pool.push_out("spare", "main");
-        pool.take(hold("main", 1.5, None, 0.0));
+        let main = pool.take(hold("main", 1.5, None, 0.0));
+        pool.push_out("spare", &Pusher { channel: "main".into(), place: main });
         assert!(!pool.has_room("spare", cores(2.0), None, &[]) && pool.best_effort("").is_empty());
-        assert_eq!(pool.hold(place).and_then(|hold| hold.pushed_by.as_deref()), Some("main"));
+        assert_eq!(pool.hold(place).and_then(|hold| hold.pushed_by.as_ref()).map(|by| by.channel.as_str()), Some("main"));
+        assert_eq!((pool.is_clear(main), pool.used(&[]), pool.most_used(&[])), (false, cores(1.5), cores(2.0)));
+        assert!(pool.has_room("other", cores(0.5), None, &[]) && !pool.has_room("other", cores(0.6), None, &[]));
         pool.give_back(place);
-        assert_eq!(pool.used(&[]), cores(1.5));
+        assert_eq!((pool.is_clear(main), pool.most_used(&[])), (true, cores(1.5)));
+        assert!(pool.has_room("other", cores(1.0), None, &[]));
+    }
+
+    #[test]
+    fn a_worker_that_goes_on_beside_the_end_of_another_counts_with_it() {
+        let mut pool = pool(9.0);
+        pool.take(hold("main", 1.0, None, 0.0));
+        let spare = pool.take(hold("spare", 2.0, None, 0.0));
+        let next = pool.take(hold("main", 2.5, None, 0.0));
+        pool.push_out("spare", &Pusher { channel: "main".into(), place: next });
+        assert_eq!(pool.most_used(&[]), cores(3.0), "the worker before and the one that is pushed out");
+        let again = pool.take(hold("main", 2.5, None, 0.0));
+        pool.inherit("main", &Pusher { channel: "main".into(), place: again });
+        pool.give_back(next);
+        assert!(!pool.is_clear(again), "whoever asks anew waits as before");
+        pool.give_back(again);
+        assert_eq!(pool.most_used(&[]), cores(3.0), "who has given up takes nobody's place");
+        pool.give_back(spare);
+        assert_eq!(pool.most_used(&[]), cores(1.0));
     }
 
     #[test]

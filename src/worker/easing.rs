@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
+use super::captions::{Captions, most_triplets};
+use crate::base::Rate;
 use crate::media::{Grid, Slot};
 use crate::wire::link::Easing;
-
-/// Caption bytes of slots that a rung leaves out, kept for its next picture: one picture's worth.
-const MAX_CAPTION_BYTES: usize = 93;
 
 /// What the front wishes for each rung: written by whoever reads the link, read by the video thread. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -43,7 +42,8 @@ struct Eased {
     now: Easing,
     newest: Option<Slot>,
     effort: Effort,
-    captions: BytesMut,
+    /// Those of slots that were left out.
+    captions: Captions,
 }
 
 /// All rungs, as they are made now.
@@ -97,6 +97,7 @@ impl Easings {
     /// How a rung's picture of `slot` is to be encoded and with which captions; none where the rung leaves it out. An IDR it only leaves
     /// out where it leaves everything out.
     pub(crate) fn turn(&mut self, rung: usize, slot: Slot, key: bool, captions: &Bytes) -> Option<(Effort, Bytes)> {
+        let rate = self.grid.rate;
         let Some(rung) = self.rungs.get_mut(rung) else { return Some((Effort::default(), captions.clone())) };
         if rung.now.off {
             rung.captions.clear();
@@ -105,17 +106,16 @@ impl Easings {
         // Counted from its newest picture and not by even slots: those may be the very ones that are left out on all rungs.
         let is_near = rung.newest.is_some_and(|newest| slot.0 - newest.0 < 2);
         if rung.now.halved && !key && is_near {
-            let room = MAX_CAPTION_BYTES.saturating_sub(rung.captions.len()).min(captions.len());
-            rung.captions.extend_from_slice(captions.get(..room).unwrap_or_default());
+            rung.captions.keep(captions);
             return None;
         }
         rung.newest = Some(slot);
-        let captions = match rung.captions.is_empty() {
-            true => captions.clone(),
-            false => {
-                let mut both = rung.captions.split();
-                both.extend_from_slice(captions);
-                both.freeze()
+        let captions = match rung.now.halved || !rung.captions.is_empty() {
+            false => captions.clone(),
+            true => {
+                let halves = if rung.now.halved { 2 } else { 1 };
+                rung.captions.keep(captions);
+                rung.captions.take(most_triplets(Rate { denominator: rate.denominator.saturating_mul(halves), ..rate }))
             }
         };
         Some((rung.effort, captions))
@@ -187,19 +187,66 @@ mod tests {
         assert_eq!(encoded(&mut easings, 2, 7).1, [(5, Easing { faster: 1, ..Easing::default() })]);
     }
 
+    /// What the pictures of slots `from..to` of rung 0 carry, of a source that has so many triplets of two fields of line 21 and of DTVCC in each
+    /// picture, and as much padding.
+    fn carried(easings: &mut Easings, from: i64, to: i64, dtvcc: usize) -> Vec<Bytes> {
+        let triplets = |slot: i64| -> Bytes {
+            let line_21 = [[0xFC, 0x80 | slot as u8, 0], [0xFD, 0x80 | slot as u8, 1]];
+            let packets = (0..dtvcc).map(|n| [0xFE, slot as u8, n as u8]);
+            line_21.into_iter().chain(packets).chain((0..dtvcc).map(|_| [0xFA, 0, 0])).flatten().collect()
+        };
+        let mut pictures = Vec::new();
+        for slot in from..to {
+            let key = GRID.is_key(Slot(slot));
+            easings.begin(Slot(slot), key);
+            pictures.extend(easings.turn(0, Slot(slot), key, &triplets(slot)).map(|(_, captions)| captions));
+        }
+        pictures
+    }
+
+    /// The slots and numbers of the valid DTVCC triplets.
+    fn dtvcc(pictures: &[Bytes]) -> Vec<(u8, u8)> {
+        let triplets = pictures.iter().flat_map(|picture| picture.chunks_exact(3));
+        triplets.filter(|triplet| triplet[0] == 0xFE).map(|triplet| (triplet[1], triplet[2])).collect()
+    }
+
     #[test]
-    fn captions_of_slots_that_are_left_out_come_with_the_next_picture() {
+    fn a_rung_of_half_the_pictures_loses_no_caption_and_doubles_none() {
+        let (wishes, mut easings) = two_rungs();
+        let untouched = carried(&mut easings, 0, 5, 4);
+        assert!(untouched.iter().all(|captions| captions.len() == 10 * 3), "with the padding of the source");
+        wishes.set(0, Easing { halved: true, ..Easing::default() });
+        // 40 triplets in two pictures: more than one may hold.
+        let busy = carried(&mut easings, 5, 25, 18);
+        assert!(
+            busy.len() < 15 && busy.iter().all(|captions| captions.len() <= 31 * 3),
+            "{:?}",
+            busy.iter().map(Bytes::len).collect::<Vec<_>>()
+        );
+        let quiet = carried(&mut easings, 25, 41, 0);
+        wishes.set(0, Easing::default());
+        let full = carried(&mut easings, 41, 46, 4);
+        let all: Vec<Bytes> = [busy, quiet, full].concat();
+        let expected: Vec<(u8, u8)> = (5..25)
+            .flat_map(|slot| (0..18).map(move |n| (slot, n)))
+            .chain((41..46).flat_map(|slot| (0..4).map(move |n| (slot, n))))
+            .collect();
+        assert_eq!(dtvcc(&all), expected);
+        let fields: usize =
+            all.iter().flat_map(|picture| picture.chunks_exact(3)).filter(|triplet| triplet[0] < 0xFE && triplet[0] >= 0xFC).count();
+        assert_eq!(fields, 2 * (46 - 5));
+        let valid = |picture: &Bytes| picture.chunks_exact(3).map(|triplet| triplet[0]).filter(|first| first & 4 != 0).collect::<Vec<_>>();
+        assert!(all.iter().all(|picture| valid(picture).is_sorted_by_key(|first| *first == 0xFE)), "line 21 comes first");
+    }
+
+    #[test]
+    fn what_is_left_over_goes_with_full_pictures_no_faster_than_they_may_hold_it() {
         let (wishes, mut easings) = two_rungs();
         wishes.set(0, Easing { halved: true, ..Easing::default() });
-        easings.begin(Slot(0), true);
-        let turn = |easings: &mut Easings, slot: i64, text: &'static str| {
-            easings.turn(0, Slot(slot), slot == 0, &Bytes::from_static(text.as_bytes())).map(|(_, captions)| captions)
-        };
-        assert_eq!(turn(&mut easings, 0, "a").as_deref(), Some(&b"a"[..]));
-        assert_eq!(turn(&mut easings, 1, "b"), None);
-        assert_eq!(turn(&mut easings, 2, "c").as_deref(), Some(&b"bc"[..]));
-        assert_eq!(turn(&mut easings, 3, "d"), None);
-        easings.begin(Slot(5), true);
-        assert_eq!(easings.turn(0, Slot(5), true, &Bytes::from_static(b"e")).map(|(_, captions)| captions).as_deref(), Some(&b"de"[..]));
+        let busy = carried(&mut easings, 0, 20, 22);
+        wishes.set(0, Easing::default());
+        let full = carried(&mut easings, 20, 60, 10);
+        assert!(full.iter().all(|captions| captions.len() <= 24 * 3), "600 triplets a second");
+        assert_eq!(dtvcc(&[busy, full].concat()).len(), 20 * 22 + 40 * 10);
     }
 }

@@ -12,6 +12,7 @@
 //! anything: time comes over the link.
 
 pub mod calibrate;
+mod captions;
 pub mod codec_role;
 pub mod conform;
 pub mod devices;

@@ -109,13 +109,12 @@ impl Slot {
 
     fn renew(&self) -> Option<Renewal> {
         let known = self.held.read().unwrap_or_else(PoisonError::into_inner).seen.clone();
-        let (seen, renewed) = match Texts::read(&self.files) {
-            Ok(texts) => (Seen::of(&texts), Pair::parse(&self.files, &texts)),
-            Err(errors) => (Seen::Nothing(errors.clone()), Err(errors)),
-        };
+        let texts = Texts::read(&self.files);
+        let seen = texts.as_ref().map_or_else(|errors| Seen::Nothing(errors.clone()), Seen::of);
         if seen == known {
             return None;
         }
+        let renewed = texts.and_then(|texts| Pair::parse(&self.files, &texts));
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         held.seen = seen;
         match renewed {

@@ -105,7 +105,8 @@ impl Programme {
     /// Does what a plan asks for, as soon as it can be done: there is a worker that can part, and a seat.
     pub(super) fn make_due_change(&mut self, now: Mono) {
         let Some(air) = &mut self.air else { return };
-        if self.supervisor.is_settled() && !air.is_handing_over() {
+        let is_free = self.supervisor.is_settled() && !air.is_handing_over() && !self.seating.has_next();
+        if is_free {
             self.cutting = None;
         }
         if air.take_refused_ladder() {
@@ -114,13 +115,13 @@ impl Programme {
             tracing::error!(channel = self.plan.name, "{text}");
             self.change = Some(PlanChange::at(now.after(REFUSED_FOR)));
         }
-        if self.change.is_none() && air.next_ladder().is_some() && !air.is_handing_over() {
+        if self.change.is_none() && air.next_ladder().is_some() && is_free {
             self.change = Some(PlanChange::at(now));
         }
         let Some(change) = self.change.as_ref().filter(|change| now >= change.not_before) else { return };
         if change.is_anew {
             self.begin_anew(now);
-        } else if self.supervisor.is_settled() && !air.is_handing_over() {
+        } else if is_free {
             let is_elsewhere = change.is_elsewhere;
             self.cut(is_elsewhere, now);
         }
@@ -134,9 +135,8 @@ impl Programme {
         let rungs = air.next_ladder().map_or(air.rungs(), |next| &next.rungs);
         match self.seating.plan_cut(is_elsewhere, rungs, source) {
             Ok(Cut::Beside) => {
-                if air.plan_handover() {
-                    air.bind_next_ladder();
-                }
+                air.bind_next_ladder();
+                self.hand_over_when_clear();
                 tracing::info!(channel = self.plan.name, worker = self.supervisor.id(), "the new plan takes effect with the next segment");
             }
             Ok(Cut::InPlace) => {

@@ -15,8 +15,10 @@ use crate::media::device::{CopyCount, CopyReason, Seat};
 use crate::placement::devices::{PassedOver, SourceShape, Ticket, listed};
 use crate::placement::{DevicePolicy, DeviceWish, GpuChoice, Load, Need, Refusal, Speed};
 
+mod clearing;
 mod loss;
 
+use clearing::{Asked, Clearing};
 pub(super) use loss::Cut;
 pub use loss::MoveTo;
 pub(super) use loss::{Blame, Loss};
@@ -55,6 +57,10 @@ pub(super) struct Seating {
     leaving: Option<Arc<Lease>>,
     /// Of the worker that a planned change will start.
     next: Option<Arc<Lease>>,
+    /// When that was taken.
+    next_since: Option<Mono>,
+    /// A seat that others are still leaving.
+    clearing: Option<Clearing>,
     seated_at: Mono,
     now: Mono,
     /// What the present worker said of itself, and when.
@@ -89,6 +95,8 @@ impl Seating {
             present: None,
             leaving: None,
             next: None,
+            next_since: None,
+            clearing: None,
             seated_at: Mono::default(),
             now: Mono::default(),
             reported: None,
@@ -159,18 +167,23 @@ impl Seating {
         [Whose::Present, Whose::Leaving].into_iter().find_map(by)
     }
 
-    /// A seat for a worker that begins anew; the workers before it have ended or are being ended. Without one, how long to wait.
+    /// A seat for a worker that begins anew; the workers before it have ended or are being ended. Without one, or while somebody who was
+    /// pushed out is still in it, how long to wait.
     pub(super) fn seat(&mut self, rungs: &[Rung], source: Option<SourceShape>, now: Mono) -> Result<Arc<Lease>, Duration> {
         self.now = now;
         self.next = None;
-        let before = self.tickets();
+        let asked = Asked { wish: self.wish(), rungs: rungs.to_vec(), source, load: self.load };
+        if let Some(waited) = self.waited_for(&asked) {
+            return waited;
+        }
+        // Held until there is another seat: who leaves the one leaves it for the other.
+        let given_up = self.clearing.take().map(|clearing| clearing.lease);
+        let before: Vec<Ticket> = self.tickets().into_iter().chain(given_up.as_ref().and_then(|lease| lease.ticket())).collect();
         let avoid = self.avoided(now);
-        let wish = self.wish();
-        match self.desk.seat(&self.channel, &Need { wish: &wish, source, rungs, avoid: &avoid, load: self.load }, &before) {
+        match self.desk.seat(&self.channel, &Need { wish: &asked.wish, source, rungs, avoid: &avoid, load: self.load }, &before) {
             Ok((lease, passed)) => {
                 self.wait.succeeded();
-                self.leaving = None;
-                Ok(self.sit(Arc::new(lease), &passed))
+                self.sit_when_clear(lease, passed, asked)
             }
             Err(refusal) => {
                 let text = self.words(&refusal);
@@ -269,7 +282,7 @@ impl Seating {
             refusal => refusal.to_string(),
         };
         let (lease, _) = self.desk.seat(&self.channel, &need, &[]).map_err(words)?;
-        self.next = Some(Arc::new(lease));
+        (self.next, self.next_since) = (Some(Arc::new(lease)), Some(self.now));
         match to {
             MoveTo::Same => {}
             MoveTo::Auto => self.asked = None,
@@ -296,7 +309,7 @@ impl Seating {
             return false;
         }
         let lease = self.desk.returning(&self.channel, &need, now);
-        self.next = lease.map(Arc::new);
+        (self.next, self.next_since) = (lease.map(Arc::new), Some(now));
         if let Some(next) = &self.next {
             tracing::info!(channel = self.channel, device = next.name(), "channel returns to a device at the next segment");
         }
@@ -306,6 +319,11 @@ impl Seating {
     /// Where a worker that begins for the plan's sake belongs: where an operator wants it, else where the wish does.
     pub(super) fn move_for_plan(&self) -> MoveTo {
         self.asked.clone().unwrap_or(MoveTo::Auto)
+    }
+
+    /// Whether a planned change has a seat.
+    pub(super) fn has_next(&self) -> bool {
+        self.next.is_some()
     }
 
     /// The planned change is off before it has begun.

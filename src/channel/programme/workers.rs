@@ -125,13 +125,21 @@ impl Programme {
         if !self.supervisor.is_settled() {
             return Err(Immovable::NotRunning);
         }
-        if air.is_handing_over() {
+        if air.is_handing_over() || self.seating.has_next() {
             return Err(Immovable::Moving);
         }
         self.seating.plan_move(to, air.rungs(), source).map_err(Immovable::NoSeat)?;
-        air.plan_handover();
+        self.hand_over_when_clear();
         tracing::info!(channel = self.plan.name, worker = self.supervisor.id(), "worker is changed for another one at the next segment");
         Ok(())
+    }
+
+    /// Plans the change of workers for which there is a seat, when nobody is in that any more.
+    pub(super) fn hand_over_when_clear(&mut self) {
+        let Some(air) = self.air.as_mut().filter(|air| self.supervisor.is_settled() && !air.is_handing_over()) else { return };
+        if self.seating.next_is_clear() == Some(true) {
+            air.plan_handover();
+        }
     }
 
     /// The next message for the present worker, when its link has room.
@@ -188,15 +196,18 @@ impl Programme {
     pub(super) fn give_way(&mut self, whose: Whose, by: String, now: Mono) {
         if self.supervisor.whose(self.supervisor.id()) == Whose::Present {
             self.replace_worker(whose, &Loss::PushedOut(by), now);
+        } else {
+            self.seating.vacate(by);
         }
     }
 
     /// A channel that is in software for want of a device moves to one that is well again.
     pub(super) fn return_to_device(&mut self, now: Mono) {
         let source = self.source_shape();
-        let Some(air) = self.air.as_mut().filter(|air| self.supervisor.is_settled() && !air.is_handing_over()) else { return };
-        if self.seating.plan_return(air.rungs(), source, now) && !air.plan_handover() {
-            self.seating.stay();
+        let is_free = |air: &&mut OnAir| self.supervisor.is_settled() && !air.is_handing_over() && !self.seating.has_next();
+        let Some(air) = self.air.as_mut().filter(is_free) else { return };
+        if self.seating.plan_return(air.rungs(), source, now) {
+            self.hand_over_when_clear();
         }
     }
 

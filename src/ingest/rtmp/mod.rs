@@ -3,6 +3,7 @@
 mod cause;
 mod connection;
 mod presence;
+mod refusals;
 #[cfg(test)]
 mod tests;
 
@@ -13,16 +14,17 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::MissedTickBehavior;
 use tracing::{error, info, warn};
 
 use self::cause::Cause;
 use self::connection::Connection;
 use self::presence::Registry;
-use crate::base::Fault;
-use crate::base::events::{self, EventKind};
+use self::refusals::Refusals;
 use crate::base::metrics::metrics;
 use crate::base::places::Places;
 use crate::base::tls::{Socket, TlsServer};
+use crate::base::{Fault, clock};
 use crate::channel::feed::Door;
 use crate::wire::rtmp::Limits;
 
@@ -94,13 +96,14 @@ pub struct RtmpServer {
     limits: Arc<RtmpLimits>,
     places: Places,
     registry: Registry,
+    refusals: Refusals,
 }
 
 impl RtmpServer {
     /// A server that has no listener yet.
     pub fn new(door: Arc<dyn Door>, limits: RtmpLimits) -> RtmpServer {
         let places = Places::new(limits.connections, limits.connections_per_address);
-        RtmpServer { door, limits: Arc::new(limits), places, registry: Registry::default() }
+        RtmpServer { door, limits: Arc::new(limits), places, registry: Registry::default(), refusals: Refusals::default() }
     }
 
     /// As [`serve_rtmp`], through TLS (`rtmps://`) where `tls` is given. When `retire` turns true the port is closed, and the connections that
@@ -115,12 +118,15 @@ impl RtmpServer {
         let protocol = if tls.is_some() { PROTOCOL_TLS } else { PROTOCOL };
         let mut tasks = JoinSet::new();
         let mut stop = shutdown.clone();
+        let mut ticks = tokio::time::interval(refusals::PERIOD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => break,
                 () = stopped(&mut retire) => break,
                 Some(done) = tasks.join_next(), if !tasks.is_empty() => report_panic(done),
+                _ = ticks.tick() => self.refusals.tick(clock::mono()),
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => match self.places.take(peer.ip()) {
                         Ok(place) => {
@@ -130,7 +136,11 @@ impl RtmpServer {
                                 server.connection(stream, peer, tls, shutdown).await;
                             });
                         }
-                        Err(cause) => turn_away(stream, peer, protocol, cause.into()),
+                        // It has spoken no RTMP yet, so there is nothing to tell it.
+                        Err(cause) => {
+                            drop(stream);
+                            self.closed(peer, protocol, "-", &cause.into());
+                        }
                     },
                     Err(cause) => {
                         warn!(%cause, protocol, "RTMP listener: no connection could be accepted; raise the limit of open files if this goes on");
@@ -153,18 +163,27 @@ impl RtmpServer {
             None => Socket::Plain(stream),
             Some(tls) => tokio::select! {
                 biased;
-                () = stopped(&mut shutdown) => return log_close(peer, protocol, "-", &Cause::Shutdown),
+                () = stopped(&mut shutdown) => return self.closed(peer, protocol, "-", &Cause::Shutdown),
                 shaken = tls.handshake(stream, peer) => match shaken {
                     Ok(socket) => socket,
-                    Err(cause) => return log_close(peer, protocol, "-", &cause.into()),
+                    Err(cause) => return self.closed(peer, protocol, "-", &cause.into()),
                 },
             },
         };
+        let closing = self.clone();
         let mut connection = Connection::new(socket, peer, self.door, self.limits, self.registry, shutdown);
         let cause = connection.run().await;
         let channel = connection.channel();
         connection.close(&cause).await;
-        log_close(peer, protocol, &channel, &cause);
+        closing.closed(peer, protocol, &channel, &cause);
+    }
+
+    /// The one line of a connection that has ended.
+    fn closed(&self, peer: SocketAddr, protocol: &'static str, channel: &str, cause: &Cause) {
+        match cause.refusal_label() {
+            None => info!(%peer, protocol, channel, %cause, "RTMP connection closed"),
+            Some(reason) => self.refusals.refused(peer, protocol, channel, reason, cause, clock::mono()),
+        }
     }
 }
 
@@ -187,23 +206,6 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         metrics().ingest_connections.with_label_values(&[self.0]).dec();
-    }
-}
-
-/// Drops a connection that there is no room for. It has spoken no RTMP yet, so there is nothing to tell it.
-fn turn_away(stream: TcpStream, peer: SocketAddr, protocol: &'static str, cause: Cause) {
-    drop(stream);
-    log_close(peer, protocol, "-", &cause);
-}
-
-fn log_close(peer: SocketAddr, protocol: &'static str, channel: &str, cause: &Cause) {
-    match cause.refusal_label() {
-        None => info!(%peer, protocol, channel, %cause, "RTMP connection closed"),
-        Some(reason) => {
-            metrics().ingest_refusals.with_label_values(&[protocol, reason]).inc();
-            events::say_of_all(EventKind::Refusal, format!("{} {peer}: {cause}", protocol.to_uppercase()));
-            warn!(%peer, protocol, channel, reason, fault = cause.fault().label(), %cause, "RTMP connection refused or closed for cause");
-        }
     }
 }
 

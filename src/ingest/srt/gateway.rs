@@ -64,10 +64,13 @@ impl Gateway {
         command.args(["--log", &program.log]).env("HEADEND_LOG", &program.log_levels);
         command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(Stdio::null()).stderr(Stdio::inherit());
         let child = command.kill_on_drop(true).spawn()?;
-        if let (Some(cores), Some(process)) = (&program.cores, child.id())
-            && let Err(cause) = cores.confine_process(process)
-        {
-            tracing::warn!(process, %cores, %cause, "SRT gateway stays where it is");
+        if let (Some(cores), Some(process)) = (program.cores.clone(), child.id()) {
+            // Beside this thread, which must not wait for `/proc`.
+            tokio::task::spawn_blocking(move || {
+                if let Err(cause) = cores.confine_process(process) {
+                    tracing::warn!(process, %cores, %cause, "SRT gateway stays where it is");
+                }
+            });
         }
         let (socket, write) = UnixStream::from_std(ours)?.into_split();
         let (frames, frames_due) = mpsc::channel(LINK_QUEUE_FRAMES);

@@ -50,6 +50,8 @@ struct Held {
     gpu: usize,
     channel: String,
     demand: Demand,
+    /// The seat that waits for the end of this one's worker.
+    ends_for: Option<Ticket>,
 }
 
 /// A seat.
@@ -182,6 +184,16 @@ impl Devices {
         self.held.remove(&ticket);
     }
 
+    /// Who has these seats is to end, and the seat `by` waits for it. Who is to end for one of `before` ends for `by` as well.
+    pub(super) fn push_out(&mut self, tickets: &[Ticket], before: &[Ticket], by: Option<Ticket>) {
+        for (ticket, held) in &mut self.held {
+            let is_inherited = held.ends_for.is_some_and(|other| before.contains(&other) || tickets.contains(&other));
+            if tickets.contains(ticket) || is_inherited {
+                held.ends_for = by;
+            }
+        }
+    }
+
     /// Whether the device of a seat is condemned.
     pub fn is_condemned(&self, ticket: Ticket) -> bool {
         let gpu = self.held.get(&ticket).and_then(|held| self.gpus.get(held.gpu));
@@ -229,15 +241,28 @@ impl Devices {
         changed.into_iter().filter_map(|index| self.change(index)).collect()
     }
 
-    /// What is in use of a GPU, but for these seats.
+    /// What is in use of a GPU at most, but for these seats and those that end for them. A seat that waits for the end of others and those
+    /// others are not in use at once.
     fn usage(&self, gpu: usize, without: &[Ticket]) -> Usage {
-        let held = self.held.iter().filter(|(ticket, held)| held.gpu == gpu && !without.contains(ticket)).map(|(_, held)| held);
-        held.fold(Usage::default(), |mut usage, held| {
-            usage.sessions = usage.sessions.saturating_add(held.demand.sessions);
-            usage.bytes = usage.bytes.saturating_add(held.demand.bytes);
+        let is_out = |ticket: &Ticket| without.contains(ticket);
+        let there = |(ticket, held): &(&Ticket, &Held)| held.gpu == gpu && !is_out(ticket) && !held.ends_for.is_some_and(|by| is_out(&by));
+        let (mut usage, mut shares) = (Usage::default(), BTreeMap::<Ticket, [(u32, u64); 2]>::new());
+        for (ticket, held) in self.held.iter().filter(there) {
+            let ends = held.ends_for.filter(|by| self.is_on(*by, gpu));
+            let [own, ending] = shares.entry(ends.unwrap_or(*ticket)).or_default();
+            let share = if ends.is_some() { ending } else { own };
+            *share = (share.0.saturating_add(held.demand.sessions), share.1.saturating_add(held.demand.bytes));
             usage.channels.push(held.channel.clone());
-            usage
-        })
+        }
+        for [own, ending] in shares.into_values() {
+            usage.sessions = usage.sessions.saturating_add(own.0.max(ending.0));
+            usage.bytes = usage.bytes.saturating_add(own.1.max(ending.1));
+        }
+        usage
+    }
+
+    fn is_on(&self, ticket: Ticket, gpu: usize) -> bool {
+        self.held.get(&ticket).is_some_and(|held| held.gpu == gpu)
     }
 
     /// Whether one of them has room for one more worker as needed.
@@ -326,7 +351,7 @@ impl Devices {
         }
         let ticket = Ticket(self.next);
         self.next += 1;
-        self.held.insert(ticket, Held { gpu, channel: channel.to_owned(), demand });
+        self.held.insert(ticket, Held { gpu, channel: channel.to_owned(), demand, ends_for: None });
         let seat = self
             .report
             .gpus

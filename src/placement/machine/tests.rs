@@ -1,5 +1,7 @@
 //! Who gets which seat, and what may never happen, whatever is asked in whatever order.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -101,6 +103,42 @@ fn a_main_channel_that_requires_a_device_takes_the_sessions_of_a_best_effort_one
     assert_eq!(one.devices.each().map(|gpu| gpu.4.sessions).sum::<u32>(), 4, "the end of its worker frees nothing twice");
     assert!(ask(&mut one, "other", DevicePolicy::Require, Priority::Main, &rungs(3)).is_err(), "three sessions are nowhere");
     assert!(one.pushed_out(first.place).is_none(), "and nobody is pushed out in vain");
+}
+
+#[test]
+fn the_sessions_of_who_is_pushed_out_are_nobodys_until_its_worker_has_ended() {
+    let mut one = machine(64, &[Some(4)], Admission::Strict);
+    let sessions = |machine: &Machine| machine.devices.each().map(|gpu| gpu.4.sessions).sum::<u32>();
+    let spare = ask(&mut one, "spare", DevicePolicy::Require, Priority::BestEffort, &rungs(4)).unwrap();
+    let main = ask(&mut one, "main", DevicePolicy::Require, Priority::Main, &rungs(2)).unwrap();
+    assert_eq!((one.is_clear(main.place), sessions(&one)), (false, 4));
+    assert!(ask(&mut one, "other", DevicePolicy::Require, Priority::Main, &rungs(2)).is_err(), "they are still in use");
+    let again = ask(&mut one, "main", DevicePolicy::Require, Priority::Main, &rungs(2)).unwrap();
+    end(&mut one, &main);
+    assert_eq!((one.is_clear(again.place), sessions(&one)), (false, 4), "whoever asks anew waits as before");
+    end(&mut one, &spare);
+    assert_eq!((one.is_clear(again.place), sessions(&one)), (true, 2));
+    assert!(ask(&mut one, "other", DevicePolicy::Require, Priority::Main, &rungs(2)).is_ok());
+}
+
+#[test]
+fn a_faster_preset_is_taken_where_even_the_others_place_is_too_small_for_the_ladder_as_it_is() {
+    let mut two = machine(2, &[Some(0)], Admission::Strict);
+    let spare = ask(&mut two, "spare", DevicePolicy::Software, Priority::BestEffort, &rungs(1)).unwrap();
+    let granted = ask(&mut two, "main", DevicePolicy::Prefer, Priority::Main, &rungs(3)).unwrap();
+    assert_eq!((granted.preset, granted.pushed_out, granted.over), (Some("superfast"), vec!["spare".to_owned()], None));
+    assert_eq!(two.pushed_out(spare.place), Some("main"));
+}
+
+#[test]
+fn nobody_is_pushed_out_where_all_together_do_not_help() {
+    let mut four = machine(4, &[], Admission::Warn);
+    let spare = ask(&mut four, "spare", DevicePolicy::Software, Priority::BestEffort, &rungs(1)).unwrap();
+    let granted = software(&mut four, "main", &rungs(9)).unwrap();
+    assert!(granted.over.is_some() && granted.pushed_out.is_empty() && four.pushed_out(spare.place).is_none());
+    end(&mut four, &granted);
+    let granted = software(&mut four, "main", &rungs(4)).unwrap();
+    assert_eq!((granted.over, granted.pushed_out), (None, vec!["spare".to_owned()]), "here it does help");
 }
 
 #[test]
@@ -206,6 +244,24 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// What workers that have begun really have: cores and memory, of each channel that of the larger worker while two are there, and sessions by
+/// device, where a worker on the same device ends before the next one of its channel begins.
+fn at_work(machine: &Machine, leases: &[(String, Granted)], begun: &BTreeSet<Place>) -> (Amount, BTreeMap<usize, u32>) {
+    let (mut amounts, mut sessions) = (BTreeMap::<&str, Amount>::new(), BTreeMap::<(&str, u32), u32>::new());
+    for (name, lease) in leases {
+        let is_begun = begun.contains(&lease.place);
+        let Some(hold) = machine.pool.hold(lease.place).filter(|_| is_begun) else { continue };
+        let amount = amounts.entry(name).or_default();
+        *amount = amount.most(hold.amount);
+        if let (Seat::Cuda(seat), Some(row)) = (&lease.seat, machine.seated.get(&lease.place)) {
+            sessions.insert((name, seat.ordinal), row.sessions);
+        }
+    }
+    let mut by_device = BTreeMap::new();
+    sessions.into_iter().for_each(|((_, gpu), count)| *by_device.entry(gpu as usize).or_default() += count);
+    (amounts.into_values().fold(Amount::default(), |sum, amount| sum + amount), by_device)
+}
+
 proptest! {
     #[test]
     fn no_order_of_events_admits_more_than_there_is(
@@ -221,6 +277,8 @@ proptest! {
         let mut machine = Machine::of(&inventory, admission);
         let lent = machine.pool.lent();
         let mut leases: Vec<(String, Granted)> = Vec::new();
+        // Places whose workers have begun.
+        let mut begun: BTreeSet<Place> = BTreeSet::new();
         // Whether somebody lives on what is kept for the loss of a device, so that less than that is kept for the others.
         let mut has_fallen = false;
         for (n, step) in steps.into_iter().enumerate() {
@@ -240,6 +298,9 @@ proptest! {
                             prop_assert!(priority == Priority::Main || (granted.over.is_none() && granted.pushed_out.is_empty()));
                             prop_assert!(!is_strict || granted.over.is_none());
                             has_fallen |= had_device && granted.seat == Seat::Software;
+                            // A seat that was still waited for is given up for the new one.
+                            let waiting = |lease: &(String, Granted)| lease.0 == name && !begun.contains(&lease.1.place);
+                            leases.extract_if(.., |lease| waiting(lease)).collect::<Vec<_>>().iter().for_each(|(_, lease)| end(&mut machine, lease));
                             leases.push((name, granted));
                         }
                         Err(_) => prop_assert!(machine.pool.used(&[]).fits(held.0), "a refusal takes nothing"),
@@ -262,6 +323,12 @@ proptest! {
                     machine.devices_mut().probed(if is_well { Ok(&report) } else { Err("no answer") }, now);
                 }
             }
+            begun.extend(leases.iter().map(|(_, lease)| lease.place).filter(|place| machine.is_clear(*place)));
+            let (at_work, sessions) = at_work(&machine, &leases, &begun);
+            for (n, report) in machine.devices.report().gpus.iter().enumerate() {
+                prop_assert!(sessions.get(&n).copied().unwrap_or(0) <= report.most_sessions.unwrap_or(u32::MAX), "{sessions:?}");
+            }
+            prop_assert!(!is_strict || has_fallen || at_work.fits(lent), "{at_work} of {lent}");
             let (used, kept) = (machine.pool.used(&[]), machine.pool.kept(&[], None));
             if is_strict {
                 prop_assert!(used.fits(lent), "{used} of {lent}");
