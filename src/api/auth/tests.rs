@@ -206,7 +206,7 @@ async fn another_configuration_holds_from_the_next_request_on() {
 #[tokio::test]
 async fn routes_that_came_past_no_guard_are_closed() {
     let request = || Request::builder().method("POST").uri("/api/v1/channels/news/feed").header(AUTHORIZATION, "Bearer x");
-    let router = only_for(Role::Operator, routes());
+    let router = Router::from(only_for(Role::Operator, routes().into()));
     let response = router.clone().oneshot(request().body(Body::empty()).unwrap()).await.unwrap();
     assert_eq!(response.status().as_u16(), 403);
     let viewer = Caller { name: "v".into(), role: Some(Role::Viewer), address: "127.0.0.1".parse().unwrap() };
