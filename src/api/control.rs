@@ -10,12 +10,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::rejection::{BytesRejection, JsonRejection};
 use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -95,7 +95,8 @@ pub trait Control: Send + Sync + fmt::Debug {
 
 /// The calls: for operators, and for admins what makes or removes channels.
 pub(super) fn calls(control: Arc<dyn Control>) -> OpenApiRouter {
-    let operated = OpenApiRouter::new().routes(routes!(reload)).routes(routes!(start)).routes(routes!(stop)).with_state(Arc::clone(&control));
+    let operated =
+        OpenApiRouter::new().routes(routes!(reload)).routes(routes!(start)).routes(routes!(stop)).with_state(Arc::clone(&control));
     let made = OpenApiRouter::new().routes(routes!(create)).routes(routes!(replace, remove)).with_state(control);
     only_for(Role::Operator, operated).merge(only_for(Role::Admin, made))
 }

@@ -170,8 +170,7 @@ async fn a_picture_of_the_input_is_there_while_there_is_one_and_is_numbered() {
 
 #[tokio::test]
 async fn who_publishes_is_shown_to_viewers_only() {
-    for (role, peer) in
-        [(None, Value::Null), (Some(Role::Viewer), json!("192.0.2.9:40000")), (Some(Role::Admin), json!("192.0.2.9:40000"))]
+    for (role, peer) in [(None, Value::Null), (Some(Role::Viewer), json!("192.0.2.9:40000")), (Some(Role::Admin), json!("192.0.2.9:40000"))]
     {
         let told: Value = serde_json::from_slice(&fetch_as(role, board(), "GET", "/api/v1/channels").await.2).unwrap();
         assert_eq!(told[0]["peer"], peer, "{role:?}");
@@ -200,11 +199,7 @@ async fn a_flight_recorder_is_read_while_its_channel_has_one() {
 async fn what_is_not_there_is_a_problem_in_json() {
     for path in ["/api/v1/channels/other", "/api/v1/channels/other/flight", "/api/v2/channels", "/api/v1/channels/"] {
         let (status, kind, body) = ask("GET", path).await;
-        assert_eq!(
-            (status, kind.as_str(), &body["status"]),
-            (StatusCode::NOT_FOUND, "application/problem+json", &json!(404)),
-            "{path}"
-        );
+        assert_eq!((status, kind.as_str(), &body["status"]), (StatusCode::NOT_FOUND, "application/problem+json", &json!(404)), "{path}");
     }
 }
 

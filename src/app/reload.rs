@@ -16,8 +16,8 @@ use crate::api::auth::Guard;
 use crate::api::control::{Control, NotChanged, Reloaded, Soon};
 use crate::api::keys::{FeedKey, KeyOrigin};
 use crate::app::channel_files::{self, ChannelFiles};
-use crate::app::keys;
 use crate::app::feeds::{Datagrams, srt_calls};
+use crate::app::keys;
 use crate::app::limits::http_limits;
 use crate::app::listeners::{Opened, Port, Serving, SrtSide};
 use crate::app::serve::ServeError;
@@ -112,7 +112,8 @@ impl Reloader {
     /// For a plan that is to run first, with the channel files that are part of it. Nothing is open yet.
     pub fn new(ground: Ground, plan: Plan, files: ChannelFiles) -> Arc<Reloader> {
         let keys = ground.source.overrides.stream_keys.clone();
-        let running = Running { plan, files, keys, ports: BTreeMap::new(), srt: None, datagrams: Datagrams::default(), retired: Vec::new() };
+        let running =
+            Running { plan, files, keys, ports: BTreeMap::new(), srt: None, datagrams: Datagrams::default(), retired: Vec::new() };
         Arc::new(Reloader { ground, origin: OnceLock::new(), running: Mutex::new(running) })
     }
 
@@ -373,7 +374,9 @@ impl Reloader {
         let Some(publishers) = directory.drained(&name, number) else { return };
         match self.run(name.clone(), false).await {
             Ok(()) => tracing::info!(channel = name, is_late, publishers, "channel is drained and stopped"),
-            Err(cause) => tracing::error!(channel = name, %cause, "channel is drained and could not be stopped; stop it, or start it to take the drain back"),
+            Err(cause) => {
+                tracing::error!(channel = name, %cause, "channel is drained and could not be stopped; stop it, or start it to take the drain back")
+            }
         }
     }
 

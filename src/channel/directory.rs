@@ -345,7 +345,9 @@ impl Entry {
     fn admit(&mut self, index: usize, peer: SocketAddr, wrap: Ticks) -> Result<Admission, Refusal> {
         let channel = self.plan.name.clone();
         if self.draining.is_some() {
-            return Err(Refusal::Draining(format!("channel {channel} is being drained; POST /api/v1/channels/{channel}/start takes it back")));
+            return Err(Refusal::Draining(format!(
+                "channel {channel} is being drained; POST /api/v1/channels/{channel}/start takes it back"
+            )));
         }
         if let Some(peer) = self.kept_publisher(index) {
             return Err(Refusal::Busy { channel, peer });

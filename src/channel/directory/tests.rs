@@ -242,7 +242,8 @@ async fn a_drained_appliance_refuses_publishers_until_that_is_taken_back() {
     let place = place();
     let directory = &place.directory;
     let pulled = FeedPlan { name: "pulled".into(), source: FeedSource::Pull("udp://:5000".parse().unwrap()) };
-    let mixed = ChannelPlan { ladder: LadderPlan::Auto, feeds: vec![copied("news", "key").feeds.remove(0), pulled], ..copied("news", "key") };
+    let mixed =
+        ChannelPlan { ladder: LadderPlan::Auto, feeds: vec![copied("news", "key").feeds.remove(0), pulled], ..copied("news", "key") };
     directory.apply(roster(vec![mixed]));
     let present = directory.admit(&offer("key")).unwrap();
     let _fetched = directory.admit_pulled("news", 1, offer("").peer, Ticks::ZERO).unwrap();

@@ -260,7 +260,15 @@ impl Connection {
                 let received = metrics().ingest_bytes.with_label_values(&[admission.channel.as_str(), admission.feed.as_str()]);
                 self.channel = Some(admission.channel.clone());
                 let presence = self.registry.enter(self.peer);
-                self.publisher = Some(Publisher { admission, presence, demuxer: Demuxer::new(), media: Vec::new(), received, corrupt: 0, asked_to_leave: false });
+                self.publisher = Some(Publisher {
+                    admission,
+                    presence,
+                    demuxer: Demuxer::new(),
+                    media: Vec::new(),
+                    received,
+                    corrupt: 0,
+                    asked_to_leave: false,
+                });
                 self.since = clock::mono();
                 Ok(())
             }
