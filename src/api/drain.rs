@@ -39,7 +39,7 @@ pub(super) fn calls(directory: Arc<Directory>, control: Arc<dyn Control>) -> Ope
 #[schema(as = DrainWithin)]
 struct Within {
     /// How long publishers have until the channel stops: `30s`, up to `1h`.
-    #[schema(pattern = "^[0-9]+(ms|s|min|h)$", example = "30s")]
+    #[schema(pattern = "^[0-9]+(ms|s|m|h)$", example = "30s")]
     within: Option<String>,
 }
 

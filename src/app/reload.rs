@@ -2,6 +2,9 @@
 //!
 //! The start is the first switch, from nothing.
 
+mod drain;
+mod keys;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -14,14 +17,12 @@ use tokio::task::JoinHandle;
 use crate::api::Publishing;
 use crate::api::auth::Guard;
 use crate::api::control::{Control, NotChanged, Reloaded, Soon};
-use crate::api::keys::{FeedKey, KeyOrigin};
+use crate::api::keys::FeedKey;
 use crate::app::channel_files::{self, ChannelFiles};
 use crate::app::feeds::{Datagrams, srt_calls};
-use crate::app::keys;
 use crate::app::limits::http_limits;
 use crate::app::listeners::{Opened, Port, Serving, SrtSide};
 use crate::app::serve::ServeError;
-use crate::app::stream_keys::{keys_of, with_key};
 use crate::base::events::{self, EventKind};
 use crate::base::tls::Certificates;
 use crate::channel::change::Effect;
@@ -32,9 +33,6 @@ use crate::ingest::srt::GatewayProgram;
 use crate::ingest::{RtmpServer, SrtServer};
 use crate::origin::{self, Origin};
 use crate::placement::Inventory;
-
-/// How often it is looked whether a channel that is drained has publishers.
-const DRAIN_LOOK: Duration = Duration::from_millis(100);
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug)]
@@ -345,74 +343,6 @@ impl Reloader {
         }
         running.datagrams.follow(&plan, directory);
         Ok(())
-    }
-
-    /// Begins to empty a channel; the rest goes on beside the caller.
-    async fn drain(self: Arc<Self>, name: String, within: Duration) -> Result<(), NotChanged> {
-        let running = self.running.lock().await;
-        check_open(&running)?;
-        if running.plan.channels.iter().all(|channel| channel.name != name) {
-            return Err(NotChanged::Unknown(name));
-        }
-        drop(running);
-        let begun = self.ground.directory.drain(&name).map_err(|_| NotChanged::Unknown(name.clone()))?;
-        if let Some(number) = begun {
-            tracing::info!(channel = name, within_s = within.as_secs_f64(), "channel is being drained");
-            tokio::spawn(self.stop_when_drained(name, number, within));
-        }
-        Ok(())
-    }
-
-    async fn stop_when_drained(self: Arc<Self>, name: String, number: u64, within: Duration) {
-        let directory = Arc::clone(&self.ground.directory);
-        let emptied = async {
-            while directory.drained(&name, number).is_some_and(|publishers| publishers > 0) {
-                tokio::time::sleep(DRAIN_LOOK).await;
-            }
-        };
-        let is_late = tokio::time::timeout(within, emptied).await.is_err();
-        let Some(publishers) = directory.drained(&name, number) else { return };
-        match self.run(name.clone(), false).await {
-            Ok(()) => tracing::info!(channel = name, is_late, publishers, "channel is drained and stopped"),
-            Err(cause) => {
-                tracing::error!(channel = name, %cause, "channel is drained and could not be stopped; stop it, or start it to take the drain back")
-            }
-        }
-    }
-
-    async fn keys_of_channel(&self, name: String) -> Result<Vec<FeedKey>, NotChanged> {
-        let running = self.running.lock().await;
-        keys_of(&running.plan, &running.files, &running.keys, &name).ok_or(NotChanged::Unknown(name))
-    }
-
-    async fn make_key(&self, name: String, feed: String) -> Result<FeedKey, NotChanged> {
-        let mut running = self.running.lock().await;
-        check_open(&running)?;
-        let before = keys_of(&running.plan, &running.files, &running.keys, &name).ok_or_else(|| NotChanged::Unknown(name.clone()))?;
-        let place = before.iter().position(|key| key.feed == feed);
-        let place = place.ok_or_else(|| NotChanged::Feed(before.iter().map(|key| key.feed.clone()).collect()))?;
-        let state_dir = running.plan.state_dir.clone();
-        let (mut files, mut keys, key) = (running.files.clone(), running.keys.clone(), config::random_key());
-        let overlay = files.overlays.iter_mut().find(|overlay| overlay.channel == name);
-        let is_generated = before.get(place).is_some_and(|key| key.origin == KeyOrigin::Generated);
-        match overlay {
-            Some(overlay) => {
-                let index = running.plan.channels.iter().find(|channel| channel.name == name);
-                let index = index.and_then(|channel| channel.feeds.iter().position(|one| one.name == feed)).unwrap_or(0);
-                overlay.text = with_key(&overlay.text, index, place == 0, &key).map_err(NotChanged::Config)?;
-                let overlay = overlay.clone();
-                self.take(&mut running, files, keys, false, move || channel_files::write(&state_dir, &overlay)).await?;
-            }
-            None if is_generated => {
-                keys.insert(name.clone(), key);
-                let kept = keys.clone();
-                self.take(&mut running, files, keys, false, move || keys::write(&state_dir, &kept)).await?;
-            }
-            None => return Err(NotChanged::KeyInFile(name)),
-        }
-        let after = keys_of(&running.plan, &running.files, &running.keys, &name);
-        let made = after.and_then(|keys| keys.into_iter().find(|key| key.feed == feed));
-        made.ok_or(NotChanged::Unknown(name))
     }
 
     async fn again(&self, dry_run: bool) -> Result<Reloaded, NotChanged> {
