@@ -60,7 +60,7 @@ fn the_appliance_answers_as_its_document_says() {
 fn fuzz(appliance: &Appliance, schemathesis: &Path, examples: &str, calls: &[&str]) {
     let mut command = Command::new(schemathesis);
     command.arg("--config-file").arg(tools::repository().join("tests/schemathesis.toml"));
-    command.arg("run").arg(appliance.url("/api/v1/openapi.json")).args(["--checks", CHECKS, "--seed", "1", "--max-examples", examples]);
+    command.arg("run").arg(appliance.url("/api/v1/openapi.json")).args(["--checks", CHECKS, "--max-examples", examples]);
     command.args(["--phases", "examples,coverage,fuzzing", "--request-timeout", "10", "--suppress-health-check", "all", "--no-color"]);
     // It keeps what it has found where it runs.
     command.args(calls).current_dir(appliance.folder()).stdin(Stdio::null());
