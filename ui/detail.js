@@ -155,15 +155,17 @@ function hint(words) {
 }
 
 function publishLines(name, publishing) {
-  if (!publishing.rtmp_port) return [hint('This headend has no RTMP listener.')];
-  const port = publishing.rtmp_port === 1935 ? '' : `:${publishing.rtmp_port}`;
-  const server = `rtmp://${location.hostname}${port}/live`;
+  if (!publishing.rtmp_port && !publishing.rtmps_port) return [hint('This headend has no RTMP listener.')];
+  const address = (scheme, port, usual) => port && `${scheme}://${location.hostname}${port === usual ? '' : `:${port}`}/live`;
+  const secure = address('rtmps', publishing.rtmps_port, 443);
+  const server = address('rtmp', publishing.rtmp_port, 1935) || secure;
   const key = publishing.default_keys
     ? `The key is the channel's stream_key in the configuration; where none is set, it is the channel's name: ${name}.`
     : "The key is the channel's stream_key in the configuration. It is not shown here.";
   return [
     line('OBS: Settings, Stream, Service “Custom”, Server', server),
     hint(`OBS: Stream Key. ${key} Set a keyframe interval of 2 s.`),
+    ...secure && secure !== server ? [line('The same through TLS', secure)] : [],
     line('ffmpeg, with your key for KEY', `ffmpeg -re -i INPUT -c copy -f flv ${server}/KEY`),
   ];
 }

@@ -9,18 +9,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame};
 use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::auth::only_for;
 use super::{json, problem};
@@ -42,17 +43,28 @@ struct Told {
     readers: Arc<()>,
 }
 
-/// The route. Streams end when `stop` turns true.
-pub fn router(stop: watch::Receiver<bool>) -> Router {
-    let routes = Router::new().route("/api/v1/events", get(stream)).with_state(Told { stop, readers: Arc::new(()) });
-    only_for(Role::Viewer, routes)
+/// The call. Streams end when `stop` turns true.
+pub(super) fn calls(stop: watch::Receiver<bool>) -> OpenApiRouter {
+    only_for(Role::Viewer, OpenApiRouter::new().routes(routes!(stream)).with_state(Told { stop, readers: Arc::new(()) }))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct From {
+    /// The event behind which to begin; `Last-Event-ID` says the same.
     since: Option<u64>,
 }
 
+/// What happened and what happens
+///
+/// Server-sent events: `id` and `event` are the number and the kind, `data` is the event. Without `since` only new ones are told. Who reads too
+/// slowly is told by an event `lagged` how many are missing. With `Accept: application/json` what there is comes at once, as a list.
+#[utoipa::path(get, path = "/api/v1/events", tag = "events", operation_id = "follow_events",
+    params(From, ("Accept" = Option<String>, Header, description = "`application/json` for a list")),
+    responses((status = 200, description = "A stream, or a list", content(
+            (String = "text/event-stream"), (Vec<Event> = "application/json"))),
+        (status = 400, description = "since is no number"),
+        (status = 503, description = "There are too many readers")))]
 async fn stream(State(told): State<Told>, from: Result<Query<From>, QueryRejection>, headers: HeaderMap) -> Response {
     let from = match from {
         Ok(Query(from)) => from,

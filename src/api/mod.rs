@@ -1,47 +1,58 @@
 //! The JSON API. Errors are `application/problem+json` (RFC 9457).
 //!
-//! | request | answer |
+//! Every call is described where it is served: [`openapi`] makes the document of those descriptions, `GET /api/v1/openapi.json` serves it, and
+//! docs/api.md is for people.
+//!
+//! | part | calls |
 //! |---|---|
-//! | `GET /api/v1/channels` | every channel's [`ChannelStatus`](crate::channel::status::ChannelStatus), by name |
-//! | `GET /api/v1/channels/NAME` | one of them, or 404 |
-//! | `GET /api/v1/channels/NAME/thumbnail.jpg` | a small picture of its input, or 404; `thumbnail` in its status is the number of the newest |
-//! | `GET /api/v1/channels/NAME/flight` | what the flight recorder holds, as JSON lines; for viewers ([`auth`]) |
-//! | `GET /api/v1/devices` | the machine's GPUs: [`DeviceList`](crate::channel::seats::DeviceList) |
-//! | `GET /api/v1/plan` | who sits where, what is in use, who was refused: [`Report`](crate::placement::report::Report) |
-//! | `GET /api/v1/publishing` | where to publish: [`Publishing`] |
+//! | here, [`feeds`] | looking: channels, feeds, devices, plan |
+//! | [`events`] | what happens |
+//! | [`operate`], [`drain`] | a running channel or the appliance: feed, worker, drain |
+//! | [`control`], [`keys`] | the configuration: reload, channels, stream keys |
+//! | [`auth`] | who may do what |
 //!
-//! What happens is told by [`events`]. What changes anything is in [`operate`] and [`control`], who may do what in [`auth`].
-//!
-//! Stream keys never appear in any answer.
+//! Stream keys appear in the answers of [`keys`] and nowhere else.
 
 pub mod auth;
 mod channel_text;
 pub mod control;
+pub mod drain;
 pub mod events;
+pub mod feeds;
+pub mod keys;
+pub mod openapi;
 pub mod operate;
 mod plan;
 mod problem;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::{Extension, Path, State};
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::any;
 use serde::Serialize;
 use tokio::sync::watch;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-pub use problem::problem;
+pub use problem::{Problem, problem};
 
 use auth::Caller;
+use control::Control;
 
 use crate::base::clock;
-use crate::channel::seats::SeatDesk;
+use crate::channel::directory::Directory;
+use crate::channel::seats::{DeviceList, SeatDesk};
 use crate::channel::status::{Board, ChannelStatus};
 use crate::config::Role;
+use crate::placement::report::Report;
 
 /// What a person needs to know to publish, beside the host, which the page knows, and the key, which it must not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Publishing {
     /// Port of the RTMP listener; none without one.
     pub rtmp_port: Option<u16>,
@@ -53,20 +64,56 @@ pub struct Publishing {
     pub events: bool,
 }
 
-/// The routes under `/api/`.
-pub fn router(board: Board, seats: SeatDesk, publishing: watch::Receiver<Publishing>) -> Router {
-    let (asked, planned) = (board.clone(), seats.clone());
-    Router::new()
-        .route("/api/v1/channels", get(channels))
-        .route("/api/v1/channels/{name}", get(channel))
-        .route("/api/v1/channels/{name}/thumbnail.jpg", get(thumbnail))
-        .route("/api/v1/channels/{name}/flight", get(flight))
-        .route("/api/v1/devices", get(async move || json(&seats.list(clock::mono()))))
-        .route("/api/v1/plan", get(async move || json(&plan::live(&asked, &planned))))
-        .route("/api/v1/publishing", get(async move || json(&*publishing.borrow())))
-        .route("/api/{*rest}", get(unknown))
-        .method_not_allowed_fallback(not_allowed)
-        .with_state(board)
+/// What the API stands on.
+#[derive(Clone, Debug)]
+pub struct Ground {
+    /// What channels say of themselves.
+    pub board: Board,
+    /// Who sits where.
+    pub seats: SeatDesk,
+    /// Where to publish.
+    pub publishing: watch::Receiver<Publishing>,
+    /// The channels.
+    pub directory: Arc<Directory>,
+    /// Who changes the configuration.
+    pub control: Arc<dyn Control>,
+    /// Turns true when the appliance stops.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// All routes under `/api/`, with the document that describes them.
+pub fn routes(ground: Ground) -> Router {
+    let Ground { board, seats, publishing, directory, control, stop } = ground;
+    let calls = looking(Look { board: board.clone(), seats, publishing })
+        .merge(feeds::calls(Arc::clone(&directory), board))
+        .merge(events::calls(stop))
+        .merge(operate::calls(Arc::clone(&directory)))
+        .merge(drain::calls(directory, Arc::clone(&control)))
+        .merge(control::calls(Arc::clone(&control)))
+        .merge(keys::calls(control));
+    let (router, document) = calls.split_for_parts();
+    // Which methods an address has, the router knows: it adds the Allow header.
+    router.merge(openapi::router(document)).method_not_allowed_fallback(not_allowed).route("/api/{*rest}", any(unknown))
+}
+
+/// What the calls here look at.
+#[derive(Clone, Debug)]
+struct Look {
+    board: Board,
+    seats: SeatDesk,
+    publishing: watch::Receiver<Publishing>,
+}
+
+fn looking(look: Look) -> OpenApiRouter {
+    OpenApiRouter::new()
+        .routes(routes!(channels))
+        .routes(routes!(channel))
+        .routes(routes!(thumbnail))
+        .routes(routes!(flight))
+        .routes(routes!(devices))
+        .routes(routes!(plan))
+        .routes(routes!(publishing))
+        .with_state(look)
 }
 
 /// Whether somebody may see who publishes.
@@ -74,8 +121,9 @@ fn sees_peers(caller: Option<&Extension<Caller>>) -> bool {
     caller.is_some_and(|Extension(caller)| caller.may(Role::Viewer))
 }
 
-/// A status with what the board holds beside it, as somebody may see it.
-#[derive(Serialize)]
+/// A channel with what is known of its input's picture.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Channel)]
 struct Shown {
     #[serde(flatten)]
     status: ChannelStatus,
@@ -90,41 +138,78 @@ impl Shown {
     }
 }
 
-async fn channels(State(board): State<Board>, caller: Option<Extension<Caller>>) -> Response {
+/// Every channel that runs, by name
+#[utoipa::path(get, path = "/api/v1/channels", tag = "channels", operation_id = "list_channels",
+    responses((status = 200, description = "All of them; the publishers' addresses are shown to viewers only", body = Vec<Shown>)))]
+async fn channels(State(look): State<Look>, caller: Option<Extension<Caller>>) -> Response {
     let with_peers = sees_peers(caller.as_ref());
-    json(&board.all().iter().map(|status| Shown::of(status, &board, with_peers)).collect::<Vec<_>>())
+    json(&look.board.all().iter().map(|status| Shown::of(status, &look.board, with_peers)).collect::<Vec<_>>())
 }
 
-async fn channel(State(board): State<Board>, Path(name): Path<String>, caller: Option<Extension<Caller>>) -> Response {
-    match board.one(&name) {
-        Some(status) => json(&Shown::of(&status, &board, sees_peers(caller.as_ref()))),
+/// One channel
+#[utoipa::path(get, path = "/api/v1/channels/{name}", tag = "channels", operation_id = "show_channel", params(openapi::Name),
+    responses((status = 200, description = "What it is doing", body = Shown)))]
+async fn channel(State(look): State<Look>, Path(name): Path<String>, caller: Option<Extension<Caller>>) -> Response {
+    match look.board.one(&name) {
+        Some(status) => json(&Shown::of(&status, &look.board, sees_peers(caller.as_ref()))),
         None => no_channel(&name),
     }
 }
 
-async fn thumbnail(State(board): State<Board>, Path(name): Path<String>) -> Response {
-    match board.thumbnail(&name) {
+/// A small picture of a channel's input
+///
+/// `thumbnail` of the channel is the number of the newest: another number is another picture.
+#[utoipa::path(get, path = "/api/v1/channels/{name}/thumbnail.jpg", tag = "channels", operation_id = "show_thumbnail", params(openapi::Name),
+    responses((status = 200, description = "The picture", body = String, content_type = "image/jpeg")))]
+async fn thumbnail(State(look): State<Look>, Path(name): Path<String>) -> Response {
+    match look.board.thumbnail(&name) {
         Some(thumbnail) => {
             let headers = [(CONTENT_TYPE, "image/jpeg"), (CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
             (headers, thumbnail.jpeg).into_response()
         }
-        None if board.one(&name).is_none() => no_channel(&name),
+        None if look.board.one(&name).is_none() => no_channel(&name),
         None => problem(StatusCode::NOT_FOUND, format!("channel {name} has no input to see")),
     }
 }
 
-async fn flight(State(board): State<Board>, Path(name): Path<String>, caller: Option<Extension<Caller>>) -> Response {
+/// What came in on a channel and was decided in the last 30 s
+#[utoipa::path(get, path = "/api/v1/channels/{name}/flight", tag = "channels", operation_id = "show_flight", params(openapi::Name),
+    responses((status = 200, description = "One JSON object per line", body = String, content_type = "application/jsonl")))]
+async fn flight(State(look): State<Look>, Path(name): Path<String>, caller: Option<Extension<Caller>>) -> Response {
     if !sees_peers(caller.as_ref()) {
         return problem(StatusCode::FORBIDDEN, "flight recordings name publishers: ask with a viewer's token");
     }
-    match board.recorder(&name) {
+    match look.board.recorder(&name) {
         Some(recorder) => {
             let lines = recorder.recording(clock::mono()).json_lines(&name, "asked", clock::wall());
             ([(CONTENT_TYPE, "application/jsonl"), (CACHE_CONTROL, "no-store")], lines).into_response()
         }
-        None if board.one(&name).is_none() => no_channel(&name),
+        None if look.board.one(&name).is_none() => no_channel(&name),
         None => problem(StatusCode::NOT_FOUND, format!("nothing of channel {name} is recorded")),
     }
+}
+
+/// The machine's GPUs
+///
+/// What the probe found, what they are taken for and why, and who is on them.
+#[utoipa::path(get, path = "/api/v1/devices", tag = "machine", operation_id = "list_devices",
+    responses((status = 200, description = "All that the driver lists", body = DeviceList)))]
+async fn devices(State(look): State<Look>) -> Response {
+    json(&look.seats.list(clock::mono()))
+}
+
+/// Who sits where, what is in use, who was refused and why
+#[utoipa::path(get, path = "/api/v1/plan", tag = "machine", operation_id = "show_plan",
+    responses((status = 200, description = "As `headend plan --json` prints it beforehand", body = Report)))]
+async fn plan(State(look): State<Look>) -> Response {
+    json(&plan::live(&look.board, &look.seats))
+}
+
+/// Where to publish
+#[utoipa::path(get, path = "/api/v1/publishing", tag = "machine", operation_id = "show_publishing",
+    responses((status = 200, description = "Ports, and no key", body = Publishing)))]
+async fn publishing(State(look): State<Look>) -> Response {
+    json(&*look.publishing.borrow())
 }
 
 fn no_channel(name: &str) -> Response {
@@ -132,12 +217,11 @@ fn no_channel(name: &str) -> Response {
 }
 
 async fn unknown(uri: Uri) -> Response {
-    problem(StatusCode::NOT_FOUND, format!("the API has no {}; it has /api/v1/channels", uri.path()))
+    problem(StatusCode::NOT_FOUND, format!("the API has no {}; GET /api/v1/openapi.json lists what it has", uri.path()))
 }
 
 async fn not_allowed() -> Response {
-    let response = problem(StatusCode::METHOD_NOT_ALLOWED, "the table of the API says which methods its addresses take");
-    ([(ALLOW, "GET, HEAD")], response).into_response()
+    problem(StatusCode::METHOD_NOT_ALLOWED, "the address takes other methods; the Allow header lists them")
 }
 
 fn json(value: &impl Serialize) -> Response {
@@ -148,170 +232,4 @@ fn json(value: &impl Serialize) -> Response {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::Mono;
-    use crate::channel::monitor::FeedReport;
-    use crate::channel::recorder::{Note, Recorder};
-    use crate::channel::status::{RungStatus, State as ChannelState};
-    use crate::media::device::DeviceReport;
-    use axum::body::{Body, to_bytes};
-    use axum::http::{HeaderMap, Request};
-    use bytes::Bytes;
-    use serde_json::{Value, json};
-    use std::time::Duration;
-    use tower::ServiceExt;
-
-    fn board() -> Board {
-        let board = Board::default();
-        for name in ["sports", "demo"] {
-            board.post(ChannelStatus {
-                name: name.into(),
-                state: ChannelState::Live,
-                feed: "publisher".into(),
-                peer: Some("192.0.2.9:40000".into()),
-                source: Some("H.264 1280x720, AAC 48 kHz".into()),
-                rate: Some("25".into()),
-                rungs: vec![RungStatus {
-                    name: "720p".into(),
-                    width: 1280,
-                    height: 720,
-                    bitrate: 2_800_000,
-                    measured_bitrate: 2_650_000,
-                    codecs: "avc1.64001f".into(),
-                }],
-                formats: vec!["hls".into()],
-                newest_segment: Some(7),
-                worker_restarts: 0,
-                seat: None,
-                fallback: None,
-                overload: None,
-                quarantined: Vec::new(),
-                look: Vec::new(),
-                feeds: vec![FeedReport { name: "publisher".into(), bitrate_bps: 4_100_000, ..FeedReport::default() }],
-            });
-        }
-        board
-    }
-
-    async fn fetch(board: Board, method: &str, path: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
-        fetch_as(Some(Role::Viewer), board, method, path).await
-    }
-
-    async fn fetch_as(role: Option<Role>, board: Board, method: &str, path: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
-        let caller = Caller { name: "somebody".into(), role, address: "192.0.2.7".parse().unwrap() };
-        let request = Request::builder().method(method).uri(path).extension(caller).body(Body::empty()).unwrap();
-        let seats = SeatDesk::new(DeviceReport { absent: Some("no NVIDIA driver".into()), ..DeviceReport::default() }, Duration::ZERO);
-        let router = router(
-            board,
-            seats,
-            watch::channel(Publishing { rtmp_port: Some(1935), rtmps_port: None, default_keys: true, events: true }).1,
-        );
-        let response = router.oneshot(request).await.unwrap();
-        let (status, headers) = (response.status(), response.headers().clone());
-        (status, headers, to_bytes(response.into_body(), 1 << 20).await.unwrap().to_vec())
-    }
-
-    async fn ask(method: &str, path: &str) -> (StatusCode, String, Value) {
-        let (status, headers, body) = fetch(board(), method, path).await;
-        (status, headers[CONTENT_TYPE].to_str().unwrap().to_owned(), serde_json::from_slice(&body).unwrap())
-    }
-
-    #[tokio::test]
-    async fn channels_are_listed_by_name_with_the_promised_members() {
-        let (status, kind, body) = ask("GET", "/api/v1/channels").await;
-        assert_eq!((status, kind.as_str()), (StatusCode::OK, "application/json"));
-        assert_eq!(body[0]["name"], "demo");
-        assert_eq!(body[1]["state"], "live");
-        assert_eq!(body[1]["feed"], "publisher");
-        assert_eq!((&body[1]["feeds"][0]["name"], &body[1]["feeds"][0]["bitrate_bps"]), (&json!("publisher"), &json!(4_100_000)));
-        assert_eq!(
-            body[1]["rungs"][0],
-            json!({"name": "720p", "width": 1280, "height": 720, "bitrate": 2_800_000, "measured_bitrate": 2_650_000, "codecs": "avc1.64001f"})
-        );
-    }
-
-    #[tokio::test]
-    async fn the_plan_has_what_is_lent_and_the_channels_that_have_not_asked() {
-        let (status, kind, body) = ask("GET", "/api/v1/plan").await;
-        assert_eq!((status, kind.as_str()), (StatusCode::OK, "application/json"));
-        assert_eq!((&body["channels"][1]["channel"], &body["channels"][1]["verdict"]), (&json!("sports"), &json!("idle")));
-        assert_eq!((&body["cores"]["used"], &body["cores"]["lent"], &body["admission"]), (&json!(0.0), &Value::Null, &json!("warn")));
-    }
-
-    #[tokio::test]
-    async fn one_channel_is_found_by_its_name() {
-        let (status, _, body) = ask("GET", "/api/v1/channels/de%6Do").await;
-        assert_eq!((status, &body["name"]), (StatusCode::OK, &json!("demo")));
-    }
-
-    #[tokio::test]
-    async fn a_picture_of_the_input_is_there_while_there_is_one_and_is_numbered() {
-        let board = board();
-        let path = "/api/v1/channels/demo/thumbnail.jpg";
-        assert_eq!(fetch(board.clone(), "GET", path).await.0, StatusCode::NOT_FOUND);
-        for jpeg in [&b"one"[..], b"two"] {
-            board.post_thumbnail("demo", Bytes::from_static(jpeg));
-        }
-        let (status, headers, body) = fetch(board.clone(), "GET", path).await;
-        assert_eq!((status, &body[..]), (StatusCode::OK, &b"two"[..]));
-        assert!(headers[CONTENT_TYPE] == "image/jpeg" && headers[CACHE_CONTROL] == "no-store", "{headers:?}");
-        let told: Value = serde_json::from_slice(&fetch(board.clone(), "GET", "/api/v1/channels/demo").await.2).unwrap();
-        assert_eq!(told["thumbnail"], 1);
-        board.remove("demo");
-        assert_eq!(fetch(board, "GET", path).await.0, StatusCode::NOT_FOUND);
-    }
-
-    #[tokio::test]
-    async fn who_publishes_is_shown_to_viewers_only() {
-        for (role, peer) in
-            [(None, Value::Null), (Some(Role::Viewer), json!("192.0.2.9:40000")), (Some(Role::Admin), json!("192.0.2.9:40000"))]
-        {
-            let told: Value = serde_json::from_slice(&fetch_as(role, board(), "GET", "/api/v1/channels").await.2).unwrap();
-            assert_eq!(told[0]["peer"], peer, "{role:?}");
-            let told: Value = serde_json::from_slice(&fetch_as(role, board(), "GET", "/api/v1/channels/demo").await.2).unwrap();
-            assert_eq!(told["peer"], peer, "{role:?}");
-        }
-        assert_eq!(fetch_as(None, board(), "GET", "/api/v1/channels/demo/flight").await.0, StatusCode::FORBIDDEN);
-    }
-
-    #[tokio::test]
-    async fn a_flight_recorder_is_read_while_its_channel_has_one() {
-        let board = board();
-        let path = "/api/v1/channels/demo/flight";
-        let (status, _, body) = fetch(board.clone(), "GET", path).await;
-        assert!(status == StatusCode::NOT_FOUND && String::from_utf8_lossy(&body).contains("recorded"));
-        let recorder = Recorder::default();
-        recorder.note(Note::State("slate"), Mono::default());
-        board.post_recorder("demo", recorder);
-        let (status, headers, body) = fetch(board, "GET", path).await;
-        let text = String::from_utf8(body).unwrap();
-        assert!(status == StatusCode::OK && headers[CONTENT_TYPE] == "application/jsonl", "{status} {headers:?}");
-        assert!(text.lines().count() == 2 && text.contains(r#""what":"state","kind":"slate""#), "{text}");
-    }
-
-    #[tokio::test]
-    async fn what_is_not_there_is_a_problem_in_json() {
-        for path in ["/api/v1/channels/other", "/api/v1/channels/other/flight", "/api/v2/channels", "/api/v1/channels/"] {
-            let (status, kind, body) = ask("GET", path).await;
-            assert_eq!(
-                (status, kind.as_str(), &body["status"]),
-                (StatusCode::NOT_FOUND, "application/problem+json", &json!(404)),
-                "{path}"
-            );
-        }
-        assert_eq!(ask("POST", "/api/v1/channels").await.0, StatusCode::METHOD_NOT_ALLOWED);
-    }
-
-    #[tokio::test]
-    async fn a_machine_without_a_device_says_why() {
-        let (status, _, body) = ask("GET", "/api/v1/devices").await;
-        assert_eq!((status, &body["absent"], &body["gpus"]), (StatusCode::OK, &json!("no NVIDIA driver"), &json!([])));
-    }
-
-    #[tokio::test]
-    async fn where_to_publish_names_a_port_and_no_key() {
-        let (_, _, body) = ask("GET", "/api/v1/publishing").await;
-        assert_eq!(body, json!({"rtmp_port": 1935, "rtmps_port": null, "default_keys": true, "events": true}));
-    }
-}
+mod tests;

@@ -1,48 +1,44 @@
 //! What an operator ([`super::auth`]) may do to a running channel.
 //!
-//! | request | effect |
-//! |---|---|
-//! | `POST /api/v1/channels/NAME/feed` with `{"feed": "backup"}` | this feed is on the air as long as it delivers; `"auto"` leaves the choice to the policy |
-//! | `POST /api/v1/channels/NAME/move` with `{}` | the worker is changed for another one in the same seat, without a trace |
-//! | the same with `{"seat": "software"}` or `{"seat": "GPU-..."}` | in that seat, and the channel stays there as long as it works; `"auto"` leaves the choice to the policy |
-//!
 //! Bodies are `application/json`, which a page from elsewhere cannot send without asking first, and it is not allowed to.
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Json, Router};
 use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::auth::only_for;
-use super::{no_channel, problem};
+use super::{no_channel, openapi, problem};
 use crate::channel::directory::{Directory, NotAsked};
 use crate::channel::programme::MoveTo;
 use crate::channel::seats::SOFTWARE;
 use crate::config::Role;
 
-/// The routes, for operators only.
-pub fn router(directory: Arc<Directory>) -> Router {
-    let routes = Router::new()
-        .route("/api/v1/channels/{name}/feed", post(feed))
-        .route("/api/v1/channels/{name}/move", post(move_worker))
-        .with_state(directory);
-    only_for(Role::Operator, routes)
+/// The calls, for operators only.
+pub(super) fn calls(directory: Arc<Directory>) -> OpenApiRouter {
+    only_for(Role::Operator, OpenApiRouter::new().routes(routes!(feed)).routes(routes!(move_worker)).with_state(directory))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = FeedWish)]
 struct Wish {
+    /// A feed's name, or `auto`.
     feed: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = SeatWish)]
 struct Seat {
+    /// `auto`, `software` or the UUID of a GPU; the seat where it is, where nothing is said.
     seat: Option<String>,
 }
 
@@ -58,6 +54,11 @@ impl Seat {
     }
 }
 
+/// Puts a feed on the air
+///
+/// It stays as long as it delivers; `auto` leaves the choice to the policy.
+#[utoipa::path(post, path = "/api/v1/channels/{name}/feed", tag = "feeds", operation_id = "switch_feed", params(openapi::Name), request_body = Wish,
+    responses((status = 202, description = "The channel was told"), (status = 503, description = "The channel is busy; try again")))]
 async fn feed(State(directory): State<Arc<Directory>>, Path(name): Path<String>, wish: Result<Json<Wish>, JsonRejection>) -> Response {
     let wish = match understood(wish) {
         Ok(wish) => wish,
@@ -74,6 +75,12 @@ async fn feed(State(directory): State<Arc<Directory>>, Path(name): Path<String>,
     }
 }
 
+/// Changes the channel's worker for another one
+///
+/// Without a trace where the seat is the same. In another seat the channel stays as long as it works there; `auto` leaves the choice to the policy.
+#[utoipa::path(post, path = "/api/v1/channels/{name}/move", tag = "channels", operation_id = "move_worker", params(openapi::Name),
+    request_body = Seat,
+    responses((status = 202, description = "It is under way"), (status = 409, description = "It cannot be moved; the detail says why")))]
 async fn move_worker(
     State(directory): State<Arc<Directory>>,
     Path(name): Path<String>,
@@ -91,6 +98,6 @@ async fn move_worker(
     }
 }
 
-fn understood<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Box<Response>> {
+pub(super) fn understood<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Box<Response>> {
     body.map(|Json(body)| body).map_err(|cause| Box::new(problem(cause.status(), cause.body_text())))
 }

@@ -6,16 +6,20 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderValue, response::Parts};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
 /// More is no message.
 const LONGEST_DETAIL_BYTES: usize = 4096;
 
-/// The members of RFC 9457 section 3.1; `type` is absent, which means `about:blank`.
-#[derive(Serialize)]
-struct Problem<'a> {
-    title: &'a str,
+/// An error (RFC 9457 section 3.1); `type` is absent, which means `about:blank`.
+#[derive(Serialize, ToSchema)]
+pub struct Problem {
+    /// What the status means.
+    title: &'static str,
+    /// The status.
     status: u16,
+    /// What is wrong and what to do.
     detail: String,
 }
 

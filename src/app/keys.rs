@@ -28,7 +28,8 @@ pub fn keep(plan: &Plan) -> io::Result<()> {
     write(&plan.state_dir, &keys)
 }
 
-fn write(state_dir: &Path, keys: &BTreeMap<String, String>) -> io::Result<()> {
+/// Keeps these keys.
+pub fn write(state_dir: &Path, keys: &BTreeMap<String, String>) -> io::Result<()> {
     let text = serde_json::to_vec_pretty(keys).map_err(io::Error::other)?;
     fs::create_dir_all(state_dir)?;
     fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(state_dir.join(FILE))?.write_all(&text)

@@ -19,6 +19,7 @@ pub mod probe;
 pub mod reload;
 pub mod runtimes;
 pub mod serve;
+pub mod stream_keys;
 pub mod telemetry;
 pub mod token;
 pub mod transcode;

@@ -2,9 +2,13 @@
 //!
 //! The start is the first switch, from nothing.
 
+mod drain;
+mod keys;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
@@ -13,6 +17,7 @@ use tokio::task::JoinHandle;
 use crate::api::Publishing;
 use crate::api::auth::Guard;
 use crate::api::control::{Control, NotChanged, Reloaded, Soon};
+use crate::api::keys::FeedKey;
 use crate::app::channel_files::{self, ChannelFiles};
 use crate::app::feeds::{Datagrams, srt_calls};
 use crate::app::limits::http_limits;
@@ -34,7 +39,7 @@ use crate::placement::Inventory;
 pub struct Source {
     /// The file; the built-in one where there is none.
     pub file: Option<PathBuf>,
-    /// What the command line said, with the keys that were made.
+    /// What the command line said, with the keys that were made before the start.
     pub overrides: Overrides,
 }
 
@@ -82,6 +87,8 @@ pub struct Reloader {
 struct Running {
     plan: Plan,
     files: ChannelFiles,
+    /// Stream keys that were made where the configuration has none, by channel.
+    keys: BTreeMap<String, String>,
     ports: BTreeMap<Port, Serving>,
     srt: Option<SrtSide>,
     datagrams: Datagrams,
@@ -93,6 +100,7 @@ struct Running {
 struct Built {
     plan: Plan,
     files: ChannelFiles,
+    keys: BTreeMap<String, String>,
     certificates: Arc<Certificates>,
     ports: Vec<Opened>,
     srt: Option<SrtServer>,
@@ -101,7 +109,9 @@ struct Built {
 impl Reloader {
     /// For a plan that is to run first, with the channel files that are part of it. Nothing is open yet.
     pub fn new(ground: Ground, plan: Plan, files: ChannelFiles) -> Arc<Reloader> {
-        let running = Running { plan, files, ports: BTreeMap::new(), srt: None, datagrams: Datagrams::default(), retired: Vec::new() };
+        let keys = ground.source.overrides.stream_keys.clone();
+        let running =
+            Running { plan, files, keys, ports: BTreeMap::new(), srt: None, datagrams: Datagrams::default(), retired: Vec::new() };
         Arc::new(Reloader { ground, origin: OnceLock::new(), running: Mutex::new(running) })
     }
 
@@ -109,8 +119,8 @@ impl Reloader {
     pub async fn begin(&self, origin: Origin, banner: impl FnOnce(&Plan)) -> Result<(), ServeError> {
         let origin = self.origin.get_or_init(|| origin).clone();
         let mut running = self.running.lock().await;
-        let (plan, files) = (running.plan.clone(), running.files.clone());
-        let built = self.build(None, plan, files).await?;
+        let (plan, files, keys) = (running.plan.clone(), running.files.clone(), running.keys.clone());
+        let built = self.build(None, plan, files, keys).await?;
         banner(&running.plan);
         self.switch(&mut running, built, &origin);
         Ok(())
@@ -158,9 +168,10 @@ impl Reloader {
         }
     }
 
-    /// Reads the file again, with these channel files, and compares.
-    async fn read(&self, files: &ChannelFiles) -> Result<Plan, NotChanged> {
-        let (source, overlays) = (self.ground.source.clone(), files.overlays.clone());
+    /// Reads the file again, with these channel files and the keys that were made.
+    async fn read(&self, files: &ChannelFiles, keys: &BTreeMap<String, String>) -> Result<Plan, NotChanged> {
+        let (mut source, overlays) = (self.ground.source.clone(), files.overlays.clone());
+        source.overrides.stream_keys.clone_from(keys);
         let read = move || config::load_with(source.file.as_deref(), &overlays, &source.overrides);
         let plan = tokio::task::spawn_blocking(read).await.map_err(|cause| NotChanged::Build(cause.to_string()))?;
         plan.map_err(|report| NotChanged::Config(report.to_string()))
@@ -171,10 +182,11 @@ impl Reloader {
         &self,
         running: &mut Running,
         files: ChannelFiles,
+        keys: BTreeMap<String, String>,
         dry_run: bool,
         keep: impl FnOnce() -> std::io::Result<()> + Send + 'static,
     ) -> Result<Reloaded, NotChanged> {
-        let wanted = self.read(&files).await?;
+        let wanted = self.read(&files, &keys).await?;
         let differences = config::diff(&running.plan, &wanted);
         let is_late = |difference: &&Difference| difference.effect == Effect::ProcessRestart;
         let needs_restart: BTreeSet<&'static str> = differences.iter().filter(is_late).map(|difference| difference.key).collect();
@@ -183,7 +195,7 @@ impl Reloader {
         }
         let Some(origin) = self.origin.get().cloned() else { return Err(NotChanged::Build("headend is starting".to_owned())) };
         let plan = config::without_restart(&running.plan, wanted);
-        let built = self.build(Some(running), plan, files).await.map_err(|cause| NotChanged::Build(cause.to_string()))?;
+        let built = self.build(Some(running), plan, files, keys).await.map_err(|cause| NotChanged::Build(cause.to_string()))?;
         let kept = tokio::task::spawn_blocking(keep).await.map_err(|cause| NotChanged::State(cause.to_string()))?;
         kept.map_err(|cause| NotChanged::State(cause.to_string()))?;
         self.switch(running, built, &origin);
@@ -195,7 +207,13 @@ impl Reloader {
     }
 
     /// Opens what a plan has and what runs has not.
-    async fn build(&self, running: Option<&Running>, plan: Plan, files: ChannelFiles) -> Result<Built, ServeError> {
+    async fn build(
+        &self,
+        running: Option<&Running>,
+        plan: Plan,
+        files: ChannelFiles,
+        keys: BTreeMap<String, String>,
+    ) -> Result<Built, ServeError> {
         let Ground { directory, gateway, certificates: shown, .. } = &self.ground;
         let pairs = plan.certificates.clone();
         let read = tokio::task::spawn_blocking(move || Certificates::load(&pairs)).await.map_err(std::io::Error::other)?;
@@ -210,7 +228,7 @@ impl Reloader {
             true => None,
             false => SrtSide::open(&plan, directory, gateway.as_ref()).await?,
         };
-        Ok(Built { plan, files, certificates, ports, srt })
+        Ok(Built { plan, files, keys, certificates, ports, srt })
     }
 
     fn runtime(&self, port: Port) -> &Handle {
@@ -220,7 +238,7 @@ impl Reloader {
     /// Puts what was built in the place of what runs. Cannot fail: what the runtime would refuse here it has taken when it was opened.
     fn switch(&self, running: &mut Running, built: Built, origin: &Origin) {
         let Ground { directory, ingest, stop, publishing, .. } = &self.ground;
-        let Built { plan, files, certificates, ports, srt } = built;
+        let Built { plan, files, keys, certificates, ports, srt } = built;
         self.ground.certificates.take_over(&certificates);
         self.ground.guard.change(&plan.access);
         self.ground.seats.lend(&self.ground.machine, plan.admission);
@@ -261,7 +279,7 @@ impl Reloader {
         publishing.send_replace(said_of_publishing(&plan));
         running.retired.retain(|task| !task.is_finished());
         running.retired.extend(retired);
-        (running.plan, running.files) = (plan, files);
+        (running.plan, running.files, running.keys) = (plan, files, keys);
     }
 
     async fn put(&self, name: String, text: String, replace: bool) -> Result<Reloaded, NotChanged> {
@@ -280,7 +298,8 @@ impl Reloader {
         let mut files = running.files.clone();
         files.overlays.retain(|overlay| overlay.channel != name);
         files.overlays.push(overlay.clone());
-        self.take(&mut running, files, false, move || channel_files::write(&state_dir, &overlay)).await
+        let keys = running.keys.clone();
+        self.take(&mut running, files, keys, false, move || channel_files::write(&state_dir, &overlay)).await
     }
 
     async fn remove(&self, name: String) -> Result<Reloaded, NotChanged> {
@@ -294,7 +313,8 @@ impl Reloader {
             return Err(if is_there { NotChanged::InFile(name) } else { NotChanged::Unknown(name) });
         }
         files.stopped.remove(&name);
-        self.take(&mut running, files, false, move || channel_files::remove(&state_dir, &name)).await
+        let keys = running.keys.clone();
+        self.take(&mut running, files, keys, false, move || channel_files::remove(&state_dir, &name)).await
     }
 
     async fn run(&self, name: String, runs: bool) -> Result<(), NotChanged> {
@@ -330,7 +350,8 @@ impl Reloader {
         let state_dir = running.plan.state_dir.clone();
         let read = tokio::task::spawn_blocking(move || channel_files::read(&state_dir)).await;
         let files = read.map_err(|cause| NotChanged::State(cause.to_string()))?.map_err(|cause| NotChanged::State(cause.to_string()))?;
-        self.take(&mut running, files, dry_run, || Ok(())).await
+        let keys = running.keys.clone();
+        self.take(&mut running, files, keys, dry_run, || Ok(())).await
     }
 
     /// Runs it where publishers are served, to its end: whoever asked may leave.
@@ -373,6 +394,18 @@ impl Control for Reloader {
 
     fn run_channel(self: Arc<Self>, name: String, runs: bool) -> Soon<()> {
         self.soon("channel", move |reloader| async move { reloader.run(name, runs).await })
+    }
+
+    fn drain_channel(self: Arc<Self>, name: String, within: Duration) -> Soon<()> {
+        self.soon("drain", move |reloader| reloader.drain(name, within))
+    }
+
+    fn keys(self: Arc<Self>, name: String) -> Soon<Vec<FeedKey>> {
+        Box::pin(async move { self.keys_of_channel(name).await })
+    }
+
+    fn another_key(self: Arc<Self>, name: String, feed: String) -> Soon<FeedKey> {
+        self.soon("stream key", move |reloader| async move { reloader.make_key(name, feed).await })
     }
 }
 

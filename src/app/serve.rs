@@ -201,10 +201,7 @@ async fn run(begin: Begin, runtimes: &Runtimes) -> Result<(), ServeError> {
     };
     let reloader = Reloader::new(ground, plan, files);
     let router = origin::routes(readiness(&directory, board.clone()))
-        .merge(api::router(board, seats, said))
-        .merge(api::operate::router(directory))
-        .merge(api::control::router(reloader.clone()))
-        .merge(api::events::router(stopped.clone()))
+        .merge(api::routes(api::Ground { board, seats, publishing: said, directory, control: reloader.clone(), stop: stopped.clone() }))
         .merge(ui::router());
     reloader.begin(Origin::new(shelves, guard.over(router)), |plan| print::out(banner::banner(plan))).await?;
     tokio::spawn(certificates::look_after(shown, book, stopped));
@@ -233,10 +230,13 @@ async fn run(begin: Begin, runtimes: &Runtimes) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// Ready: every channel that is on the air by itself lists fresh segments, and every one that has a feed has a seat.
+/// Ready: it is not being drained, every channel that is on the air by itself lists fresh segments, and every one that has a feed has a seat.
 fn readiness(directory: &Arc<Directory>, board: Board) -> Readiness {
     let directory = Arc::clone(directory);
     Readiness::new(move || {
+        if directory.is_draining() {
+            return Err("draining: no publisher is let in; DELETE /api/v1/drain takes it back".to_owned());
+        }
         // A best-effort channel that waits for its turn is nothing that another machine should be asked for.
         let mut due = board.all().into_iter().filter(|status| !directory.is_best_effort(&status.name));
         if let Some(reason) = due.find_map(|status| Some(format!("channel {} has no seat: {}", status.name, status.unseated()?))) {

@@ -21,7 +21,7 @@ const REFUSALS_A_SECOND: u32 = 5;
 const LONGEST_TEXT: usize = 500;
 
 /// What an event is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
     /// A channel is in another state.
@@ -75,7 +75,7 @@ impl EventKind {
 }
 
 /// One thing that happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Event {
     /// Its number: the next one's is larger by one, and numbers go on growing over restarts.
     pub id: u64,

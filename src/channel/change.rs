@@ -8,7 +8,7 @@ use crate::channel::plan::{ChannelPlan, FeedPlan, FeedSource, Formats, Idle, Lad
 use crate::placement::DeviceWish;
 
 /// When a changed key takes effect, and what that costs. Later ones contain the earlier ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
 pub enum Effect {
     /// At once; nobody notices.
     #[serde(rename = "live")]

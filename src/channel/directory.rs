@@ -19,8 +19,12 @@ use crate::shelf::{Shelf, Shelves};
 
 use roster::of_wildcard;
 
+pub use drain::Drain;
+pub use places::{FeedKind, FeedPlace};
 pub use roster::{OnByItself, Roster, Unknown};
 
+mod drain;
+mod places;
 mod roster;
 
 /// The only application that publishers may name.
@@ -62,7 +66,7 @@ struct Entry {
     arrivals: mpsc::Sender<Arrival>,
     orders: mpsc::Sender<Order>,
     /// Who delivers each feed.
-    sources: Vec<Option<(SocketAddr, mpsc::WeakSender<Timed>)>>,
+    sources: Vec<Option<Source>>,
     stop: watch::Sender<bool>,
     /// How it is to be, for the channel.
     meant: watch::Sender<Meant>,
@@ -71,14 +75,29 @@ struct Entry {
     wild: Option<String>,
     /// It came while others were on the air already.
     is_new: bool,
+    /// It lets nobody new in and ends soon; the number of its drain.
+    draining: Option<u64>,
+}
+
+/// Who delivers a feed, or did.
+#[derive(Debug)]
+struct Source {
+    peer: SocketAddr,
+    events: mpsc::WeakSender<Timed>,
+    ending: Ending,
+}
+
+impl Source {
+    fn is_here(&self) -> bool {
+        self.events.upgrade().is_some_and(|events| !events.is_closed())
+    }
 }
 
 impl Entry {
     /// The publisher of feed `index` that a second one must not replace, if there is one.
     fn kept_publisher(&self, index: usize) -> Option<SocketAddr> {
-        let (peer, events) = self.sources.get(index)?.as_ref()?;
-        let is_here = events.upgrade().is_some_and(|events| !events.is_closed());
-        (is_here && self.plan.second_publisher == SecondPublisher::Refuse).then_some(*peer)
+        let source = self.sources.get(index)?.as_ref().filter(|source| source.is_here())?;
+        (self.plan.second_publisher == SecondPublisher::Refuse).then_some(source.peer)
     }
 }
 
@@ -93,6 +112,10 @@ struct Changing {
     wildcards: Vec<Wildcard>,
     /// Channels of the configuration that are stopped.
     halted: BTreeMap<String, ChannelPlan>,
+    /// The appliance lets no publisher in.
+    draining: bool,
+    /// Drains of channels that have begun.
+    drains: u64,
     /// Channels that are ending.
     ending: BTreeMap<String, JoinHandle<()>>,
 }
@@ -210,7 +233,7 @@ impl Directory {
             run_channel(house, shelf, life).await;
         });
         let sources = plan.feeds.iter().map(|_| None).collect();
-        entries.insert(plan.name.clone(), Entry { plan, arrivals, orders, sources, stop, meant, task, wild, is_new: true });
+        entries.insert(plan.name.clone(), Entry { plan, arrivals, orders, sources, stop, meant, task, wild, is_new: true, draining: None });
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
@@ -287,6 +310,10 @@ impl Door for Directory {
             return Err(Refusal::Application(named));
         }
         let mut entries = self.entries();
+        let is_draining = self.state.lock(|state| state.draining);
+        if is_draining && self.pulled(&offer.stream).is_none() {
+            return Err(Refusal::Draining("headend is being drained; DELETE /api/v1/drain takes it back".to_owned()));
+        }
         let (name, index) = self.find(&mut entries, &offer.stream)?;
         let Some(entry) = entries.get_mut(&name) else { return Err(Refusal::Key(name)) };
         entry.admit(index, offer.peer, offer.wrap)
@@ -311,6 +338,11 @@ impl Entry {
     /// Lets a source into the place of feed `index`.
     fn admit(&mut self, index: usize, peer: SocketAddr, wrap: Ticks) -> Result<Admission, Refusal> {
         let channel = self.plan.name.clone();
+        if self.draining.is_some() {
+            return Err(Refusal::Draining(format!(
+                "channel {channel} is being drained; POST /api/v1/channels/{channel}/start takes it back"
+            )));
+        }
         if let Some(peer) = self.kept_publisher(index) {
             return Err(Refusal::Busy { channel, peer });
         }
@@ -322,7 +354,7 @@ impl Entry {
             return Err(Refusal::Full(ARRIVAL_QUEUE));
         }
         if let Some(source) = self.sources.get_mut(index) {
-            *source = Some((peer, events.downgrade()));
+            *source = Some(Source { peer, events: events.downgrade(), ending: ending.clone() });
         }
         Ok(Admission { channel, feed, events, ending })
     }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::base::{Fault, Mono, Ticks};
 use crate::channel::plan::{SrtSecurity, StreamKey};
@@ -62,19 +62,37 @@ pub struct Offer {
     pub wrap: Ticks,
 }
 
-/// Why a channel wants no more of a publisher; said before its queue is closed.
+/// How a channel parts from a publisher: that it is to leave when it can, and why the channel wants no more of it, which is said before its
+/// queue is closed.
 #[derive(Clone, Debug, Default)]
-pub struct Ending(Arc<OnceLock<String>>);
+pub struct Ending(Arc<Parting>);
+
+#[derive(Debug, Default)]
+struct Parting {
+    why: OnceLock<String>,
+    asked: watch::Sender<bool>,
+}
 
 impl Ending {
     /// Says it; the first word counts.
     pub fn say(&self, why: impl Into<String>) {
-        self.0.get_or_init(|| why.into());
+        self.0.why.get_or_init(|| why.into());
     }
 
     /// What was said, or what it means that nothing was.
     pub fn why(&self) -> &str {
-        self.0.get().map_or("another publisher took over, or the channel stopped", String::as_str)
+        self.0.why.get().map_or("another publisher took over, or the channel stopped", String::as_str)
+    }
+
+    /// Asks the publisher to leave when it can; its media is taken until then.
+    pub fn ask_to_leave(&self) {
+        self.0.asked.send_replace(true);
+    }
+
+    /// Ends when the publisher is asked to leave.
+    pub async fn is_asked_to_leave(&self) {
+        // The sender lives as long as this.
+        let _ = self.0.asked.subscribe().wait_for(|asked| *asked).await;
     }
 }
 
@@ -108,6 +126,9 @@ pub enum Refusal {
         /// Who is publishing.
         peer: SocketAddr,
     },
+    /// Nobody new is let in: the channel, or all of the appliance, is being drained. Says what takes it back.
+    #[error("{0}")]
+    Draining(String),
     /// No room for another channel of a wildcard.
     #[error("no room for another channel: {0} are open already")]
     Full(usize),
@@ -120,6 +141,7 @@ impl Refusal {
             Refusal::Application(_) => "application",
             Refusal::Key(_) => "key",
             Refusal::Busy { .. } => "busy",
+            Refusal::Draining(_) => "draining",
             Refusal::Full(_) => "full",
         }
     }
@@ -128,7 +150,7 @@ impl Refusal {
     pub fn fault(&self) -> Fault {
         match self {
             Refusal::Application(_) | Refusal::Key(_) => Fault::Peer,
-            Refusal::Busy { .. } => Fault::Transient,
+            Refusal::Busy { .. } | Refusal::Draining(_) => Fault::Transient,
             Refusal::Full(_) => Fault::Overload,
         }
     }

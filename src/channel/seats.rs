@@ -95,7 +95,7 @@ impl Drop for Lease {
 }
 
 /// A GPU as the API shows it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct DeviceStatus {
     /// What the probes found.
     #[serde(flatten)]
@@ -115,7 +115,7 @@ pub struct DeviceStatus {
 }
 
 /// All devices as the API shows them.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct DeviceList {
     /// The driver's version, where it is known.
     pub driver: Option<String>,

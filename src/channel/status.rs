@@ -11,7 +11,8 @@ use crate::channel::monitor::FeedReport;
 use crate::channel::recorder::Recorder;
 
 /// The state of a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
+#[schema(as = ChannelState)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Nothing has been on the air yet, or the pattern is; or nothing is made since the channel has no seat.
@@ -40,7 +41,7 @@ impl State {
 }
 
 /// A rendition as the API shows it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct RungStatus {
     /// Its name.
     pub name: String,
@@ -57,7 +58,7 @@ pub struct RungStatus {
 }
 
 /// What is given up of a ladder that the machine cannot carry, as the API shows it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct OverloadStatus {
     /// How many steps are taken; 0 while everything is made.
     pub level: usize,
@@ -70,7 +71,7 @@ pub struct OverloadStatus {
 }
 
 /// A channel as the API shows it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct ChannelStatus {
     /// Its name.
     pub name: String,

@@ -17,7 +17,7 @@ use super::plan::{Plan, WildcardPlan};
 use super::units::written_duration;
 
 /// One difference.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Difference {
     /// The channel, where it is one's; wildcards as they are written.
     pub channel: Option<String>,

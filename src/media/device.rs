@@ -112,7 +112,8 @@ pub struct DeviceReport {
 }
 
 /// What a GPU is good for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = GpuVerdict)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// Decodes, scales and encodes.
@@ -135,7 +136,7 @@ impl Verdict {
 }
 
 /// What was found of a GPU's encoder.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EncoderState {
     /// The device has none that can be used.
@@ -150,7 +151,7 @@ pub enum EncoderState {
 }
 
 /// One GPU.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct GpuReport {
     /// The driver's ordinal.
     pub ordinal: u32,
@@ -187,7 +188,7 @@ pub struct GpuReport {
 }
 
 /// One codec and bit depth that a GPU decodes (4:2:0).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DecodeAbility {
     /// The codec.
     pub codec: VideoCodec,
@@ -200,7 +201,7 @@ pub struct DecodeAbility {
 }
 
 /// One codec that a GPU encodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct EncodeAbility {
     /// The codec.
     pub codec: VideoCodec,

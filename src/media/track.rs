@@ -11,7 +11,7 @@ use super::opus::OpusConfig;
 use crate::base::Rate;
 
 /// Video codecs that the appliance names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum VideoCodec {
     /// ITU-T H.264.

@@ -16,7 +16,8 @@ const SOFTWARE: &str = "software";
 const COPY: &str = "copy";
 
 /// What became of a channel's wish for a seat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = SeatVerdict)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// It has all that it takes.
@@ -41,7 +42,7 @@ impl Verdict {
 }
 
 /// What is kept free in software for the loss of a channel's device.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct FallbackSeat {
     /// Cores that it would take.
     pub cores: f64,
@@ -52,7 +53,8 @@ pub struct FallbackSeat {
 }
 
 /// One channel.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = PlanRow)]
 pub struct Row {
     /// Its name.
     pub channel: String,
@@ -142,7 +144,7 @@ impl Row {
 }
 
 /// How much of something is lent.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Lent<T> {
     /// What channels may have; none without a limit.
     pub lent: Option<T>,
@@ -153,7 +155,7 @@ pub struct Lent<T> {
 }
 
 /// One GPU.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct GpuRow {
     /// Its UUID.
     pub uuid: String,
@@ -172,7 +174,8 @@ pub struct GpuRow {
 }
 
 /// A machine with everybody on it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = PlanReport)]
 pub struct Report {
     /// What becomes of a main channel for which cores or memory do not suffice: `warn` or `strict`.
     pub admission: &'static str,

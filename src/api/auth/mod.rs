@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::to_bytes;
+use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{HOST, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::uri::Authority;
@@ -28,6 +28,7 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use tokio::time::timeout;
+use utoipa_axum::router::OpenApiRouter;
 
 pub use book::{TokenBook, TokenFileError, hex};
 
@@ -41,10 +42,12 @@ use crate::config::{AccessPlan, Role};
 /// What the audit log calls somebody who came over a loopback listener without a token.
 const LOCAL: &str = "local";
 const NOBODY: &str = "-";
-/// How much of a denied request's body is read.
+/// How much of a request's body is read; a channel is a page of text.
 const LONGEST_BODY_BYTES: usize = 64 << 10;
-/// How long it is waited for.
-const BODY_WAIT: Duration = Duration::from_secs(2);
+/// How long the body of somebody who was let in is waited for.
+const BODY_WAIT: Duration = Duration::from_secs(10);
+/// The same, of somebody who was not.
+const DENIED_BODY_WAIT: Duration = Duration::from_secs(2);
 
 /// Who a request is from. A request without one came past no guard, and may do nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +107,14 @@ impl Guard {
     }
 }
 
+/// The role that a call takes; none where anybody may.
+pub(super) fn needed_role(method: &Method, path: &str) -> Option<Role> {
+    match Need::of(method, path) {
+        Need::Nothing => None,
+        Need::Role(role) => Some(role),
+    }
+}
+
 /// RFC 9110 section 9.2.1.
 fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
@@ -116,22 +127,44 @@ async fn guarded(State(guard): State<Guard>, mut request: Request, next: Next) -
     let (caller, response) = match guard.judged(&request) {
         Ok(caller) => {
             request.extensions_mut().insert(caller.clone());
-            (Ok(caller), next.run(request).await)
+            let response = match read(request).await {
+                Ok(request) => next.run(request).await,
+                Err(response) => *response,
+            };
+            (Ok(caller), response)
         }
         Err(denial) => {
             metrics().api_denials.with_label_values(&[denial.label()]).inc();
-            // An answer before the end of a body resets the stream in HTTP/2, and the client may drop the answer with it.
-            let _ = timeout(BODY_WAIT, to_bytes(request.into_body(), LONGEST_BODY_BYTES)).await;
+            let _ = timeout(DENIED_BODY_WAIT, to_bytes(request.into_body(), LONGEST_BODY_BYTES)).await;
             let response = denied(&denial);
             (Err(denial), response)
         }
     };
     // Denials that cost a caller nothing are counted; they do not get to fill the log. Guesses are limited.
     let is_told = matches!(caller, Ok(_) | Err(Denial::WrongToken | Denial::Role { .. }));
-    if is_api && !is_safe(&method) && is_told {
+    // Who looks at keys is as interesting as who changes something.
+    let is_operating = !is_safe(&method) || Need::of(&method, &path) == Need::Role(Role::Admin);
+    if is_api && is_operating && is_told {
         audit(&method, &path, arrival, &caller, response.status());
     }
     if is_api { mended(response).await } else { response }
+}
+
+/// The request with its body in memory, whoever answers it. An answer before the end of a body resets the stream in HTTP/2, and the client may
+/// drop the answer with it.
+async fn read(request: Request) -> Result<Request, Box<Response>> {
+    if is_safe(request.method()) {
+        return Ok(request);
+    }
+    let (parts, body) = request.into_parts();
+    match timeout(BODY_WAIT, to_bytes(body, LONGEST_BODY_BYTES)).await {
+        Ok(Ok(bytes)) => Ok(Request::from_parts(parts, Body::from(bytes))),
+        Ok(Err(_)) => {
+            let detail = format!("the body broke off, or is longer than {} KiB", LONGEST_BODY_BYTES >> 10);
+            Err(Box::new(problem(StatusCode::PAYLOAD_TOO_LARGE, detail)))
+        }
+        Err(_) => Err(Box::new(problem(StatusCode::REQUEST_TIMEOUT, format!("the body did not come within {} s", BODY_WAIT.as_secs())))),
+    }
 }
 
 fn audit(method: &Method, path: &str, arrival: Option<Arrival>, caller: &Result<Caller, Denial>, status: StatusCode) {
@@ -161,9 +194,9 @@ fn denied(denial: &Denial) -> Response {
     response
 }
 
-/// Lets nobody through to `router` who has not `role`, even where no guard is in front of it.
-pub fn only_for(role: Role, router: Router) -> Router {
-    router.route_layer(from_fn(move |request: Request, next: Next| async move {
+/// Lets nobody through to `calls` who has not `role`, even where no guard is in front of it.
+pub fn only_for(role: Role, calls: OpenApiRouter) -> OpenApiRouter {
+    calls.route_layer(from_fn(move |request: Request, next: Next| async move {
         match request.extensions().get::<Caller>() {
             Some(caller) if caller.may(role) => next.run(request).await,
             Some(_) => denied(&Denial::Role { needed: role }),

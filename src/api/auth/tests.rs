@@ -206,7 +206,7 @@ async fn another_configuration_holds_from_the_next_request_on() {
 #[tokio::test]
 async fn routes_that_came_past_no_guard_are_closed() {
     let request = || Request::builder().method("POST").uri("/api/v1/channels/news/feed").header(AUTHORIZATION, "Bearer x");
-    let router = only_for(Role::Operator, routes());
+    let router = Router::from(only_for(Role::Operator, routes().into()));
     let response = router.clone().oneshot(request().body(Body::empty()).unwrap()).await.unwrap();
     assert_eq!(response.status().as_u16(), 403);
     let viewer = Caller { name: "v".into(), role: Some(Role::Viewer), address: "127.0.0.1".parse().unwrap() };
@@ -215,4 +215,46 @@ async fn routes_that_came_past_no_guard_are_closed() {
         let response = router.clone().oneshot(request().extension(caller).body(Body::empty()).unwrap()).await.unwrap();
         assert_eq!(response.status().as_u16(), status);
     }
+}
+
+/// A body of this many bytes that notes when its end was read.
+struct Noted {
+    left: usize,
+    ended: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl hyper::body::Body for Noted {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<bytes::Bytes>, Self::Error>>> {
+        let noted = self.get_mut();
+        if noted.left == 0 {
+            noted.ended.store(true, std::sync::atomic::Ordering::Relaxed);
+            return std::task::Poll::Ready(None);
+        }
+        let length = noted.left.min(1_000);
+        noted.left -= length;
+        std::task::Poll::Ready(Some(Ok(hyper::body::Frame::data(bytes::Bytes::from(vec![b'x'; length])))))
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_read_to_its_end_before_any_answer_and_one_that_is_too_long_is_refused() {
+    let bench = bench("");
+    let send = async |line: &str, length: usize| {
+        let (method, path) = line.split_once(' ').unwrap();
+        let ended = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let body = Body::new(Noted { left: length, ended: ended.clone() });
+        let request = Request::builder().method(method).uri(path).extension(arrival("127.0.0.1", false, true)).body(body).unwrap();
+        let status = bench.router.clone().oneshot(request).await.unwrap().status().as_u16();
+        (status, ended.load(std::sync::atomic::Ordering::Relaxed))
+    };
+    assert_eq!(send("POST /api/v1/nothing", 5_000).await, (404, true));
+    assert_eq!(send("DELETE /api/v1/channels", 5_000).await, (405, true));
+    assert_eq!(send("POST /api/v1/channels", LONGEST_BODY_BYTES).await, (200, true));
+    assert_eq!(send("POST /api/v1/channels", LONGEST_BODY_BYTES + 1).await, (413, false));
 }

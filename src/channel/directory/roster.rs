@@ -106,10 +106,13 @@ impl Directory {
         Ok(())
     }
 
-    /// Starts a stopped channel. Starting a running one changes nothing.
+    /// Starts a stopped channel, or takes back that one is drained. Starting a running one changes nothing.
     pub fn resume(&self, name: &str) -> Result<(), Unknown> {
         let mut entries = self.entries();
-        if entries.contains_key(name) {
+        if let Some(entry) = entries.get_mut(name) {
+            if entry.draining.take().is_some() {
+                events::say(EventKind::Channel, name, "no longer drained");
+            }
             return Ok(());
         }
         let plan = self.state.lock(|state| state.halted.remove(name)).ok_or(Unknown)?;

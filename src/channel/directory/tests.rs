@@ -206,3 +206,61 @@ async fn a_wildcards_channels_follow_it_and_go_with_it() {
     assert!(matches!(place.directory.admit(&offer("live-1")), Err(Refusal::Key(_))));
     place.directory.stop().await;
 }
+
+/// Whether a publisher was asked to leave by now.
+async fn is_asked_to_leave(admission: &Admission) -> bool {
+    tokio::time::timeout(Duration::ZERO, admission.ending.is_asked_to_leave()).await.is_ok()
+}
+
+#[tokio::test]
+async fn a_drained_channel_keeps_its_publisher_and_lets_nobody_new_in() {
+    let place = place();
+    let directory = &place.directory;
+    directory.apply(roster(vec![copied("news", "key"), copied("other", "other")]));
+    let present = directory.admit(&offer("key")).unwrap();
+    assert!(!is_asked_to_leave(&present).await);
+    let first = directory.drain("news").unwrap().expect("it begins");
+    assert_eq!(directory.drain("news"), Ok(None), "asking twice changes nothing");
+    assert!(is_asked_to_leave(&present).await && !present.events.is_closed());
+    let refusal = directory.admit(&offer("key")).expect_err("nobody new");
+    assert!(refusal.label() == "draining" && refusal.to_string().contains("/start"), "{refusal}");
+    assert!(directory.admit(&offer("other")).is_ok(), "the other channel is not concerned");
+    // A reload does not take it back, and whoever starts the channel does.
+    directory.apply(roster(vec![copied("news", "key"), copied("other", "other")]));
+    assert_eq!(directory.drained("news", first), Some(1));
+    assert_eq!(directory.resume("news"), Ok(()));
+    let second = directory.drain("news").unwrap().expect("it begins again");
+    assert_eq!(directory.drained("news", first), None, "the first one was taken back");
+    drop(present);
+    assert_eq!(directory.drained("news", second), Some(0));
+    assert_eq!((directory.drain("nobody"), directory.halt("news"), directory.drain("news")), (Err(Unknown), Ok(()), Ok(None)));
+    directory.stop().await;
+}
+
+#[tokio::test]
+async fn a_drained_appliance_refuses_publishers_until_that_is_taken_back() {
+    let place = place();
+    let directory = &place.directory;
+    let pulled = FeedPlan { name: "pulled".into(), source: FeedSource::Pull("udp://:5000".parse().unwrap()) };
+    let mixed =
+        ChannelPlan { ladder: LadderPlan::Auto, feeds: vec![copied("news", "key").feeds.remove(0), pulled], ..copied("news", "key") };
+    directory.apply(roster(vec![mixed]));
+    let present = directory.admit(&offer("key")).unwrap();
+    let _fetched = directory.admit_pulled("news", 1, offer("").peer, Ticks::ZERO).unwrap();
+    directory.drain_all(true);
+    assert!(is_asked_to_leave(&present).await && !present.events.is_closed());
+    assert!(matches!(directory.admit(&offer("key")), Err(Refusal::Draining(_))));
+    assert_eq!(directory.drain_of_all(), Drain { draining: true, publishers: 1 }, "what is fetched does not count");
+    drop(present);
+    assert_eq!(directory.drain_of_all().publishers, 0);
+    directory.drain_all(false);
+    let back = directory.admit(&offer("key")).unwrap();
+    assert!(!is_asked_to_leave(&back).await);
+    let feeds = directory.feeds(Some("news"));
+    let shown: Vec<_> = feeds.iter().map(|feed| (feed.name.as_str(), feed.kind, feed.peer.is_some())).collect();
+    assert_eq!(shown, [("publisher", FeedKind::Publish, true), ("pulled", FeedKind::Pull, true)]);
+    drop(back);
+    assert_eq!(directory.feeds(None)[0].peer, None);
+    assert!(directory.feeds(Some("nobody")).is_empty());
+    directory.stop().await;
+}

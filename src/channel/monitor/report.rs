@@ -14,9 +14,9 @@ const SKEW_MS: i64 = 500;
 const LATE_MS: u64 = 1_000;
 
 /// One connected feed as the API shows it. Absent members are not known yet.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct FeedReport {
-    /// The feed's name; [`ChannelStatus::feed`](crate::channel::status::ChannelStatus::feed) names the one on the air.
+    /// The feed's name; the channel's `feed` names the one on the air.
     pub name: String,
     /// Time since it was admitted.
     pub connected_ms: u64,
@@ -39,7 +39,7 @@ pub struct FeedReport {
 }
 
 /// The pictures of a feed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct VideoReport {
     /// `H.264`, `HEVC`, `AV1`, or libavcodec's name.
     pub codec: String,
@@ -62,7 +62,7 @@ pub struct VideoReport {
 }
 
 /// From one picture where decoding can begin to the next.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct GopReport {
     /// Pictures of the last whole one.
     pub pictures: u64,
@@ -79,7 +79,7 @@ pub struct GopReport {
 }
 
 /// The sound of a feed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct AudioReport {
     /// `AAC`, `Opus`, `MP3`, or libavcodec's name.
     pub codec: String,

@@ -59,6 +59,9 @@ pub(super) enum Cause {
     /// Another publisher came for the channel while this one was silent.
     #[error("another publisher came after {} s without a usable picture or sound", .0.as_secs_f32())]
     GaveWay(Duration),
+    /// The channel is being drained.
+    #[error("the channel is being drained")]
+    Draining,
     /// The appliance stops.
     #[error("headend is stopping")]
     Shutdown,
@@ -73,7 +76,7 @@ impl Cause {
             Cause::Tls(HandshakeError::Crowded(NoPlace::Address(_))) => Some("address"),
             Cause::Tls(HandshakeError::Late(_)) => Some("late"),
             Cause::Tls(_) => Some("tls"),
-            Cause::Ended | Cause::Gone | Cause::Unwanted(_) | Cause::GaveWay(_) | Cause::Shutdown => None,
+            Cause::Ended | Cause::Gone | Cause::Unwanted(_) | Cause::GaveWay(_) | Cause::Draining | Cause::Shutdown => None,
             Cause::CutOff => Some("handshake"),
             Cause::Broken(_) => Some("broken"),
             Cause::Protocol(error) => Some(error.label()),

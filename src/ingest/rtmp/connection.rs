@@ -30,6 +30,8 @@ const WRAP: Ticks = Ticks::from_millis(1 << 32);
 
 /// What a publisher is told that is asked to reconnect.
 const RECONNECT_TEXT: &str = "the server is stopping; connect again, it comes back or another takes over";
+/// The same, where the server goes on and takes nobody new in.
+const DRAIN_TEXT: &str = "the server takes no more of this stream; connect again, another one takes over";
 
 /// One peer.
 #[derive(Debug)]
@@ -64,6 +66,8 @@ struct Publisher {
     media: Vec<flv::Event>,
     received: GenericCounter<AtomicU64>,
     corrupt: u64,
+    /// Its channel has asked it to leave, and that was passed on.
+    asked_to_leave: bool,
 }
 
 impl Connection {
@@ -108,6 +112,7 @@ impl Connection {
             let step = async {
                 let length = match self.read(&mut buffer).await {
                     Err(Cause::Shutdown) if self.ask_to_reconnect() => 0,
+                    Err(Cause::Draining) => self.ask_to_leave(),
                     length => length?,
                 };
                 self.read = clock::mono();
@@ -157,6 +162,7 @@ impl Connection {
             () = over(shutdown, *served_until) => Err(Cause::Shutdown),
             () = to_give_way(publisher.as_ref()) => Err(Cause::GaveWay(limits.silence)),
             why = unwanted(publisher.as_ref()) => Err(Cause::Unwanted(why)),
+            () = asked_to_leave(publisher.as_ref()) => Err(Cause::Draining),
             read = timeout(remaining, socket.read(buffer)) => match read {
                 Err(_) => Err(late),
                 Ok(Err(cause)) => Err(cause.into()),
@@ -179,6 +185,16 @@ impl Connection {
             self.served_until = Some(clock::mono().after(self.limits.reconnect));
         }
         is_asked
+    }
+
+    /// Tells a publisher that its channel asks it to leave, where it can reconnect elsewhere; the others are served until the channel ends.
+    fn ask_to_leave(&mut self) -> usize {
+        let is_asked = self.session.request_reconnect(DRAIN_TEXT);
+        if let Some(publisher) = &mut self.publisher {
+            publisher.asked_to_leave = true;
+        }
+        info!(peer = %self.peer, channel = self.channel(), is_asked, "publisher is on a channel that is being drained");
+        0
     }
 
     /// How long the current stage may last.
@@ -244,7 +260,15 @@ impl Connection {
                 let received = metrics().ingest_bytes.with_label_values(&[admission.channel.as_str(), admission.feed.as_str()]);
                 self.channel = Some(admission.channel.clone());
                 let presence = self.registry.enter(self.peer);
-                self.publisher = Some(Publisher { admission, presence, demuxer: Demuxer::new(), media: Vec::new(), received, corrupt: 0 });
+                self.publisher = Some(Publisher {
+                    admission,
+                    presence,
+                    demuxer: Demuxer::new(),
+                    media: Vec::new(),
+                    received,
+                    corrupt: 0,
+                    asked_to_leave: false,
+                });
                 self.since = clock::mono();
                 Ok(())
             }
@@ -358,6 +382,14 @@ async fn unwanted(publisher: Option<&Publisher>) -> String {
     }
 }
 
+/// Ends when the publisher's channel asks it to leave and it was not told; never, where there is none.
+async fn asked_to_leave(publisher: Option<&Publisher>) {
+    match publisher {
+        Some(Publisher { admission, asked_to_leave: false, .. }) => admission.ending.is_asked_to_leave().await,
+        _ => std::future::pending().await,
+    }
+}
+
 fn feed_event(event: flv::Event) -> FeedEvent {
     match event {
         flv::Event::Tracks(tracks) => FeedEvent::Tracks(tracks),
@@ -371,6 +403,7 @@ fn status_of(refusal: &Refusal) -> (&'static str, &'static str) {
         Refusal::Application(_) => ("NetStream.Publish.BadName", "no such application; publish to rtmp://HOST/live/KEY"),
         Refusal::Key(_) => ("NetStream.Publish.BadName", "unknown stream key"),
         Refusal::Busy { .. } => ("NetStream.Publish.BadName", "another publisher is on this channel"),
+        Refusal::Draining(_) => ("NetStream.Publish.Failed", "this server takes nobody new; another one does"),
         Refusal::Full(_) => ("NetStream.Publish.Failed", "no room for another channel"),
     }
 }

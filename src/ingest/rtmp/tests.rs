@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::base::Ticks;
-use crate::channel::feed::{Admission, FeedEvent, Offer, Refusal, SourceUnit, Timed};
+use crate::channel::feed::{Admission, Ending, FeedEvent, Offer, Refusal, SourceUnit, Timed};
 use crate::media::{AudioCodec, Track, VideoCodec};
 use crate::wire::rtmp::amf0::{self, Value, encode, object};
 use crate::wire::rtmp::chunk::{Message, Reader, Writer, kind};
@@ -25,6 +25,8 @@ const AVCC: &[u8] = b"\x01\x64\x00\x28\xff\xe1\x00\x19\x67\x64\x00\x28\xac\xd9\x
 #[derive(Debug)]
 struct FakeDoor {
     admitted: mpsc::Sender<mpsc::Receiver<Timed>>,
+    /// How the channel parts from its publishers.
+    ending: Ending,
     /// Who publishes to `key`; nobody may beside.
     present: Mutex<Option<(SocketAddr, mpsc::WeakSender<Timed>)>>,
 }
@@ -44,7 +46,7 @@ impl Door for FakeDoor {
         let (events, receiver) = mpsc::channel(4);
         *present = Some((offer.peer, events.downgrade()));
         self.admitted.try_send(receiver).map_err(|_| Refusal::Full(1))?;
-        Ok(Admission { channel: "demo".to_owned(), feed: "publisher".to_owned(), events, ending: Default::default() })
+        Ok(Admission { channel: "demo".to_owned(), feed: "publisher".to_owned(), events, ending: self.ending.clone() })
     }
 }
 
@@ -52,6 +54,7 @@ impl Door for FakeDoor {
 struct Bench {
     address: SocketAddr,
     admitted: mpsc::Receiver<mpsc::Receiver<Timed>>,
+    ending: Ending,
     shutdown: watch::Sender<bool>,
     serving: JoinHandle<()>,
 }
@@ -62,9 +65,10 @@ impl Bench {
         let address = listener.local_addr().unwrap();
         let (sender, admitted) = mpsc::channel(8);
         let (shutdown, stopped) = watch::channel(false);
-        let serving =
-            tokio::spawn(serve_rtmp(listener, Arc::new(FakeDoor { admitted: sender, present: Mutex::default() }), limits, stopped));
-        Bench { address, admitted, shutdown, serving }
+        let ending = Ending::default();
+        let door = FakeDoor { admitted: sender, ending: ending.clone(), present: Mutex::default() };
+        let serving = tokio::spawn(serve_rtmp(listener, Arc::new(door), limits, stopped));
+        Bench { address, admitted, ending, shutdown, serving }
     }
 
     async fn open() -> Bench {
@@ -359,6 +363,26 @@ async fn a_publisher_that_can_reconnect_is_asked_to_and_served_until_it_goes() {
     client.socket.shutdown().await.unwrap();
     assert_eq!(next(&mut events).await, None);
     timeout(PATIENCE, bench.serving).await.expect("the listener returns").unwrap();
+}
+
+#[tokio::test]
+async fn a_publisher_of_a_drained_channel_is_asked_to_reconnect_and_served_as_long_as_it_stays() {
+    for (capabilities, can_reconnect) in [(1.0, true), (0.0, false)] {
+        let mut bench = Bench::with(RtmpLimits { reconnect: Duration::ZERO, ..Default::default() }).await;
+        let (mut client, _) = Client::publishing_with(&bench, "live", "key", capabilities).await;
+        let mut events = bench.publisher().await;
+        client.send(kind::VIDEO, 1, 0, &avc_header()).await.unwrap();
+        client.send(kind::AUDIO, 1, 0, &[0xaf, 0, 0x11, 0x90]).await.unwrap();
+        assert!(matches!(next(&mut events).await, Some(FeedEvent::Tracks(_))));
+        bench.ending.ask_to_leave();
+        if can_reconnect {
+            assert_eq!(client.code().await, "NetConnection.Connect.ReconnectRequest");
+        }
+        client.send(kind::VIDEO, 1, 40, IDR).await.unwrap();
+        assert!(matches!(next(&mut events).await, Some(FeedEvent::Unit(_))));
+        drop(events);
+        assert_eq!(client.code().await, "NetStream.Publish.Failed");
+    }
 }
 
 #[tokio::test]
