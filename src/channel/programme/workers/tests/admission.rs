@@ -61,7 +61,7 @@ fn a_channel_that_does_not_leave_is_not_waited_for_without_end() {
 #[test]
 fn a_channel_whose_worker_is_lost_leaves_the_place_that_it_kept_for_the_next_one() {
     let desk = SeatDesk::default();
-    let (mut spare, mut main) = rivals(&desk);
+    let mut spare = House::placed("spare", desk.clone(), DeviceWish::default(), Priority::BestEffort).on_air();
     let mut without = 0;
     for _ in 0..400 {
         spare.kill();
@@ -72,6 +72,8 @@ fn a_channel_whose_worker_is_lost_leaves_the_place_that_it_kept_for_the_next_one
         }
     }
     assert_eq!(without, 10, "its next worker waits for a while");
+    lend_half_more(&desk);
+    let mut main = House::placed("main", desk.clone(), DeviceWish::default(), Priority::Main);
     main.step();
     assert_eq!(main.seat(), None);
     spare.step();
