@@ -2,9 +2,11 @@
 
 mod support;
 
+use std::process::Command;
+
 use serde_json::Value;
 
-use support::appliance::{Appliance, free_address};
+use support::appliance::{Appliance, free_address, headend};
 use support::configs::{TEST_LADDER, channel, config};
 use support::publisher::Publisher;
 use support::wait::{self, seconds};
@@ -103,7 +105,39 @@ fn channels_are_made_stopped_started_and_removed_over_the_api_and_survive_a_relo
     assert_eq!(appliance.ask("DELETE", "/api/v1/channels/news", "").status, 404);
 
     appliance.rewrite(&format!("api_changes = false\n{}", config(&[channel("demo")])));
+    // What was edited waits for a reload, whatever happens over the API.
+    assert_eq!(appliance.ask("POST", "/api/v1/channels", made).status, 201);
+    assert_eq!(appliance.ask("DELETE", "/api/v1/channels/news", "").status, 200);
     assert!(appliance.reload(&[]).0);
     let closed = appliance.ask("POST", "/api/v1/channels", made);
     assert!(closed.status == 403 && closed.text().contains("api_changes"), "{}", closed.text());
+}
+
+/// The way of a production appliance: listeners that others reach, tokens for everybody, options of the command line that the file knows nothing of.
+#[test]
+fn an_appliance_whose_listeners_are_closed_to_it_is_reloaded_over_its_socket() {
+    let start = |rest: &str| format!("[api]\nloopback_tokens = true\n\n{rest}");
+    let mut appliance = Appliance::start(&start(&config(&[channel("demo")])));
+    let (file, state) = (appliance.scratch("headend.toml"), appliance.scratch("state"));
+    let reload = |arguments: &[&str]| {
+        let mut command = Command::new(headend());
+        command.args(["reload", "--config"]).arg(&file).arg("--state-dir").arg(&state).args(arguments);
+        let output = command.output().expect("headend runs");
+        (output.status.success(), [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat())
+    };
+    let (succeeded, text) = appliance.reload(&[]);
+    assert!(!succeeded && text.contains("token"), "{text}");
+    // The port in the file is not the one that is open, and nothing may listen there.
+    appliance.rewrite(&format!("[http]\nlisten = \"192.0.2.1:9\"\n\n{}", start(&config(&[channel("demo"), channel("late")]))));
+    let (succeeded, text) = reload(&[]);
+    assert!(succeeded && text.lines().any(|line| line.contains("late") && line.contains("added")), "{text}");
+    appliance.wait_for_log(&["audit", "/api/v1/reload", "control.sock", "admin"], seconds(2));
+
+    let mut second = Command::new(headend());
+    second.args(["serve", "--http", &free_address().to_string(), "--rtmp", "off", "--srt", "off", "--state-dir"]).arg(&state);
+    let output = second.output().expect("headend runs");
+    assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("another headend"), "{output:?}");
+    assert!(appliance.stop().is_some_and(|status| status.success()) && !state.join("control.sock").exists());
+    let (succeeded, text) = reload(&[]);
+    assert!(!succeeded && text.contains("control.sock") && text.contains("--state-dir"), "{text}");
 }

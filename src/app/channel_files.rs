@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use crate::config::Overlay;
 
 const FOLDER: &str = "channels.d";
-/// A channel is a page of text; what is longer is no channel.
-const LARGEST_FILE: u64 = 64 << 10;
+/// Longest text of a channel in bytes: it is a page; what is longer is no channel.
+pub const LONGEST_TEXT: usize = 64 << 10;
 
 /// What is in the folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -53,10 +53,10 @@ pub fn write(state_dir: &Path, overlay: &Overlay) -> io::Result<()> {
     put(state_dir, &overlay.channel, "toml", overlay.text.as_bytes())
 }
 
-/// Removes a channel's file.
+/// Removes a channel's files. The mark goes first: left alone, it would stop the next channel of this name.
 pub fn remove(state_dir: &Path, name: &str) -> io::Result<()> {
-    gone(fs::remove_file(path(state_dir, name, "toml")))?;
-    set_stopped(state_dir, name, false)
+    set_stopped(state_dir, name, false)?;
+    gone(fs::remove_file(path(state_dir, name, "toml")))
 }
 
 /// Notes whether a channel is not to run.
@@ -82,9 +82,16 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
 }
 
 fn text(path: &Path) -> io::Result<String> {
+    let of_file = |kind, words: String| io::Error::new(kind, format!("{}: {words}", path.display()));
     let mut text = String::new();
-    fs::File::open(path)?.take(LARGEST_FILE).read_to_string(&mut text)?;
-    Ok(text)
+    let read = fs::File::open(path).and_then(|file| file.take(LONGEST_TEXT as u64 + 1).read_to_string(&mut text));
+    read.map_err(|cause| of_file(cause.kind(), cause.to_string()))?;
+    match text.len() {
+        0..=LONGEST_TEXT => Ok(text),
+        _ => {
+            Err(of_file(io::ErrorKind::InvalidData, format!("longer than {LONGEST_TEXT} bytes, which is no channel; correct or remove it")))
+        }
+    }
 }
 
 /// Names of channels are safe as file names: `a-z`, `0-9`, `_` and `-` only.
@@ -108,9 +115,31 @@ mod tests {
         let found = read(state.path()).unwrap();
         assert_eq!((found.overlays, found.stopped), (vec![news.clone()], BTreeSet::from(["demo".to_owned()])));
         assert_eq!(fs::metadata(&news.file).unwrap().permissions().mode() & 0o777, 0o600);
+        set_stopped(state.path(), "news", true).unwrap();
         remove(state.path(), "news").unwrap();
         remove(state.path(), "news").unwrap();
         set_stopped(state.path(), "demo", false).unwrap();
         assert_eq!(read(state.path()).unwrap(), ChannelFiles::default());
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_told_and_not_cut() {
+        let state = tempfile::tempdir().unwrap();
+        let of = |bytes: usize| overlay(state.path(), "news", "#".repeat(bytes));
+        write(state.path(), &of(LONGEST_TEXT)).unwrap();
+        assert_eq!(read(state.path()).unwrap().overlays, [of(LONGEST_TEXT)]);
+        write(state.path(), &of(LONGEST_TEXT + 1)).unwrap();
+        let told = read(state.path()).unwrap_err().to_string();
+        assert!(told.contains("news.toml") && told.contains("65536"), "{told}");
+    }
+
+    #[test]
+    fn a_channel_that_cannot_be_removed_leaves_no_mark_behind() {
+        let state = tempfile::tempdir().unwrap();
+        set_stopped(state.path(), "news", true).unwrap();
+        // A folder in the file's place cannot be removed as a file.
+        fs::create_dir(path(state.path(), "news", "toml")).unwrap();
+        assert!(remove(state.path(), "news").is_err());
+        assert!(!path(state.path(), "news", "stopped").exists());
     }
 }

@@ -79,11 +79,14 @@ pub struct ServeArguments {
 /// Options of `reload`.
 #[derive(Debug, Args)]
 pub struct ReloadArguments {
-    /// The configuration file of the running appliance, for its address; without it the built-in one's is asked.
+    /// The configuration file of the running appliance, which says where its state directory is.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where the appliance serves HTTP, instead of what the configuration says.
-    #[arg(long, value_name = "ADDR")]
+    /// The state directory, where `serve` was given one too.
+    #[arg(long, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Ask over HTTP there, and not over the socket in the state directory.
+    #[arg(long, value_name = "ADDR", conflicts_with = "state_dir")]
     pub http: Option<String>,
     /// Change nothing: only say what would be different.
     #[arg(long)]

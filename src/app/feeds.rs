@@ -37,7 +37,7 @@ pub fn srt_config(plan: &Plan, program: GatewayProgram) -> SrtConfig {
 /// The SRT feeds that the appliance calls itself.
 pub fn srt_calls(plan: &Plan, directory: &Directory) -> Vec<SrtCall> {
     let calls = pulled(plan).filter(|(_, _, address)| address.scheme == Scheme::Srt);
-    calls.map(|(channel, index, address)| call(address, directory.pull_key(&channel.name, index), latency_ms(plan))).collect()
+    calls.map(|(channel, feed, address)| call(address, directory.pull_key(&channel.name, feed), latency_ms(plan))).collect()
 }
 
 fn latency_ms(plan: &Plan) -> u32 {
@@ -52,10 +52,11 @@ impl TransportReader for TransportFeed {
     }
 }
 
-fn pulled(plan: &Plan) -> impl Iterator<Item = (&ChannelPlan, usize, &PullAddress)> {
+/// Channel, name of the feed, address.
+fn pulled(plan: &Plan) -> impl Iterator<Item = (&ChannelPlan, &str, &PullAddress)> {
     plan.channels.iter().flat_map(|channel| {
-        channel.feeds.iter().enumerate().filter_map(move |(index, feed)| match &feed.source {
-            FeedSource::Pull(address) => Some((channel, index, address)),
+        channel.feeds.iter().filter_map(move |feed| match &feed.source {
+            FeedSource::Pull(address) => Some((channel, feed.name.as_str(), address)),
             FeedSource::Publish(_) => None,
         })
     })
@@ -97,7 +98,7 @@ impl Datagrams {
     pub fn follow(&mut self, plan: &Plan, directory: &Arc<Directory>) {
         let wanted: Vec<(Place, &PullAddress)> = pulled(plan)
             .filter(|(_, _, address)| address.scheme != Scheme::Srt)
-            .map(|(channel, index, address)| (Place::of(&channel.name, index, address), address))
+            .map(|(channel, feed, address)| (Place::of(&channel.name, feed, address), address))
             .collect();
         self.tasks.retain(|place, task| {
             let stays = wanted.iter().any(|(wanted, _)| wanted == place);
@@ -143,20 +144,20 @@ fn source(address: &PullAddress) -> Result<UdpSource, crate::ingest::udp::UdpSou
     format!("{}://@{host}:{}?{}", address.scheme.label(), address.port, options.join("&")).parse()
 }
 
-/// A feed's place, for the log and the directory.
+/// A feed's place, for the log and the directory. A feed that moves in its channel's list stays in its place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     channel: String,
-    index: usize,
+    feed: String,
     address: String,
     /// Options of the address; no secrets where there is no encryption.
     options: Vec<Option<String>>,
 }
 
 impl Place {
-    fn of(channel: &str, index: usize, address: &PullAddress) -> Place {
+    fn of(channel: &str, feed: &str, address: &PullAddress) -> Place {
         let options = ["iface", "source"].map(|name| address.option(name).map(str::to_owned)).to_vec();
-        Place { channel: channel.to_owned(), index, address: address.to_string(), options }
+        Place { channel: channel.to_owned(), feed: feed.to_owned(), address: address.to_string(), options }
     }
 }
 
@@ -165,7 +166,7 @@ async fn keep_up(place: Place, source: UdpSource, directory: Arc<Directory>, mut
     let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
     while !*stop.borrow() {
         let started = clock::mono();
-        match directory.admit_pulled(&place.channel, place.index, source.address, ts::WRAP) {
+        match directory.admit_pulled(&place.channel, &place.feed, source.address, ts::WRAP) {
             Ok(admission) => {
                 let feed = TransportFeed::new(admission.channel.as_str(), admission.feed.as_str(), &place.address);
                 receive_udp(source.clone(), feed, admission.events, stop.clone()).await;

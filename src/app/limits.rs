@@ -1,7 +1,9 @@
 //! How many descriptors the process may have, and how many viewers that makes.
 
+use std::sync::Arc;
+
 use crate::base::cores::{OpenFiles, raise_open_files};
-use crate::origin::HttpLimits;
+use crate::origin::{HttpLimits, Room};
 
 /// Descriptors that publishers, workers, the SRT gateway and files take at most, roughly.
 const OTHER_FILES: u64 = 1024;
@@ -15,18 +17,19 @@ pub fn raised_open_files() -> u64 {
     limit
 }
 
-/// As many viewers on each of so many listeners as there are descriptors for, beside everything else.
-pub fn http_limits(open_files: u64, listeners: usize) -> HttpLimits {
-    let limits = HttpLimits::default();
+/// As many viewers on all listeners together, those that have moved included, as there are descriptors for beside everything else.
+/// `listeners` is how many there are, for the warning.
+pub fn http_room(open_files: u64, listeners: usize) -> Arc<Room> {
     let files = usize::try_from(open_files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX);
-    let room = (files / listeners.max(1)).max(FEWEST_CONNECTIONS);
-    if room < limits.max_connections {
-        let needed = (limits.max_connections * listeners) as u64 + OTHER_FILES;
+    let connections = files.max(FEWEST_CONNECTIONS);
+    let usual = HttpLimits::default().max_connections.saturating_mul(listeners);
+    if connections < usual {
+        let needed = usual as u64 + OTHER_FILES;
         tracing::warn!(
             open_files,
-            connections = room,
+            connections,
             "fewer HTTP connections than usual are let in: raise the hard limit of open files to {needed} (systemd: LimitNOFILE={needed})"
         );
     }
-    HttpLimits { max_connections: room.min(limits.max_connections), ..limits }
+    Room::of(connections)
 }

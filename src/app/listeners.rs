@@ -64,21 +64,22 @@ impl Port {
         matches!(self, Port::Rtmp | Port::Rtmps)
     }
 
-    /// Opens it where the plan has it, to be served on a runtime. `before` is where it is open now.
+    /// Opens it where the plan has it, to be served on a runtime; not where the plan that runs has it open there already.
     pub fn open(
         self,
         plan: &Plan,
-        before: Option<SocketAddr>,
+        running: Option<&Plan>,
         certificates: &Arc<Certificates>,
         on: &Handle,
     ) -> Result<Option<Opened>, ServeError> {
+        let before = running.and_then(|running| self.address(running));
         let Some(address) = self.address(plan).filter(|address| before != Some(*address)) else { return Ok(None) };
         let tls = match self {
             Port::Rtmp | Port::Http => None,
             Port::Rtmps => Some(TlsServer::new(Arc::clone(certificates), "rtmps", &[])?),
             Port::Https => Some(TlsServer::new(Arc::clone(certificates), "https", &HTTP_PROTOCOLS)?),
         };
-        let listener = listen(self, address, before)?;
+        let listener = listen(self, address, running)?;
         let _inside = on.enter();
         Ok(Some(Opened { port: self, listener: TcpListener::from_std(listener)?, tls }))
     }
@@ -178,23 +179,52 @@ impl SrtSide {
     }
 }
 
-/// Opens a port. `before` is where the same listener is now.
-fn listen(port: Port, address: SocketAddr, before: Option<SocketAddr>) -> Result<StdTcpListener, ServeError> {
+/// Opens a port, while those of `running` are open.
+fn listen(port: Port, address: SocketAddr, running: Option<&Plan>) -> Result<StdTcpListener, ServeError> {
     let (protocol, option) = (port.protocol(), port.option());
     let opened = StdTcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
     opened.map_err(|cause| {
+        let has_it = |other: &Port| running.and_then(|running| other.address(running)).is_some_and(|open| open.port() == address.port());
+        let holder = Port::ALL.into_iter().find(has_it);
         let port = address.port();
-        let remedy = match cause.kind() {
-            io::ErrorKind::AddrInUse if before.is_some_and(|before| before.port() == port) => {
-                format!("the running listener has the port at {}: choose another port, or restart headend", before.unwrap_or(address))
+        let remedy = match (cause.kind(), holder) {
+            (io::ErrorKind::AddrInUse, Some(holder)) => {
+                format!("headend's running {} listener has port {port}, and keeps it until this one is open: choose another port, or restart headend", holder.protocol())
             }
-            io::ErrorKind::AddrInUse => {
+            (io::ErrorKind::AddrInUse, _) => {
                 format!("another program has the port (`ss -ltnp 'sport = :{port}'` shows which): stop it, or choose another with {option}")
             }
-            io::ErrorKind::PermissionDenied => format!("ports below 1024 need CAP_NET_BIND_SERVICE: choose a higher one with {option}"),
-            io::ErrorKind::AddrNotAvailable => format!("this machine has no such address: choose one of `ip addr` with {option}"),
+            (io::ErrorKind::PermissionDenied, _) => format!("ports below 1024 need CAP_NET_BIND_SERVICE: choose a higher one with {option}"),
+            (io::ErrorKind::AddrNotAvailable, _) => format!("this machine has no such address: choose one of `ip addr` with {option}"),
             _ => format!("choose another address with {option}"),
         };
         ServeError::Listen { protocol, address, cause, remedy }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Overrides, parse};
+
+    #[tokio::test]
+    async fn listeners_that_exchange_their_ports_need_a_restart_and_are_told_so() {
+        let held: Vec<StdTcpListener> = (0..3).map(|_| StdTcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let at: Vec<SocketAddr> = held.iter().map(|listener| listener.local_addr().unwrap()).collect();
+        let plan = |http: SocketAddr, rtmp: SocketAddr| {
+            let text = format!(
+                "[http]\nlisten = \"{http}\"\n[rtmp]\nlisten = \"{rtmp}\"\n[srt]\nlisten = \"off\"\n[[channel]]\nname = \"news\"\n"
+            );
+            parse("a.toml", &text, &Overrides::default()).unwrap()
+        };
+        let (running, wanted) = (plan(at[0], at[1]), plan(at[1], at[0]));
+        let open = |port: Port, wanted: &Plan| port.open(wanted, Some(&running), &Arc::default(), &Handle::current());
+        for (port, holder) in [(Port::Rtmp, "HTTP"), (Port::Http, "RTMP")] {
+            let refused = open(port, &wanted).unwrap_err().to_string();
+            assert!(refused.contains(&format!("running {holder} listener")) && refused.contains("restart headend"), "{refused}");
+        }
+        let refused = open(Port::Rtmp, &plan(at[0], at[2])).unwrap_err().to_string();
+        assert!(refused.contains("another program"), "{refused}");
+        assert!(open(Port::Rtmp, &running).unwrap().is_none(), "it is open there");
+    }
 }

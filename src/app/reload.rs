@@ -2,6 +2,7 @@
 //!
 //! The start is the first switch, from nothing.
 
+mod channels;
 mod drain;
 mod keys;
 
@@ -11,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::task::JoinHandle;
 
 use crate::api::Publishing;
@@ -20,7 +21,7 @@ use crate::api::control::{Control, NotChanged, Reloaded, Soon};
 use crate::api::keys::FeedKey;
 use crate::app::channel_files::{self, ChannelFiles};
 use crate::app::feeds::{Datagrams, srt_calls};
-use crate::app::limits::http_limits;
+use crate::app::limits::http_room;
 use crate::app::listeners::{Opened, Port, Serving, SrtSide};
 use crate::app::serve::ServeError;
 use crate::base::events::{self, EventKind};
@@ -28,11 +29,13 @@ use crate::base::tls::Certificates;
 use crate::channel::change::Effect;
 use crate::channel::directory::{Directory, Roster, Wildcard};
 use crate::channel::seats::SeatDesk;
-use crate::config::{self, Difference, Overrides, Plan};
+use crate::config::{self, Difference, Overrides, Plan, SourceText};
 use crate::ingest::srt::GatewayProgram;
 use crate::ingest::{RtmpServer, SrtServer};
-use crate::origin::{self, Origin};
+use crate::origin::{self, HttpLimits, Origin};
 use crate::placement::Inventory;
+
+use channels::outdated_marks;
 
 /// Where the configuration comes from.
 #[derive(Clone, Debug)]
@@ -82,13 +85,21 @@ pub struct Reloader {
     running: Mutex<Running>,
 }
 
+/// What a plan is made of.
+#[derive(Clone, Debug)]
+struct Parts {
+    /// As it was read. The file may say something else by now.
+    text: Arc<SourceText>,
+    files: ChannelFiles,
+    /// Stream keys that were made where the configuration has none, by channel.
+    keys: BTreeMap<String, String>,
+}
+
 /// What runs.
 #[derive(Debug)]
 struct Running {
     plan: Plan,
-    files: ChannelFiles,
-    /// Stream keys that were made where the configuration has none, by channel.
-    keys: BTreeMap<String, String>,
+    parts: Parts,
     ports: BTreeMap<Port, Serving>,
     srt: Option<SrtSide>,
     datagrams: Datagrams,
@@ -99,28 +110,28 @@ struct Running {
 /// What was opened for a plan that does not run yet.
 struct Built {
     plan: Plan,
-    files: ChannelFiles,
-    keys: BTreeMap<String, String>,
-    certificates: Arc<Certificates>,
+    parts: Parts,
+    /// Where they were read again.
+    certificates: Option<Arc<Certificates>>,
     ports: Vec<Opened>,
     srt: Option<SrtServer>,
 }
 
 impl Reloader {
-    /// For a plan that is to run first, with the channel files that are part of it. Nothing is open yet.
-    pub fn new(ground: Ground, plan: Plan, files: ChannelFiles) -> Arc<Reloader> {
-        let keys = ground.source.overrides.stream_keys.clone();
-        let running =
-            Running { plan, files, keys, ports: BTreeMap::new(), srt: None, datagrams: Datagrams::default(), retired: Vec::new() };
+    /// For a plan that is to run first, with the text and the channel files that it was made of. Nothing is open yet.
+    pub fn new(ground: Ground, text: SourceText, plan: Plan, files: ChannelFiles) -> Arc<Reloader> {
+        let parts = Parts { text: Arc::new(text), files, keys: ground.source.overrides.stream_keys.clone() };
+        let running = Running { plan, parts, ports: BTreeMap::new(), srt: None, datagrams: Datagrams::default(), retired: Vec::new() };
         Arc::new(Reloader { ground, origin: OnceLock::new(), running: Mutex::new(running) })
     }
 
     /// Opens every port, then shows what `banner` prints, then starts the channels and serves `origin`.
     pub async fn begin(&self, origin: Origin, banner: impl FnOnce(&Plan)) -> Result<(), ServeError> {
-        let origin = self.origin.get_or_init(|| origin).clone();
         let mut running = self.running.lock().await;
-        let (plan, files, keys) = (running.plan.clone(), running.files.clone(), running.keys.clone());
-        let built = self.build(None, plan, files, keys).await?;
+        let (plan, parts) = (running.plan.clone(), running.parts.clone());
+        let room = http_room(self.ground.open_files, 1 + usize::from(plan.https.is_some()));
+        let origin = self.origin.get_or_init(|| origin.within(room)).clone();
+        let built = self.build(None, plan, parts).await?;
         banner(&running.plan);
         self.switch(&mut running, built, &origin);
         Ok(())
@@ -168,25 +179,32 @@ impl Reloader {
         }
     }
 
-    /// Reads the file again, with these channel files and the keys that were made.
-    async fn read(&self, files: &ChannelFiles, keys: &BTreeMap<String, String>) -> Result<Plan, NotChanged> {
-        let (mut source, overlays) = (self.ground.source.clone(), files.overlays.clone());
-        source.overrides.stream_keys.clone_from(keys);
-        let read = move || config::load_with(source.file.as_deref(), &overlays, &source.overrides);
-        let plan = tokio::task::spawn_blocking(read).await.map_err(|cause| NotChanged::Build(cause.to_string()))?;
-        plan.map_err(|report| NotChanged::Config(report.to_string()))
+    /// What runs, unless the appliance is ending: whoever waited for another change must not start anything then.
+    async fn running(&self) -> Result<MutexGuard<'_, Running>, NotChanged> {
+        let running = self.running.lock().await;
+        match *self.ground.stop.borrow() {
+            true => Err(NotChanged::Build("headend is stopping".to_owned())),
+            false => Ok(running),
+        }
+    }
+
+    /// The plan that these parts make.
+    async fn plan(&self, parts: &Parts) -> Result<Plan, NotChanged> {
+        let Parts { text, files, keys } = parts.clone();
+        let overrides = Overrides { stream_keys: keys, ..self.ground.source.overrides.clone() };
+        let plan = tokio::task::spawn_blocking(move || text.plan(&files.overlays, &overrides)).await;
+        plan.map_err(|cause| NotChanged::Build(cause.to_string()))?.map_err(|report| NotChanged::Config(report.to_string()))
     }
 
     /// Takes another plan: whole or not at all. `keep` writes what is to survive a restart; nothing has changed while it can fail.
     async fn take(
         &self,
         running: &mut Running,
-        files: ChannelFiles,
-        keys: BTreeMap<String, String>,
+        mut parts: Parts,
         dry_run: bool,
         keep: impl FnOnce() -> std::io::Result<()> + Send + 'static,
     ) -> Result<Reloaded, NotChanged> {
-        let wanted = self.read(&files, &keys).await?;
+        let wanted = self.plan(&parts).await?;
         let differences = config::diff(&running.plan, &wanted);
         let is_late = |difference: &&Difference| difference.effect == Effect::ProcessRestart;
         let needs_restart: BTreeSet<&'static str> = differences.iter().filter(is_late).map(|difference| difference.key).collect();
@@ -195,7 +213,14 @@ impl Reloader {
         }
         let Some(origin) = self.origin.get().cloned() else { return Err(NotChanged::Build("headend is starting".to_owned())) };
         let plan = config::without_restart(&running.plan, wanted);
-        let built = self.build(Some(running), plan, files, keys).await.map_err(|cause| NotChanged::Build(cause.to_string()))?;
+        let outdated = outdated_marks(&running.plan, &plan, &parts.files.stopped);
+        parts.files.stopped.retain(|name| !outdated.contains(name));
+        let built = self.build(Some(running), plan, parts).await.map_err(|cause| NotChanged::Build(cause.to_string()))?;
+        let state_dir = running.plan.state_dir.clone();
+        let keep = move || {
+            outdated.iter().try_for_each(|name| channel_files::set_stopped(&state_dir, name, false))?;
+            keep()
+        };
         let kept = tokio::task::spawn_blocking(keep).await.map_err(|cause| NotChanged::State(cause.to_string()))?;
         kept.map_err(|cause| NotChanged::State(cause.to_string()))?;
         self.switch(running, built, &origin);
@@ -207,28 +232,25 @@ impl Reloader {
     }
 
     /// Opens what a plan has and what runs has not.
-    async fn build(
-        &self,
-        running: Option<&Running>,
-        plan: Plan,
-        files: ChannelFiles,
-        keys: BTreeMap<String, String>,
-    ) -> Result<Built, ServeError> {
+    async fn build(&self, running: Option<&Running>, plan: Plan, parts: Parts) -> Result<Built, ServeError> {
         let Ground { directory, gateway, certificates: shown, .. } = &self.ground;
-        let pairs = plan.certificates.clone();
-        let read = tokio::task::spawn_blocking(move || Certificates::load(&pairs)).await.map_err(std::io::Error::other)?;
-        let certificates = read.map_err(ServeError::Certificates)?;
+        let mut certificates = None;
+        // Unless the file was read again: whoever renews them follows them, and a channel is not refused for one that is broken by now.
+        if running.is_none_or(|running| !Arc::ptr_eq(&running.parts.text, &parts.text) || running.plan.certificates != plan.certificates) {
+            let pairs = plan.certificates.clone();
+            let read = tokio::task::spawn_blocking(move || Certificates::load(&pairs)).await.map_err(std::io::Error::other)?;
+            certificates = Some(read.map_err(ServeError::Certificates)?);
+        }
         let mut ports = Vec::new();
         for port in Port::ALL {
-            let before = running.and_then(|running| port.address(&running.plan));
-            ports.extend(port.open(&plan, before, shown, self.runtime(port))?);
+            ports.extend(port.open(&plan, running.map(|running| &running.plan), shown, self.runtime(port))?);
         }
         let has_srt = running.is_some_and(|running| running.srt.is_some() && running.plan.srt == plan.srt);
         let srt = match has_srt {
             true => None,
             false => SrtSide::open(&plan, directory, gateway.as_ref()).await?,
         };
-        Ok(Built { plan, files, keys, certificates, ports, srt })
+        Ok(Built { plan, parts, certificates, ports, srt })
     }
 
     fn runtime(&self, port: Port) -> &Handle {
@@ -238,13 +260,14 @@ impl Reloader {
     /// Puts what was built in the place of what runs. Cannot fail: what the runtime would refuse here it has taken when it was opened.
     fn switch(&self, running: &mut Running, built: Built, origin: &Origin) {
         let Ground { directory, ingest, stop, publishing, .. } = &self.ground;
-        let Built { plan, files, keys, certificates, ports, srt } = built;
-        self.ground.certificates.take_over(&certificates);
+        let Built { plan, parts, certificates, ports, srt } = built;
+        if let Some(certificates) = certificates {
+            self.ground.certificates.take_over(&certificates);
+        }
         self.ground.guard.change(&plan.access);
         self.ground.seats.lend(&self.ground.machine, plan.admission);
-        directory.apply(roster(&plan, &files));
+        directory.apply(roster(&plan, &parts.files));
         let mut retired = Vec::new();
-        let listeners = 1 + usize::from(plan.https.is_some());
         for Opened { port, listener, tls } in ports {
             let stop = stop.clone();
             let serving = match port.is_for_publishers() {
@@ -253,7 +276,7 @@ impl Reloader {
                     Serving::start(self.runtime(port), move |retire| publishers.serve(listener, tls, stop, retire))
                 }
                 false => {
-                    let (origin, limits) = (origin.clone(), http_limits(self.ground.open_files, listeners));
+                    let (origin, limits) = (origin.clone(), HttpLimits::default());
                     Serving::start(self.runtime(port), move |retire| origin::serve_until(listener, tls, origin, limits, stop, retire))
                 }
             };
@@ -261,14 +284,17 @@ impl Reloader {
         }
         let closed = Port::ALL.into_iter().filter(|port| port.address(&plan).is_none());
         retired.extend(closed.filter_map(|port| running.ports.remove(&port)).map(Serving::retire));
-        let running_plan = without(&plan, &files.stopped);
+        let running_plan = without(&plan, &parts.files.stopped);
         let calls = srt_calls(&running_plan, directory);
         match (srt, &running.srt) {
             (Some(server), _) => {
                 let before = running.srt.replace(SrtSide::start(server, calls, stop.clone(), ingest));
                 retired.extend(before.map(SrtSide::retire));
             }
-            (None, Some(_)) if plan.srt.is_none() && calls.is_empty() => retired.extend(running.srt.take().map(SrtSide::retire)),
+            // A stopped channel may be started again, and its source is called from here then.
+            (None, Some(_)) if plan.srt.is_none() && srt_calls(&plan, directory).is_empty() => {
+                retired.extend(running.srt.take().map(SrtSide::retire))
+            }
             (None, Some(side)) => side.call(calls),
             (None, None) => {}
         }
@@ -279,79 +305,18 @@ impl Reloader {
         publishing.send_replace(said_of_publishing(&plan));
         running.retired.retain(|task| !task.is_finished());
         running.retired.extend(retired);
-        (running.plan, running.files, running.keys) = (plan, files, keys);
-    }
-
-    async fn put(&self, name: String, text: String, replace: bool) -> Result<Reloaded, NotChanged> {
-        let mut running = self.running.lock().await;
-        check_open(&running)?;
-        let state_dir = running.plan.state_dir.clone();
-        let is_overlay = running.files.overlays.iter().any(|overlay| overlay.channel == name);
-        let is_there = running.plan.channels.iter().any(|channel| channel.name == name);
-        match (is_there, is_overlay, replace) {
-            (true, _, false) => return Err(NotChanged::Exists(name)),
-            (true, false, true) => return Err(NotChanged::InFile(name)),
-            (false, _, true) => return Err(NotChanged::Unknown(name)),
-            _ => {}
-        }
-        let overlay = channel_files::overlay(&state_dir, &name, text);
-        let mut files = running.files.clone();
-        files.overlays.retain(|overlay| overlay.channel != name);
-        files.overlays.push(overlay.clone());
-        let keys = running.keys.clone();
-        self.take(&mut running, files, keys, false, move || channel_files::write(&state_dir, &overlay)).await
-    }
-
-    async fn remove(&self, name: String) -> Result<Reloaded, NotChanged> {
-        let mut running = self.running.lock().await;
-        check_open(&running)?;
-        let state_dir = running.plan.state_dir.clone();
-        let mut files = running.files.clone();
-        files.overlays.retain(|overlay| overlay.channel != name);
-        if files.overlays.len() == running.files.overlays.len() {
-            let is_there = running.plan.channels.iter().any(|channel| channel.name == name);
-            return Err(if is_there { NotChanged::InFile(name) } else { NotChanged::Unknown(name) });
-        }
-        files.stopped.remove(&name);
-        let keys = running.keys.clone();
-        self.take(&mut running, files, keys, false, move || channel_files::remove(&state_dir, &name)).await
-    }
-
-    async fn run(&self, name: String, runs: bool) -> Result<(), NotChanged> {
-        let mut running = self.running.lock().await;
-        check_open(&running)?;
-        if running.plan.channels.iter().all(|channel| channel.name != name) {
-            return Err(NotChanged::Unknown(name));
-        }
-        let (state_dir, kept_name) = (running.plan.state_dir.clone(), name.clone());
-        let keep = move || channel_files::set_stopped(&state_dir, &kept_name, !runs);
-        let kept = tokio::task::spawn_blocking(keep).await.map_err(|cause| NotChanged::State(cause.to_string()))?;
-        kept.map_err(|cause| NotChanged::State(cause.to_string()))?;
-        let directory = &self.ground.directory;
-        let done = match runs {
-            true => directory.resume(&name),
-            false => directory.halt(&name),
-        };
-        done.map_err(|_| NotChanged::Unknown(name.clone()))?;
-        match runs {
-            true => drop(running.files.stopped.remove(&name)),
-            false => drop(running.files.stopped.insert(name)),
-        }
-        let plan = without(&running.plan, &running.files.stopped);
-        if let Some(srt) = &running.srt {
-            srt.call(srt_calls(&plan, directory));
-        }
-        running.datagrams.follow(&plan, directory);
-        Ok(())
+        (running.plan, running.parts) = (plan, parts);
     }
 
     async fn again(&self, dry_run: bool) -> Result<Reloaded, NotChanged> {
-        let mut running = self.running.lock().await;
-        let state_dir = running.plan.state_dir.clone();
-        let read = tokio::task::spawn_blocking(move || channel_files::read(&state_dir)).await;
-        let files = read.map_err(|cause| NotChanged::State(cause.to_string()))?.map_err(|cause| NotChanged::State(cause.to_string()))?;
-        let keys = running.keys.clone();
-        self.take(&mut running, files, keys, dry_run, || Ok(())).await
+        let mut running = self.running().await?;
+        let (state_dir, file) = (running.plan.state_dir.clone(), self.ground.source.file.clone());
+        let read = move || (SourceText::read(file.as_deref()), channel_files::read(&state_dir));
+        let (text, files) = tokio::task::spawn_blocking(read).await.map_err(|cause| NotChanged::State(cause.to_string()))?;
+        let text = Arc::new(text.map_err(|report| NotChanged::Config(report.to_string()))?);
+        let files = files.map_err(|cause| NotChanged::Config(cause.to_string()))?;
+        let parts = Parts { text, files, keys: running.parts.keys.clone() };
+        self.take(&mut running, parts, dry_run, || Ok(())).await
     }
 
     /// Runs it where publishers are served, to its end: whoever asked may leave.
@@ -407,10 +372,6 @@ impl Control for Reloader {
     fn another_key(self: Arc<Self>, name: String, feed: String) -> Soon<FeedKey> {
         self.soon("stream key", move |reloader| async move { reloader.make_key(name, feed).await })
     }
-}
-
-fn check_open(running: &Running) -> Result<(), NotChanged> {
-    running.plan.api_changes.then_some(()).ok_or(NotChanged::Closed)
 }
 
 fn roster(plan: &Plan, files: &ChannelFiles) -> Roster {

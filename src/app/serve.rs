@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::api;
 use crate::api::auth::{Guard, TokenBook};
 use crate::app::channel_files::{self, ChannelFiles};
 use crate::app::cli::ServeArguments;
+use crate::app::control_socket::ControlSocket;
 use crate::app::limits::raised_open_files;
 use crate::app::reload::{Ground, Reloader, Source, said_of_publishing};
 use crate::app::runtimes::Runtimes;
@@ -29,7 +30,7 @@ use crate::channel::sequence::SequenceStore;
 use crate::channel::status::Board;
 use crate::channel::worker_cores::WorkerCores;
 use crate::channel::worker_process::WorkerProgram;
-use crate::config::{self, Overrides, Plan, Report};
+use crate::config::{Overrides, Plan, Report, SourceText};
 use crate::ingest::srt::{GatewayProgram, SrtError};
 use crate::ingest::{RtmpLimits, RtmpServer};
 use crate::origin::{self, Origin, Readiness};
@@ -68,6 +69,12 @@ pub enum ServeError {
     /// The SRT side cannot be opened.
     #[error("{0}; choose another address with --srt, or --srt off")]
     Srt(#[from] SrtError),
+    /// Another appliance uses the state directory.
+    #[error("another headend runs with the state directory {path}: stop it, or choose another with --state-dir")]
+    StateInUse {
+        /// The directory.
+        path: String,
+    },
     /// The state directory cannot be used.
     #[error("state directory {path}: {cause}; choose another with --state-dir")]
     State {
@@ -88,13 +95,15 @@ fn list(errors: &[PairError]) -> String {
 
 /// Runs the appliance until SIGTERM or SIGINT. SIGHUP reads the configuration again.
 pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
-    let (source, plan, files) = plan(&arguments)?;
+    let (source, text, plan, files) = plan(&arguments)?;
     logging::start(arguments.log, "info");
+    let control = ControlSocket::open(&plan.state_dir)?;
     let mut worker = WorkerProgram::beside_this_binary(arguments.log.as_str(), &logging::levels("info"))?;
     // Before any thread is started: threads inherit where they run, and this one is given a place of its own, which is not all that the machine has.
     let machine = placement::linux::inventory();
     let map = pinned(&plan.pinning);
     let runtimes = Runtimes::start(&map)?;
+    let signals = Signals::register(runtimes.ingest.handle())?;
     worker.cores = WorkerCores::of(&map);
     let open_files = raised_open_files();
     let sequences = SequenceStore::open(&plan.state_dir).map_err(|cause| state_error(&plan, cause))?;
@@ -105,7 +114,7 @@ pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
     let cores = map.workers.cores.count().min(machine.cores_allowed);
     let house = House { worker, board: Board::default(), sequences, flights, cores, seats };
     let gateway = gateway_program(&plan, arguments.log.as_str()).map(|program| GatewayProgram { cores: gateway_cores(&map), ..program });
-    let begin = Begin { source, plan, files, house, gateway, machine, open_files };
+    let begin = Begin { source, text, plan, files, house, gateway, machine, open_files, control, signals };
     runtimes.ingest.block_on(run(begin, &runtimes))?;
     runtimes.shutdown();
     Ok(())
@@ -117,7 +126,7 @@ fn state_error(plan: &Plan, cause: io::Error) -> ServeError {
 
 /// The plan with the command line's overrides and the channels that were made over the API. Keys are made where the built-in configuration
 /// meets the network, and kept.
-fn plan(arguments: &ServeArguments) -> Result<(Source, Plan, ChannelFiles), ServeError> {
+fn plan(arguments: &ServeArguments) -> Result<(Source, SourceText, Plan, ChannelFiles), ServeError> {
     let overrides = Overrides {
         http: arguments.http.clone(),
         rtmp: arguments.rtmp.clone(),
@@ -127,11 +136,10 @@ fn plan(arguments: &ServeArguments) -> Result<(Source, Plan, ChannelFiles), Serv
         ..Overrides::default()
     };
     let mut source = Source { file: arguments.config.clone(), overrides };
-    let parse = |source: &Source, files: &ChannelFiles| {
-        config::load_with(source.file.as_deref(), &files.overlays, &source.overrides).map_err(ServeError::Config)
-    };
+    let text = SourceText::read(source.file.as_deref()).map_err(ServeError::Config)?;
+    let parse = |source: &Source, files: &ChannelFiles| text.plan(&files.overlays, &source.overrides).map_err(ServeError::Config);
     // The file alone says where its companions are.
-    let alone = config::state_dir(source.file.as_deref(), &source.overrides).map_err(ServeError::Config)?;
+    let alone = text.state_dir(&source.overrides).map_err(ServeError::Config)?;
     let files = channel_files::read(&alone).map_err(|cause| ServeError::State { path: alone.display().to_string(), cause })?;
     let mut plan = parse(&source, &files)?;
     if !plan.generated_keys.is_empty() {
@@ -145,12 +153,13 @@ fn plan(arguments: &ServeArguments) -> Result<(Source, Plan, ChannelFiles), Serv
     }
     // A key that is made later could be shown to nobody.
     source.overrides.generate_keys = false;
-    Ok((source, plan, files))
+    Ok((source, text, plan, files))
 }
 
 /// What the appliance begins with.
 struct Begin {
     source: Source,
+    text: SourceText,
     plan: Plan,
     files: ChannelFiles,
     house: House,
@@ -159,6 +168,23 @@ struct Begin {
     /// What all of it stands on, as it was before parts were given places of their own.
     machine: Inventory,
     open_files: u64,
+    control: Option<ControlSocket>,
+    signals: Signals,
+}
+
+/// Heard from before any port opens: what is sent to a process that does not listen ends it.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn register(on: &Handle) -> io::Result<Signals> {
+        let _inside = on.enter();
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Signals { terminate, interrupt, hang_up: signal(SignalKind::hangup())? })
+    }
 }
 
 /// A build without libsrt serves everything else.
@@ -168,7 +194,8 @@ fn gateway_program(plan: &Plan, log: &str) -> Option<GatewayProgram> {
 }
 
 async fn run(begin: Begin, runtimes: &Runtimes) -> Result<(), ServeError> {
-    let Begin { source, plan, files, house, gateway, machine, open_files } = begin;
+    let Begin { source, text, plan, files, house, gateway, machine, open_files, control, signals } = begin;
+    let Signals { mut terminate, mut interrupt, mut hang_up } = signals;
     let (stop, stopped) = watch::channel(false);
     let shelves = Shelves::default();
     let channels = runtimes.packaging.handle().clone();
@@ -199,16 +226,17 @@ async fn run(begin: Begin, runtimes: &Runtimes) -> Result<(), ServeError> {
         stop: stopped.clone(),
         publishing,
     };
-    let reloader = Reloader::new(ground, plan, files);
+    let reloader = Reloader::new(ground, text, plan, files);
     let router = origin::routes(readiness(&directory, board.clone()))
         .merge(api::routes(api::Ground { board, seats, publishing: said, directory, control: reloader.clone(), stop: stopped.clone() }))
         .merge(ui::router());
-    reloader.begin(Origin::new(shelves, guard.over(router)), |plan| print::out(banner::banner(plan))).await?;
+    let origin = Origin::new(shelves, guard.over(router));
+    reloader.begin(origin.clone(), |plan| print::out(banner::banner(plan))).await?;
+    if let Some(control) = &control {
+        tokio::spawn(origin::serve_control(control.listener()?, origin, stopped.clone()));
+    }
     tokio::spawn(certificates::look_after(shown, book, stopped));
 
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
     loop {
         tokio::select! {
             _ = terminate.recv() => {

@@ -11,4 +11,6 @@ pub struct Arrival {
     pub over_tls: bool,
     /// Only this machine reaches the listener. A loopback address of the peer says less: port forwarders of containers have one too.
     pub local_listener: bool,
+    /// It came over the control socket, which only the owner of the state directory may open. `peer` then says nothing.
+    pub control: bool,
 }

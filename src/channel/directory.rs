@@ -184,21 +184,22 @@ impl Directory {
         }
     }
 
-    /// The stream name of a source that the appliance fetches itself for feed `index` of a channel.
-    pub fn pull_key(&self, channel: &str, index: usize) -> String {
-        format!("{}/{channel}/{index}", self.pull_secret.reveal())
+    /// The stream name of a source that the appliance fetches itself for a feed of a channel. Feeds go by their names, for their places
+    /// change while sources are connected.
+    pub fn pull_key(&self, channel: &str, feed: &str) -> String {
+        format!("{}/{channel}/{feed}", self.pull_secret.reveal())
     }
 
-    /// The place that such a name means.
-    fn pulled(&self, stream: &str) -> Option<(String, usize)> {
+    /// The channel and the feed that such a name means.
+    fn pulled<'a>(&self, stream: &'a str) -> Option<(&'a str, &'a str)> {
         let (secret, place) = stream.split_once('/')?;
-        let (channel, index) = place.rsplit_once('/')?;
-        self.pull_secret.matches(secret).then_some((channel.to_owned(), index.parse().ok()?))
+        self.pull_secret.matches(secret).then_some(place.split_once('/')?)
     }
 
     /// Lets the source of a feed in that the appliance fetches itself.
-    pub fn admit_pulled(&self, channel: &str, index: usize, peer: SocketAddr, wrap: Ticks) -> Result<Admission, Refusal> {
+    pub fn admit_pulled(&self, channel: &str, feed: &str, peer: SocketAddr, wrap: Ticks) -> Result<Admission, Refusal> {
         let mut entries = self.entries();
+        let index = pulled_place(&entries, channel, feed)?;
         let entry = entries.get_mut(channel).ok_or_else(|| Refusal::Key(format!("channel {channel} has stopped")))?;
         entry.admit(index, peer, wrap)
     }
@@ -242,8 +243,9 @@ impl Directory {
 
     /// The channel whose key was offered. Every key is compared, so that the time tells nothing.
     fn find(&self, entries: &mut BTreeMap<String, Entry>, stream: &str) -> Result<(String, usize), Refusal> {
-        self.reap(entries);
-        let mut found = self.pulled(stream);
+        self.reap(entries, |entry| entry.wild.is_some());
+        let pulled = self.pulled(stream).map(|(channel, feed)| Ok((channel.to_owned(), pulled_place(entries, channel, feed)?)));
+        let mut found = pulled.transpose()?;
         for (name, entry) in entries.iter() {
             for (index, feed) in entry.plan.feeds.iter().enumerate() {
                 if feed.key().is_some_and(|key| key.matches(stream)) {
@@ -279,10 +281,10 @@ impl Directory {
         self.state.lock(|state| state.halted.iter().fold(None, holder))
     }
 
-    /// Forgets channels of wildcards that have ended.
-    fn reap(&self, entries: &mut BTreeMap<String, Entry>) {
+    /// Forgets those of the channels that are asked for that have ended by themselves.
+    fn reap(&self, entries: &mut BTreeMap<String, Entry>, is_asked_for: impl Fn(&Entry) -> bool) {
         entries.retain(|name, entry| {
-            let has_ended = entry.wild.is_some() && entry.task.is_finished();
+            let has_ended = entry.task.is_finished() && is_asked_for(entry);
             if has_ended {
                 self.shelves.remove(name);
             }
@@ -358,6 +360,14 @@ impl Entry {
         }
         Ok(Admission { channel, feed, events, ending })
     }
+}
+
+/// The place of a feed that the appliance fetches, in the channel's list of this moment.
+fn pulled_place(entries: &BTreeMap<String, Entry>, channel: &str, feed: &str) -> Result<usize, Refusal> {
+    let entry = entries.get(channel).ok_or_else(|| Refusal::Key(format!("channel {channel} has stopped")))?;
+    let is_it = |plan: &FeedPlan| plan.name == feed && plan.key().is_none();
+    let place = entry.plan.feeds.iter().position(is_it);
+    place.ok_or_else(|| Refusal::Key(format!("channel {channel} no longer fetches feed {feed}")))
 }
 
 /// What is safe in addresses, metrics and file names.

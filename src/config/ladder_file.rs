@@ -21,7 +21,7 @@ pub fn ladder(spec: &str) -> Result<Vec<Rung>, Report> {
         let rule = "is neither a built-in ladder nor a file";
         return Err(Report::of_file(spec, rule, format!("use {} or the path of a file with [[ladder.NAME]] tables", NAMES.join(", "))));
     }
-    parse(spec, &super::read(Path::new(spec))?)
+    parse(spec, &super::source::read(Path::new(spec))?)
 }
 
 fn parse(name: &str, text: &str) -> Result<Vec<Rung>, Report> {

@@ -2,13 +2,42 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::IntGauge;
 
+/// Connections that all listeners together may have. Listeners come and go; what is left of one that has moved counts on.
+#[derive(Debug)]
+pub struct Room {
+    max: usize,
+    taken: AtomicUsize,
+}
+
+impl Room {
+    /// Room for so many.
+    pub fn of(max: usize) -> Arc<Room> {
+        Arc::new(Room { max, taken: AtomicUsize::new(0) })
+    }
+
+    /// Room for as many as each listener lets in.
+    pub fn without_end() -> Arc<Room> {
+        Room::of(usize::MAX)
+    }
+
+    fn take(&self) -> bool {
+        self.taken.fetch_update(Relaxed, Relaxed, |taken| (taken < self.max).then_some(taken + 1)).is_ok()
+    }
+
+    fn leave(&self) {
+        self.taken.fetch_sub(1, Relaxed);
+    }
+}
+
 /// The counters of one listener.
 #[derive(Debug)]
 pub(super) struct Gate {
+    room: Arc<Room>,
     max: usize,
     max_per_address: usize,
     open: IntGauge,
@@ -36,8 +65,8 @@ pub(super) enum TooMany {
 }
 
 impl Gate {
-    pub(super) fn new(max: usize, max_per_address: usize, open: IntGauge) -> Arc<Gate> {
-        Arc::new(Gate { max, max_per_address, open, counts: Mutex::default() })
+    pub(super) fn new(room: Arc<Room>, max: usize, max_per_address: usize, open: IntGauge) -> Arc<Gate> {
+        Arc::new(Gate { room, max, max_per_address, open, counts: Mutex::default() })
     }
 
     /// Takes a place for a connection from `peer`.
@@ -50,6 +79,9 @@ impl Gate {
         let held = counts.by_address.get(&address).copied().unwrap_or(0);
         if held >= self.max_per_address {
             return Err(TooMany::FromAddress);
+        }
+        if !self.room.take() {
+            return Err(TooMany::Connections);
         }
         counts.by_address.insert(address, held + 1);
         counts.total += 1;
@@ -66,6 +98,7 @@ impl Drop for Ticket {
             Some(held) if *held > 1 => *held -= 1,
             _ => drop(counts.by_address.remove(&self.address)),
         }
+        self.gate.room.leave();
         self.gate.open.dec();
     }
 }
@@ -83,7 +116,7 @@ mod tests {
     use super::*;
 
     fn gate(max: usize, max_per_address: usize) -> Arc<Gate> {
-        Gate::new(max, max_per_address, IntGauge::new("test", "test").unwrap())
+        Gate::new(Room::without_end(), max, max_per_address, IntGauge::new("test", "test").unwrap())
     }
 
     #[test]
@@ -98,6 +131,21 @@ mod tests {
         drop(first);
         assert_eq!(gate.open.get(), 2);
         gate.admit(one).unwrap();
+    }
+
+    #[test]
+    fn listeners_that_come_later_share_the_room_of_the_process() {
+        let room = Room::of(2);
+        let listener = || Gate::new(Arc::clone(&room), 9, 1, IntGauge::new("test", "test").unwrap());
+        let (plain, tls) = (listener(), listener());
+        let (one, other) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        let first = plain.admit(one).unwrap();
+        assert_eq!(plain.admit(one).unwrap_err(), TooMany::FromAddress);
+        let _second = tls.admit(one).unwrap();
+        assert_eq!(tls.admit(other).unwrap_err(), TooMany::Connections);
+        drop((first, plain));
+        let _third = tls.admit(other).unwrap();
+        assert_eq!((tls.open.get(), room.taken.load(Relaxed)), (2, 2));
     }
 
     #[test]

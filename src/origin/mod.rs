@@ -5,6 +5,8 @@
 //!                                                                   +- everything else     axum Router
 //! ```
 //!
+//! [`serve_control`] serves the same on a socket of the file system, to whoever may open that.
+//!
 //! Playlists and segments do not pass through the router: that path allocates headers and nothing else.
 //!
 //! A channel that exists but has nothing yet is answered with 503 and Retry-After, anything else that is not there with 404:
@@ -12,6 +14,7 @@
 
 mod body;
 mod conditional;
+mod control;
 mod encoding;
 mod gate;
 mod limits;
@@ -27,6 +30,8 @@ mod tests;
 mod traffic;
 
 pub use body::OriginBody;
+pub use control::serve_control;
+pub use gate::Room;
 pub use limits::HttpLimits;
 pub use pages::{Readiness, iso8601, routes};
 pub use serve::{serve, serve_until};

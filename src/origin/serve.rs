@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -42,7 +43,10 @@ pub async fn serve_until(
     shutdown: watch::Receiver<bool>,
     retire: watch::Receiver<bool>,
 ) {
-    let house = House::new(&listener, tls, origin, limits);
+    let address = listener.local_addr();
+    let local = address.as_ref().is_ok_and(|address| address.ip().to_canonical().is_loopback());
+    let label = address.map_or_else(|_| "unknown".to_owned(), |address| address.to_string());
+    let house = House { tls, local, ..House::new(&label, origin, limits) };
     let mut stop = pin!(stopped(shutdown.clone()));
     let mut retired = pin!(stopped(retire));
     let mut stops = false;
@@ -89,17 +93,17 @@ pub async fn serve_until(
 }
 
 /// Waits until the flag is true or nobody can raise it any more.
-async fn stopped(mut shutdown: watch::Receiver<bool>) {
+pub(super) async fn stopped(mut shutdown: watch::Receiver<bool>) {
     // An error says that the sender is gone, which is a stop as well.
     let _ = shutdown.wait_for(|stop| *stop).await;
 }
 
 /// What the connections of a listener share.
 #[derive(Clone, Debug)]
-struct House {
+pub(super) struct House {
     origin: Arc<Origin>,
-    limits: Arc<HttpLimits>,
-    gate: Arc<Gate>,
+    pub(super) limits: Arc<HttpLimits>,
+    pub(super) gate: Arc<Gate>,
     builder: Arc<auto::Builder<TokioExecutor>>,
     tls: Option<TlsServer>,
     /// Only this machine reaches the listener.
@@ -107,11 +111,9 @@ struct House {
 }
 
 impl House {
-    fn new(listener: &TcpListener, tls: Option<TlsServer>, origin: Origin, limits: HttpLimits) -> House {
-        let address = listener.local_addr();
-        let local = address.as_ref().is_ok_and(|address| address.ip().to_canonical().is_loopback());
-        let label = address.map_or_else(|_| "unknown".to_owned(), |address| address.to_string());
-        let open = metrics().http_connections.with_label_values(&[&label]);
+    /// `label` is what metrics call it.
+    pub(super) fn new(label: &str, origin: Origin, limits: HttpLimits) -> House {
+        let open = metrics().http_connections.with_label_values(&[label]);
         let mut builder = auto::Builder::new(TokioExecutor::new());
         // The judge keeps the deadlines of headers, without a timer for each request.
         builder.http1().header_read_timeout(None).max_buf_size(limits.max_header_bytes.max(8192));
@@ -121,12 +123,12 @@ impl House {
             .max_concurrent_streams(limits.max_streams)
             .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX));
         House {
-            origin: Arc::new(origin),
-            gate: Gate::new(limits.max_connections, limits.max_connections_per_address, open),
+            gate: Gate::new(origin.room(), limits.max_connections, limits.max_connections_per_address, open),
             limits: Arc::new(limits),
+            origin: Arc::new(origin),
             builder: Arc::new(builder),
-            tls,
-            local,
+            tls: None,
+            local: false,
         }
     }
 
@@ -147,14 +149,17 @@ impl House {
                 },
             },
         };
-        self.converse(socket, peer, shutdown).await;
+        let arrival = Arrival { peer, over_tls: socket.is_tls(), local_listener: self.local, control: false };
+        self.converse(socket, arrival, shutdown).await;
         drop(ticket);
     }
 
     /// Requests and answers, under deadlines.
-    async fn converse(self, socket: Socket, peer: SocketAddr, shutdown: watch::Receiver<bool>) {
-        let limits = &*self.limits;
-        let arrival = Arrival { peer, over_tls: socket.is_tls(), local_listener: self.local };
+    pub(super) async fn converse<S>(self, socket: S, arrival: Arrival, shutdown: watch::Receiver<bool>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (limits, peer) = (&*self.limits, arrival.peer);
         let traffic = Arc::new(Traffic::default());
         let started = clock::mono();
         let mut judge = Judge::new(Arc::clone(&traffic), started);

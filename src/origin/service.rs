@@ -13,6 +13,7 @@ use hyper::body::{Body, Incoming};
 use tower::Service;
 
 use super::body::OriginBody;
+use super::gate::Room;
 use super::live::{answer, refusal};
 use super::tally::{Asked, tally};
 use super::traffic::Traffic;
@@ -24,12 +25,23 @@ use crate::shelf::Shelves;
 pub struct Origin {
     shelves: Shelves,
     router: Router,
+    room: Arc<Room>,
 }
 
 impl Origin {
     /// Serves `shelves` under `/live/` and `router` elsewhere; what the router does not know is 404.
     pub fn new(shelves: Shelves, router: Router) -> Origin {
-        Origin { shelves, router: router.fallback(async || (StatusCode::NOT_FOUND, [("cache-control", "no-store")], "Nothing is here.\n")) }
+        let router = router.fallback(async || (StatusCode::NOT_FOUND, [("cache-control", "no-store")], "Nothing is here.\n"));
+        Origin { shelves, router, room: Room::without_end() }
+    }
+
+    /// With so much room for the connections of all its listeners together.
+    pub fn within(self, room: Arc<Room>) -> Origin {
+        Origin { room, ..self }
+    }
+
+    pub(super) fn room(&self) -> Arc<Room> {
+        Arc::clone(&self.room)
     }
 
     /// Answers one request. The body of the request is not read.

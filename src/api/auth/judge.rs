@@ -14,6 +14,8 @@ use crate::config::{Network, Role};
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// What the audit log calls somebody who came over the control socket without a token. No token is named so.
+const CONTROL: &str = "control.sock";
 
 /// What the configuration says.
 #[derive(Debug, Default)]
@@ -142,6 +144,8 @@ struct Origin {
     address: IpAddr,
     secure: bool,
     local: bool,
+    /// Whoever asks may open the control socket.
+    control: bool,
 }
 
 /// Who asks, or why the request is denied. A token that is sent is checked even where none is needed.
@@ -149,6 +153,7 @@ pub(super) fn judge(rules: &Rules, book: &TokenBook, attempts: &mut Attempts, as
     let origin = origin(rules, asking);
     let Some(token) = bearer(asking.headers) else {
         return match asking.need {
+            _ if origin.control => Ok(Caller { name: CONTROL.to_owned(), role: Some(Role::Admin), address: origin.address }),
             // A browser adds no token by itself, so only rights without one can be borrowed by a page of another site.
             _ if origin.local && !rules.loopback_tokens && asking.changes && !is_same_site(asking) => Err(Denial::OtherSite),
             _ if origin.local && !rules.loopback_tokens => {
@@ -185,16 +190,19 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 fn origin(rules: &Rules, asking: &Asking) -> Origin {
     let Asking { arrival, headers, .. } = asking;
     let peer = arrival.peer.ip().to_canonical();
+    // Headers of a proxy that nobody vouches for: whoever is behind it is not this machine.
+    let is_forwarded = [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED].iter().any(|name| headers.contains_key(name));
+    if arrival.control {
+        return Origin { address: peer, secure: !is_forwarded, local: false, control: !is_forwarded };
+    }
     let is_trusted = |address: IpAddr| rules.trusted_proxies.iter().any(|proxy| proxy.holds(address));
     if is_trusted(peer) {
         let protocol = headers.get_all(FORWARDED_PROTO).iter().next_back().and_then(|value| value.to_str().ok());
         let secure = protocol.and_then(|list| list.rsplit(',').next()).is_some_and(|last| last.trim().eq_ignore_ascii_case("https"));
-        return Origin { address: forwarded_for(headers, is_trusted).unwrap_or(peer), secure, local: false };
+        return Origin { address: forwarded_for(headers, is_trusted).unwrap_or(peer), secure, local: false, control: false };
     }
-    // Headers of a proxy that nobody vouches for: whoever is behind it is not this machine.
-    let is_forwarded = [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED].iter().any(|name| headers.contains_key(name));
     let local = arrival.local_listener && peer.is_loopback() && !is_forwarded && names_this_machine(asking.host);
-    Origin { address: peer, secure: arrival.over_tls || (peer.is_loopback() && !is_forwarded), local }
+    Origin { address: peer, secure: arrival.over_tls || (peer.is_loopback() && !is_forwarded), local, control: false }
 }
 
 /// The nearest address that no trusted proxy has: those before it are hearsay.
@@ -228,4 +236,29 @@ fn is_same_site(asking: &Asking) -> bool {
     let Some(origin) = asking.headers.get(ORIGIN) else { return true };
     let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
     authority.is_some() && authority == asking.host
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+    use crate::config::AccessPlan;
+
+    #[test]
+    fn who_may_open_the_control_socket_is_an_admin_whatever_listeners_ask_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let book = TokenBook::new(AccessPlan::default().tokens, folder.path());
+        let rules = Rules { loopback_tokens: true, trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()] };
+        let mut headers = HeaderMap::new();
+        let asked = |control: bool, headers: &HeaderMap| {
+            let arrival = Arrival { peer: "127.0.0.1:0".parse().unwrap(), over_tls: false, local_listener: true, control };
+            let asking = Asking { need: Need::Role(Role::Admin), changes: true, arrival, host: Some("headend"), headers };
+            judge(&rules, &book, &mut Attempts::default(), &asking, Mono(0)).map(|caller| (caller.name, caller.role))
+        };
+        assert_eq!(asked(true, &headers), Ok((CONTROL.to_owned(), Some(Role::Admin))));
+        assert_eq!(asked(false, &headers), Err(Denial::NoneExists));
+        headers.insert(FORWARDED_FOR, HeaderValue::from_static("192.0.2.1"));
+        assert_eq!(asked(true, &headers), Err(Denial::NoneExists), "a proxy in front of it is not its owner");
+    }
 }

@@ -41,7 +41,7 @@ fn guarded_by(file: &str, folder: &std::path::Path) -> Router {
 }
 
 fn arrival(peer: &str, over_tls: bool, local_listener: bool) -> Arrival {
-    Arrival { peer: format!("{peer}:40000").parse().unwrap(), over_tls, local_listener }
+    Arrival { peer: format!("{peer}:40000").parse().unwrap(), over_tls, local_listener, control: false }
 }
 
 const LOCAL_PEER: (&str, bool, bool) = ("127.0.0.1", false, true);

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Reloader, check_open};
+use super::Reloader;
+use super::channels::check_open;
 use crate::api::control::NotChanged;
 
 /// How often it is looked whether a channel that is drained has publishers.
@@ -12,7 +13,7 @@ const DRAIN_LOOK: Duration = Duration::from_millis(100);
 impl Reloader {
     /// Begins to empty a channel; the rest goes on beside the caller.
     pub(super) async fn drain(self: Arc<Self>, name: String, within: Duration) -> Result<(), NotChanged> {
-        let running = self.running.lock().await;
+        let running = self.running().await?;
         check_open(&running)?;
         if running.plan.channels.iter().all(|channel| channel.name != name) {
             return Err(NotChanged::Unknown(name));

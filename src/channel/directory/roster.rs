@@ -43,6 +43,8 @@ impl Directory {
     pub fn apply(&self, roster: Roster) {
         let Roster { channels, wildcards, stopped } = roster;
         let mut entries = self.entries();
+        // One that has ended would never be heard of again if it were told to go on.
+        self.reap(&mut entries, |_| true);
         let is_first = self.state.lock(|state| !std::mem::replace(&mut state.has_begun, true));
         let wanted: BTreeSet<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
         let gone: Vec<String> = entries
@@ -109,13 +111,18 @@ impl Directory {
     /// Starts a stopped channel, or takes back that one is drained. Starting a running one changes nothing.
     pub fn resume(&self, name: &str) -> Result<(), Unknown> {
         let mut entries = self.entries();
-        if let Some(entry) = entries.get_mut(name) {
-            if entry.draining.take().is_some() {
-                events::say(EventKind::Channel, name, "no longer drained");
+        let ended = match entries.get_mut(name) {
+            Some(entry) if !entry.task.is_finished() => {
+                if entry.draining.take().is_some() {
+                    events::say(EventKind::Channel, name, "no longer drained");
+                }
+                return Ok(());
             }
-            return Ok(());
-        }
-        let plan = self.state.lock(|state| state.halted.remove(name)).ok_or(Unknown)?;
+            Some(entry) => entry.wild.is_none().then(|| entry.plan.clone()),
+            None => None,
+        };
+        self.reap(&mut entries, |_| true);
+        let plan = self.state.lock(|state| state.halted.remove(name)).or(ended).ok_or(Unknown)?;
         events::say(EventKind::Channel, name, "started");
         self.start_in(&mut entries, plan, None);
         Ok(())

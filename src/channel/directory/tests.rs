@@ -170,6 +170,55 @@ async fn feeds_that_move_in_the_list_keep_their_publishers() {
 }
 
 #[tokio::test]
+async fn sources_that_are_fetched_keep_their_feeds_when_the_list_changes() {
+    let feed = |name: &str| FeedPlan { name: name.into(), source: FeedSource::Pull("udp://239.1.1.1:5000".parse().unwrap()) };
+    let with = |names: &[&str]| ChannelPlan {
+        ladder: LadderPlan::Auto,
+        feeds: names.iter().map(|name| feed(name)).collect(),
+        second_publisher: SecondPublisher::Replace,
+        ..copied("news", "main")
+    };
+    let place = place();
+    let directory = &place.directory;
+    let calling = |feed: &str| directory.admit(&offer(&directory.pull_key("news", feed)));
+    let fetching = |feed: &str| directory.admit_pulled("news", feed, SocketAddr::from(([192, 0, 2, 1], 1_000)), Ticks::ZERO);
+    directory.apply(roster(vec![with(&["one", "two", "three"])]));
+    assert_eq!(calling("two").map(|admission| admission.feed).ok(), Some("two".to_owned()));
+    directory.apply(roster(vec![with(&["three", "two"])]));
+    assert_eq!(calling("two").map(|admission| admission.feed).ok(), Some("two".to_owned()));
+    assert_eq!(fetching("three").map(|admission| admission.feed).ok(), Some("three".to_owned()));
+    for refused in [calling("one"), fetching("one")] {
+        let refused = refused.expect_err("it is fetched no more").to_string();
+        assert!(refused.contains("no longer fetches feed one") && !refused.contains('/'), "{refused}");
+    }
+    directory.stop().await;
+}
+
+/// A wildcard's channel that has lingered out is an entry without a life until somebody comes by.
+#[tokio::test]
+async fn a_channel_whose_life_is_over_is_started_by_a_roster_and_by_hand() {
+    let place = place();
+    let directory = &place.directory;
+    let over = |name: &str, wild: bool| {
+        let mut entries = directory.entries();
+        let entry = entries.get_mut(name).expect("it is there");
+        entry.stop.send_replace(true);
+        entry.wild = wild.then(|| "live-".to_owned());
+    };
+    let is_over = |name: &str| directory.entries().get(name).is_some_and(|entry| entry.task.is_finished());
+    directory.apply(roster(vec![copied("live-1", "key"), copied("news", "other")]));
+    over("live-1", true);
+    until("its life is over", || is_over("live-1")).await;
+    directory.apply(roster(vec![copied("live-1", "key"), copied("news", "other")]));
+    assert!(directory.admit(&offer("key")).is_ok() && place.shelves.find("live-1").is_some(), "started by the roster");
+    over("news", false);
+    until("its life is over", || is_over("news")).await;
+    assert_eq!(directory.resume("news"), Ok(()));
+    assert!(directory.admit(&offer("other")).is_ok(), "started by hand");
+    directory.stop().await;
+}
+
+#[tokio::test]
 async fn a_stopped_channel_refuses_and_a_started_one_lets_in_and_both_may_be_asked_twice() {
     let place = place();
     place.directory.apply(roster(vec![copied("news", "key")]));

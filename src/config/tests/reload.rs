@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::keys::{Holds, ROOT, Section};
-use super::super::{Difference, Overlay, Overrides, Plan, diff, load_with, parse, without_restart};
+use super::super::{Difference, Overlay, Overrides, Plan, SourceText, diff, parse, without_restart};
 use super::manual::{MANUAL, sections};
 use crate::base::tls::tests::write_pair;
 use crate::channel::change::Effect;
@@ -195,7 +195,7 @@ fn channels_in_files_of_their_own_are_part_of_the_whole_and_their_mistakes_are_f
     let file = folder.path().join("main.toml");
     std::fs::write(&file, NEWS.trim_end()).unwrap();
     let overlay = |text: &str| Overlay { file: "late.toml".into(), channel: "late".into(), text: text.into() };
-    let load = |text: &str| load_with(Some(&file), &[overlay(text)], &Overrides::default());
+    let load = |text: &str| SourceText::read(Some(&file)).unwrap().plan(&[overlay(text)], &Overrides::default());
     let whole = load("[[channel]]\nname = \"late\"\n").unwrap();
     assert_eq!(whole.channels.iter().map(|channel| channel.name.as_str()).collect::<Vec<_>>(), ["news", "late"]);
     let report = load("[[channel]]\nname = \"late\"\ngop = \"9h\"\n").unwrap_err().to_string();

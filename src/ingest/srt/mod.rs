@@ -51,6 +51,22 @@ struct Following {
     retire: watch::Receiver<bool>,
 }
 
+impl Following {
+    /// Nobody new is to be let in.
+    fn is_retired(&self) -> bool {
+        *self.retire.borrow()
+    }
+
+    /// The calls to keep up from now on, where they are others. Whoever retires the gateway keeps no sender, and wants none.
+    fn changed_calls(&mut self) -> Option<Vec<SrtCall>> {
+        if self.is_retired() {
+            return Some(Vec::new());
+        }
+        // The sender may be gone: then they stay as they are.
+        self.calls.has_changed().unwrap_or(false).then(|| self.calls.borrow_and_update().clone())
+    }
+}
+
 impl SrtServer {
     /// Starts the gateway and opens every port.
     pub async fn open(config: SrtConfig, door: Arc<dyn Door>) -> Result<SrtServer, SrtError> {
@@ -130,4 +146,36 @@ async fn open_gateway(config: &SrtConfig, addresses: &[SocketAddr], door: &Arc<d
         default_stream: listener.default_stream.clone(),
     });
     Gateway::open(&config.program, listeners.collect(), config.callers, doors_of(&door.table())).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::link::gateway::{Options, Secret};
+
+    #[test]
+    fn a_retired_gateway_has_no_calls_though_nobody_is_there_to_say_so() {
+        let call = |key: &str| SrtCall {
+            key: Secret::new(key),
+            remote: "cam.example:9000".into(),
+            rendezvous: None,
+            stream_id: None,
+            security: None,
+            options: Options::default(),
+        };
+        let (calls, following) = watch::channel(vec![call("a")]);
+        let (retire, retired) = watch::channel(false);
+        let mut following = Following { calls: following, retire: retired };
+        following.calls.mark_unchanged();
+        assert_eq!(following.changed_calls(), None);
+        calls.send_replace(vec![call("b")]);
+        assert_eq!(following.changed_calls(), Some(vec![call("b")]));
+        // As the application retires it.
+        calls.send_replace(Vec::new());
+        drop(calls);
+        assert_eq!(following.clone().changed_calls(), None, "a sender that is gone changes nothing");
+        retire.send_replace(true);
+        drop(retire);
+        assert_eq!(following.changed_calls(), Some(Vec::new()));
+    }
 }

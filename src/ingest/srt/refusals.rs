@@ -48,7 +48,7 @@ impl Refusals {
         let reason = match cause {
             Denied::Place(NoPlace::Full(_)) => "connections",
             Denied::Place(NoPlace::Address(_)) => "address",
-            Denied::Retired => "retired",
+            Denied::Retired | Denied::Over => "retired",
             Denied::StreamId(_) => "stream_id",
             Denied::Door(refusal) => refusal.label(),
         };

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::call::{Calling, Found};
+use super::call::{Calls, Found};
 use super::caller::{BATCH_QUEUE, Caller, End, Feeding};
 use super::config::{SrtConfig, SrtError};
 use super::gateway::Gateway;
@@ -40,9 +40,7 @@ pub(super) struct Session {
     /// Who writes the metrics of a channel's feed: after a takeover the last one.
     owners: HashMap<[String; 2], u64>,
     tasks: JoinSet<(u64, End)>,
-    calls: Vec<Calling>,
-    /// The call that made a connection.
-    call_of: BTreeMap<u64, u16>,
+    calls: Calls,
     doors: Doors,
     refusals: Refusals,
 }
@@ -55,8 +53,8 @@ impl Session {
         stop: watch::Receiver<bool>,
         mut following: Following,
     ) -> Session {
-        let now = clock::mono();
-        let calls = following.calls.borrow_and_update().iter().map(|call| Calling::new(call.clone(), now)).collect();
+        let mut calls = Calls::default();
+        calls.take(&following.calls.borrow_and_update(), clock::mono());
         Session {
             gateway,
             places: Places::new(usize::from(config.callers), config.callers_per_address),
@@ -68,7 +66,6 @@ impl Session {
             callers: BTreeMap::new(),
             owners: HashMap::new(),
             tasks: JoinSet::new(),
-            call_of: BTreeMap::new(),
             doors: Doors::default(),
             refusals: Refusals::default(),
         }
@@ -114,10 +111,7 @@ impl Session {
                     if self.is_retired() && self.callers.is_empty() {
                         return Ok(());
                     }
-                    let now = clock::mono();
-                    for (number, call) in (0..).zip(&mut self.calls) {
-                        call.begin_if_due(number, now, &found);
-                    }
+                    self.calls.begin(clock::mono(), &found);
                 }
             }
         }
@@ -149,16 +143,11 @@ impl Session {
     /// A caller has passed its handshake: the door has the last word.
     fn arrived(&mut self, arrived: Arrived) -> Result<(), SrtError> {
         let Arrived { caller, way, peer, .. } = arrived;
-        if let Way::Call(call) = way {
-            self.call_of.insert(caller, call);
-        }
         match self.admit(&arrived) {
             Ok((admission, place)) => {
                 self.gateway.say(&ToGateway::Admit { caller })?;
-                if let Way::Call(call) = way
-                    && let Some(calling) = self.calls.get_mut(usize::from(call))
-                {
-                    calling.succeeded();
+                if let Way::Call(call) = way {
+                    self.calls.admitted(call);
                 }
                 self.start(&arrived, admission, place);
                 self.refresh_doors()
@@ -170,14 +159,18 @@ impl Session {
         }
     }
 
-    fn admit(&self, arrived: &Arrived) -> Result<(Admission, Place), Denied> {
+    fn admit(&mut self, arrived: &Arrived) -> Result<(Admission, Place), Denied> {
+        let called = match arrived.way {
+            Way::Call(call) => Some(self.calls.arrived(call, arrived.caller).ok_or(Denied::Over)?.reveal().to_owned()),
+            Way::Listener(_) => None,
+        };
         if self.is_retired() {
             return Err(Denied::Retired);
         }
         let place = self.places.take(arrived.peer.ip())?;
-        let stream = match arrived.way {
-            Way::Call(call) => self.calls.get(usize::from(call)).map(|call| call.key().reveal().to_owned()).unwrap_or_default(),
-            Way::Listener(_) => StreamId::parse(arrived.stream_id.reveal()).map_err(|cause| Denied::StreamId(cause.to_string()))?.key,
+        let stream = match called {
+            Some(key) => key,
+            None => StreamId::parse(arrived.stream_id.reveal()).map_err(|cause| Denied::StreamId(cause.to_string()))?.key,
         };
         let offer = Offer { protocol: PROTOCOL, application: APPLICATION.to_owned(), stream, peer: arrived.peer, wrap: WRAP };
         Ok((self.door.admit(&offer)?, place))
@@ -215,7 +208,7 @@ impl Session {
                 _ => tracing::info!(%peer, channel, lost, "SRT publisher left"),
             }
         }
-        if let Some(call) = self.call_of.remove(&id) {
+        if let Some(call) = self.calls.left(id) {
             self.call_failed(call, "the connection is no more");
         }
     }
@@ -266,44 +259,21 @@ impl Session {
     }
 
     fn is_retired(&self) -> bool {
-        *self.following.retire.borrow()
+        self.following.is_retired()
     }
 
     /// Makes the calls those that are wanted now. The ones that go on keep their connection.
     fn take_calls(&mut self) -> Result<(), SrtError> {
-        // The sender may be gone: then they stay as they are.
-        if !self.following.calls.has_changed().unwrap_or(false) {
-            return Ok(());
-        }
-        let wanted = self.following.calls.borrow_and_update().clone();
-        for (number, calling) in
-            (0u16..).zip(&mut self.calls).filter(|(_, calling)| calling.is_wanted() && !wanted.contains(calling.config()))
-        {
-            calling.end();
-            for (caller, _) in self.call_of.iter().filter(|(_, call)| **call == number) {
-                self.gateway.say(&ToGateway::Close { caller: *caller })?;
-            }
-        }
-        let now = clock::mono();
-        for call in wanted {
-            if self.calls.iter().any(|calling| calling.is_wanted() && *calling.config() == call) {
-                continue;
-            }
-            let is_free =
-                |(number, calling): &(u16, &mut Calling)| !calling.is_wanted() && !self.call_of.values().any(|used| used == number);
-            match (0u16..).zip(&mut self.calls).find(is_free) {
-                Some((_, place)) => *place = Calling::new(call, now),
-                None => self.calls.push(Calling::new(call, now)),
-            }
-        }
-        Ok(())
+        let Some(wanted) = self.following.changed_calls() else { return Ok(()) };
+        let closed = self.calls.take(&wanted, clock::mono());
+        closed.into_iter().try_for_each(|caller| self.gateway.say(&ToGateway::Close { caller }))
     }
 
     /// A look-up has ended: calls.
     fn call(&mut self, number: u16, address: Result<SocketAddr, String>) -> Result<(), SrtError> {
         match address {
-            Ok(address) => match self.calls.get(usize::from(number)).filter(|calling| calling.is_wanted()) {
-                Some(calling) => self.gateway.say(&ToGateway::Call(Box::new(calling.message(number, address)))),
+            Ok(address) => match self.calls.message(number, address) {
+                Some(call) => self.gateway.say(&ToGateway::Call(Box::new(call))),
                 None => Ok(()),
             },
             Err(cause) => {
@@ -314,9 +284,9 @@ impl Session {
     }
 
     fn call_failed(&mut self, number: u16, cause: &str) {
-        let Some(calling) = self.calls.get_mut(usize::from(number)).filter(|calling| calling.is_wanted()) else { return };
-        let wait_ms = calling.failed().as_millis() as u64;
-        tracing::warn!(remote = calling.remote(), cause, wait_ms, "SRT call is not connected; it is made again");
+        let Some((remote, wait)) = self.calls.failed(number) else { return };
+        let wait_ms = wait.as_millis() as u64;
+        tracing::warn!(remote, cause, wait_ms, "SRT call is not connected; it is made again");
     }
 }
 
@@ -326,6 +296,9 @@ pub(super) enum Denied {
     /// The listener has moved.
     #[error("this listener has moved: call at srt.listen")]
     Retired,
+    /// Its source has been taken out of the configuration, or is another one there.
+    #[error("this source is not called any more")]
+    Over,
     /// No room.
     #[error(transparent)]
     Place(#[from] crate::base::places::NoPlace),
