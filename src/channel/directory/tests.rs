@@ -295,7 +295,7 @@ async fn a_drained_appliance_refuses_publishers_until_that_is_taken_back() {
         ChannelPlan { ladder: LadderPlan::Auto, feeds: vec![copied("news", "key").feeds.remove(0), pulled], ..copied("news", "key") };
     directory.apply(roster(vec![mixed]));
     let present = directory.admit(&offer("key")).unwrap();
-    let _fetched = directory.admit_pulled("news", 1, offer("").peer, Ticks::ZERO).unwrap();
+    let _fetched = directory.admit_pulled("news", "pulled", offer("").peer, Ticks::ZERO).unwrap();
     directory.drain_all(true);
     assert!(is_asked_to_leave(&present).await && !present.events.is_closed());
     assert!(matches!(directory.admit(&offer("key")), Err(Refusal::Draining(_))));

@@ -245,7 +245,8 @@ impl Devices {
     /// others are not in use at once.
     fn usage(&self, gpu: usize, without: &[Ticket]) -> Usage {
         let is_out = |ticket: &Ticket| without.contains(ticket);
-        let there = |(ticket, held): &(&Ticket, &Held)| held.gpu == gpu && !is_out(ticket) && !held.ends_for.is_some_and(|by| is_out(&by));
+        let goes_over = |held: &Held| held.ends_for.is_some_and(|by| is_out(&by) && self.is_on(by, gpu));
+        let there = |(ticket, held): &(&Ticket, &Held)| held.gpu == gpu && !is_out(ticket) && !goes_over(held);
         let (mut usage, mut shares) = (Usage::default(), BTreeMap::<Ticket, [(u32, u64); 2]>::new());
         for (ticket, held) in self.held.iter().filter(there) {
             let ends = held.ends_for.filter(|by| self.is_on(*by, gpu));

@@ -279,6 +279,8 @@ proptest! {
         let mut leases: Vec<(String, Granted)> = Vec::new();
         // Places whose workers have begun.
         let mut begun: BTreeSet<Place> = BTreeSet::new();
+        // Places whose workers were ended for another one of the channel on the same device.
+        let mut ended: BTreeSet<Place> = BTreeSet::new();
         // Whether somebody lives on what is kept for the loss of a device, so that less than that is kept for the others.
         let mut has_fallen = false;
         for (n, step) in steps.into_iter().enumerate() {
@@ -301,6 +303,9 @@ proptest! {
                             // A seat that was still waited for is given up for the new one.
                             let waiting = |lease: &(String, Granted)| lease.0 == name && !begun.contains(&lease.1.place);
                             leases.extract_if(.., |lease| waiting(lease)).collect::<Vec<_>>().iter().for_each(|(_, lease)| end(&mut machine, lease));
+                            if granted.follows {
+                                ended.extend(leases.iter().filter(|(earlier, _)| *earlier == name).map(|(_, lease)| lease.place));
+                            }
                             leases.push((name, granted));
                         }
                         Err(_) => prop_assert!(machine.pool.used(&[]).fits(held.0), "a refusal takes nothing"),
@@ -324,6 +329,7 @@ proptest! {
                 }
             }
             begun.extend(leases.iter().map(|(_, lease)| lease.place).filter(|place| machine.is_clear(*place)));
+            begun.retain(|place| !ended.contains(place));
             let (at_work, sessions) = at_work(&machine, &leases, &begun);
             for (n, report) in machine.devices.report().gpus.iter().enumerate() {
                 prop_assert!(sessions.get(&n).copied().unwrap_or(0) <= report.most_sessions.unwrap_or(u32::MAX), "{sessions:?}");
