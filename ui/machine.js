@@ -40,16 +40,16 @@ function showDevice(element, gpu) {
 
 function loads({ load, memory_bytes: memory, reserved_bytes: reserved }) {
   const rows = [];
-  const percent = (word, share) => { if (share != null) rows.push([word, share, `${Math.round(share * 100)} %`]); };
-  percent('Encoder', load?.encoder);
-  percent('Decoder', load?.decoder);
-  percent('Cores', load?.sm);
+  const percent = (word, share) => { if (share != null) rows.push([word, share / 100, `${share} %`]); };
+  percent('Encoder', load?.encoder_percent);
+  percent('Decoder', load?.decoder_percent);
+  percent('Kernels', load?.kernels_percent);
   const used = load?.memory_used_bytes ?? reserved;
   if (memory) rows.push([load?.memory_used_bytes == null ? 'Memory lent' : 'Memory', used / memory, `${size(used)} of ${size(memory)}`]);
-  if (load?.temperature_c != null) rows.push(['Temperature', load.temperature_c / 100, `${load.temperature_c} °C`]);
-  if (load?.power_w != null && load.power_limit_w) {
-    rows.push(['Power', load.power_w / load.power_limit_w, `${Math.round(load.power_w)} of ${Math.round(load.power_limit_w)} W`]);
-  }
+  const celsius = load?.temperature_celsius;
+  if (celsius != null) rows.push(['Temperature', celsius / (load.temperature_limit_celsius || 100), `${celsius} °C`]);
+  const [drawn, limit] = [load?.power_milliwatts, load?.power_limit_milliwatts];
+  if (drawn != null && limit) rows.push(['Power', drawn / limit, `${Math.round(drawn / 1000)} of ${Math.round(limit / 1000)} W`]);
   return rows;
 }
 

@@ -47,6 +47,7 @@ fn board() -> Board {
             seat: None,
             fallback: None,
             overload: None,
+            latency: None,
             quarantined: Vec::new(),
             look: Vec::new(),
             feeds: vec![FeedReport { name: "publisher".into(), bitrate_bps: 4_100_000, ..FeedReport::default() }],

@@ -191,6 +191,7 @@ impl CopyProgramme {
             seat: None,
             fallback: None,
             overload: None,
+            latency: None,
             quarantined: Vec::new(),
             look: Vec::new(),
             feeds: self.feed.as_ref().map(|feed| feed.monitor.report(now)).into_iter().collect(),

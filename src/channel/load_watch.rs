@@ -139,7 +139,7 @@ async fn follow(
             }
             told.clone_from(&report.absent);
         }
-        desk.note_free(&report.gpus, clock::mono());
+        desk.note_loads(&report.gpus, clock::mono());
         gauges.show(&uuids(desk), &report.gpus);
     }
 }

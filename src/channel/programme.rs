@@ -274,6 +274,7 @@ impl Programme {
             seat: self.seating.name().map(str::to_owned),
             fallback: self.seating.fallback().map(str::to_owned),
             overload: self.overload_status(),
+            latency: self.latency_status(now),
             quarantined: self.quarantine.barred(),
             look: self.look().words(),
             feeds: self.feeds.all().map(|feed| feed.monitor.report(now)).collect(),

@@ -27,8 +27,8 @@ const CUTS_AT_ONCE: usize = 2;
 /// How long a device must have been well before channels return to it, where nothing is configured.
 const RETURN_AFTER: Duration = Duration::from_secs(30);
 
-/// What a driver said of free memory counts for this long; before and after, what the probe found.
-const FREE_IS_FRESH: Duration = Duration::from_secs(10);
+/// What a driver said of its load counts for this long.
+const LOAD_IS_FRESH: Duration = Duration::from_secs(10);
 
 /// The desk that gives seats. Clones share it; the default one knows no devices, and no limits of cores and memory.
 #[derive(Clone, Debug, Default)]
@@ -43,8 +43,8 @@ struct Shared {
     return_after: Duration,
     /// A device is to be probed.
     suspicion: Notify,
-    /// Free device memory in bytes by UUID, and when the driver said so.
-    free: Mutex<HashMap<String, (u64, Mono)>>,
+    /// How busy devices are by UUID, and when the driver said so.
+    loads: Mutex<HashMap<String, (GpuLoad, Mono)>>,
     /// Planned changes of workers that may be under way for the sake of plans.
     cutting: Arc<Semaphore>,
 }
@@ -57,7 +57,7 @@ impl Default for Shared {
     fn default() -> Shared {
         let (machine, last_return) = (Mutex::default(), Mutex::default());
         let cutting = Arc::new(Semaphore::new(CUTS_AT_ONCE));
-        Shared { machine, last_return, return_after: RETURN_AFTER, suspicion: Notify::new(), free: Mutex::default(), cutting }
+        Shared { machine, last_return, return_after: RETURN_AFTER, suspicion: Notify::new(), loads: Mutex::default(), cutting }
     }
 }
 
@@ -112,6 +112,8 @@ pub struct DeviceStatus {
     pub reserved_bytes: u64,
     /// The channels on it.
     pub channels: Vec<String>,
+    /// How busy it is by what its driver says, of every process; none where the driver has said nothing for ten seconds.
+    pub load: Option<GpuLoad>,
 }
 
 /// All devices as the API shows them.
@@ -303,30 +305,31 @@ impl SeatDesk {
         self.show();
     }
 
-    /// Keeps what the driver says of free device memory.
-    pub fn note_free(&self, loads: &[GpuLoad], now: Mono) {
-        let free = loads.iter().filter_map(|load| Some((load.uuid.clone(), (load.memory_free_bytes?, now))));
-        *self.free() = free.collect();
+    /// Keeps what the driver says of its load.
+    pub fn note_loads(&self, loads: &[GpuLoad], now: Mono) {
+        *self.loads() = loads.iter().map(|load| (load.uuid.clone(), (load.clone(), now))).collect();
     }
 
-    fn free(&self) -> MutexGuard<'_, HashMap<String, (u64, Mono)>> {
-        self.shared.free.lock().unwrap_or_else(PoisonError::into_inner)
+    fn loads(&self) -> MutexGuard<'_, HashMap<String, (GpuLoad, Mono)>> {
+        self.shared.loads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All devices as the API shows them.
     pub fn list(&self, now: Mono) -> DeviceList {
-        let free = self.free().clone();
-        let fresh = |uuid: &str| free.get(uuid).filter(|(_, said)| now.since(*said) < FREE_IS_FRESH).map(|(bytes, _)| *bytes);
+        let loads = self.loads().clone();
+        let fresh = |uuid: &str| loads.get(uuid).filter(|(_, said)| now.since(*said) < LOAD_IS_FRESH).map(|(load, _)| load.clone());
+        let free = |uuid: &str| fresh(uuid).and_then(|load| load.memory_free_bytes);
         let machine = self.machine();
         let devices = machine.devices();
         let status = |(report, state, since, reason, usage): (&GpuReport, State, Mono, &str, Usage)| DeviceStatus {
-            report: GpuReport { free_bytes: fresh(&report.uuid).unwrap_or(report.free_bytes), ..report.clone() },
+            report: GpuReport { free_bytes: free(&report.uuid).unwrap_or(report.free_bytes), ..report.clone() },
             state: state.label(),
             state_s: now.since(since).as_secs(),
             state_reason: reason.to_owned(),
             sessions: usage.sessions,
             reserved_bytes: usage.bytes,
             channels: usage.channels,
+            load: fresh(&report.uuid),
         };
         let report = devices.report();
         DeviceList {

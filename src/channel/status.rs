@@ -70,6 +70,21 @@ pub struct OverloadStatus {
     pub lag_ms: i64,
 }
 
+/// Where the time goes between a picture's arrival and the playlist, as the API shows it. What is not known lately is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct LatencyStatus {
+    /// How far the newest input on the air is behind the programme's clock, in milliseconds; 0 for one that is ahead of it.
+    pub input_ms: Option<i64>,
+    /// How far the decoder is behind the newest input, in milliseconds.
+    pub decode_ms: Option<i64>,
+    /// How far the scaler is behind the decoder.
+    pub scale_ms: Option<i64>,
+    /// How far the slowest encoder is behind the scaler.
+    pub encode_ms: Option<i64>,
+    /// How long ago the newest listed segment ended: between zero and its length, and what making and listing it takes.
+    pub segment_ms: Option<i64>,
+}
+
 /// A channel as the API shows it.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct ChannelStatus {
@@ -99,6 +114,8 @@ pub struct ChannelStatus {
     pub fallback: Option<String>,
     /// What is given up since the machine cannot carry the ladder; none while nothing is on the air and on copy channels.
     pub overload: Option<OverloadStatus>,
+    /// Where the time goes; none while nothing is on the air and on copy channels.
+    pub latency: Option<LatencyStatus>,
     /// What is wrong with the picture and sound on the air: `frozen`, `black`, `silent`.
     pub look: Vec<&'static str>,
     /// Feeds that are left out for a while since they killed workers.

@@ -12,7 +12,7 @@ pub struct LoadReport {
 }
 
 /// How busy a GPU is. What its driver or card does not say is none. All of it is of the whole machine, not of headend alone.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct GpuLoad {
     /// `GPU-` and a UUID.
     pub uuid: String,
@@ -57,7 +57,7 @@ pub struct GpuLoad {
 }
 
 /// What holds the clocks of a GPU down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Throttle {
     /// It draws as much power as it may.

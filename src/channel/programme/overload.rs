@@ -185,6 +185,11 @@ impl Overload {
         self.told.iter().skip(1).flatten().map(|told| told.lag).max().unwrap_or(Ticks::ZERO)
     }
 
+    /// How far decoder, scaler and encoders are behind the newest input, as far as they told lately.
+    pub fn lags(&self, now: Mono) -> [Option<Ticks>; 3] {
+        self.told.map(|told| told.filter(|told| now.since(told.at) < STALE).map(|told| told.lag.max(Ticks::ZERO)))
+    }
+
     /// How much less is to be made of each rung.
     pub fn easings(&self) -> Vec<Easing> {
         let taken = self.taken();

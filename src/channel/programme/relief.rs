@@ -7,7 +7,7 @@ use crate::base::metrics::metrics;
 use crate::base::{Mono, Ticks};
 use crate::channel::air::OnAir;
 use crate::channel::recorder::{Note, text};
-use crate::channel::status::OverloadStatus;
+use crate::channel::status::{LatencyStatus, OverloadStatus};
 use crate::wire::link::FromWorker;
 
 impl Programme {
@@ -77,6 +77,22 @@ impl Programme {
             levels: overload.levels(),
             steps: overload.taken().iter().map(|step| self.step_name(*step)).collect(),
             lag_ms: overload.lag().max(Ticks::ZERO).as_millis(),
+        })
+    }
+
+    /// Where the time goes, as the API shows it. Stages tell how far they are behind the input: what each adds is the difference.
+    pub(super) fn latency_status(&self, now: Mono) -> Option<LatencyStatus> {
+        let (air, overload) = self.air.as_ref().zip(self.overload.as_ref())?;
+        let media_now = self.clock.at(now);
+        let [decode, scale, encode] = overload.lags(now);
+        let millis = |span: Ticks| span.max(Ticks::ZERO).as_millis();
+        let added = |stage: Option<Ticks>, before: Option<Ticks>| Some(millis(stage? - before.unwrap_or(Ticks::ZERO)));
+        Some(LatencyStatus {
+            input_ms: self.feeds.active().and_then(|_| air.lead(media_now)).map(|lead| millis(Ticks::ZERO - lead)),
+            decode_ms: added(decode, None),
+            scale_ms: added(scale, decode),
+            encode_ms: added(encode, scale.or(decode)),
+            segment_ms: air.listed_to().map(|end| millis(media_now - end)),
         })
     }
 
