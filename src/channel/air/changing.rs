@@ -171,7 +171,7 @@ impl OnAir {
         }
         self.coming.next = Some(ladder);
         self.coming.failures += u32::from(is_to_blame);
-        self.coming.refused = is_to_blame && self.coming.failures % ATTEMPTS == 0;
+        self.coming.refused = is_to_blame && self.coming.failures.is_multiple_of(ATTEMPTS);
     }
 
     fn adopt(&mut self, ladder: Ladder) {
