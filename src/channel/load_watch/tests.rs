@@ -81,6 +81,8 @@ async fn figures_show_while_they_come_and_go_when_the_driver_hangs() {
     assert_eq!(desk.list(clock::mono()).gpus[0].report.free_bytes, 5 << 30, "free memory is what the driver says now");
     let much_later = clock::mono().after(Duration::from_secs(60));
     assert_eq!(desk.list(much_later).gpus[0].report.free_bytes, 23 << 30, "and what the probe said when that is old");
+    let load = desk.list(clock::mono()).gpus.remove(0).load.expect("the driver has just said it");
+    assert_eq!((load.memory_free_bytes, desk.list(much_later).gpus[0].load.is_none()), (Some(5 << 30), true));
     std::fs::write(folder.path().join("hang"), "").unwrap();
     until("silence", || up(uuid) == Some(false)).await;
     assert_eq!(lines(uuid).len(), 1, "no figure outlives the child: {:?}", lines(uuid));

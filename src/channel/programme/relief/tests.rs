@@ -326,3 +326,17 @@ fn other_rungs_are_told_nothing() {
     let easings = machine.programme.overload.as_ref().expect("a policy").easings();
     assert_eq!(easings, [Easing { off: true, ..Easing::default() }, Easing::default(), Easing::default()]);
 }
+
+#[test]
+fn stages_that_fall_behind_show_where_the_time_goes() {
+    let mut machine = Machine::new(&[], 1.8);
+    machine.pass(20);
+    let quick = machine.programme.status(machine.now).latency.expect("on the air");
+    machine.speed = 0.5;
+    machine.pass(20);
+    let slow = machine.programme.status(machine.now).latency.expect("on the air");
+    assert_eq!((slow.input_ms, slow.decode_ms), (None, None), "the pattern comes in by nobody");
+    assert!(slow.scale_ms > Some(500) && slow.scale_ms > quick.scale_ms, "{slow:?} after {quick:?}");
+    assert_eq!(slow.encode_ms, Some(0), "what the scaler is behind is not counted twice");
+    assert!((0..3_000).contains(&quick.segment_ms.unwrap_or(-1)) && slow.segment_ms > quick.segment_ms, "{slow:?} after {quick:?}");
+}
