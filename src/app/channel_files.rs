@@ -3,10 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::app::keys::{replace, sync_folder};
 use crate::config::Overlay;
 
 const FOLDER: &str = "channels.d";
@@ -56,29 +56,29 @@ pub fn write(state_dir: &Path, overlay: &Overlay) -> io::Result<()> {
 /// Removes a channel's files. The mark goes first: left alone, it would stop the next channel of this name.
 pub fn remove(state_dir: &Path, name: &str) -> io::Result<()> {
     set_stopped(state_dir, name, false)?;
-    gone(fs::remove_file(path(state_dir, name, "toml")))
+    remove_file(&path(state_dir, name, "toml"))
 }
 
 /// Notes whether a channel is not to run.
 pub fn set_stopped(state_dir: &Path, name: &str, is_stopped: bool) -> io::Result<()> {
     match is_stopped {
         true => put(state_dir, name, "stopped", b""),
-        false => gone(fs::remove_file(path(state_dir, name, "stopped"))),
+        false => remove_file(&path(state_dir, name, "stopped")),
     }
 }
 
 fn put(state_dir: &Path, name: &str, extension: &str, text: &[u8]) -> io::Result<()> {
     let path = path(state_dir, name, extension);
     fs::create_dir_all(state_dir.join(FOLDER))?;
-    let beside = path.with_extension(format!("{extension}.new"));
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(beside, path)
+    replace(&path, text)
 }
 
-fn gone(removed: io::Result<()>) -> io::Result<()> {
-    removed.or_else(|cause| if cause.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(cause) })
+/// A file that is not there is as good as removed.
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.and_then(|()| sync_folder(path)),
+    }
 }
 
 fn text(path: &Path) -> io::Result<String> {

@@ -24,15 +24,33 @@ pub fn load(state_dir: &Path) -> io::Result<BTreeMap<String, String>> {
 pub fn keep(plan: &Plan) -> io::Result<()> {
     let mut keys = load(&plan.state_dir)?;
     let made = plan.channels.iter().filter(|channel| plan.generated_keys.contains(&channel.name));
+    let before = keys.clone();
     keys.extend(made.map(|channel| (channel.name.clone(), channel.stream_key.reveal().to_owned())));
-    write(&plan.state_dir, &keys)
+    if keys == before { Ok(()) } else { write(&plan.state_dir, &keys) }
 }
 
 /// Keeps these keys.
 pub fn write(state_dir: &Path, keys: &BTreeMap<String, String>) -> io::Result<()> {
     let text = serde_json::to_vec_pretty(keys).map_err(io::Error::other)?;
     fs::create_dir_all(state_dir)?;
-    fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(state_dir.join(FILE))?.write_all(&text)
+    replace(&state_dir.join(FILE), &text)
+}
+
+/// Puts `text` into a file that only its owner may read: whole, or the file stays as it is, whatever fails and whenever the power goes.
+pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let beside = path.with_file_name(name);
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    fs::rename(beside, path)?;
+    sync_folder(path)
+}
+
+/// A name that came or went survives a power cut when this has returned.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
 }
 
 #[cfg(test)]
@@ -49,5 +67,16 @@ mod tests {
         assert_eq!(load(state.path()).unwrap(), keys);
         let mode = fs::metadata(state.path().join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn keys_that_cannot_be_written_leave_those_that_are_there() {
+        let state = tempfile::tempdir().unwrap();
+        let keys = BTreeMap::from([("demo".to_owned(), "kept".to_owned())]);
+        write(state.path(), &keys).unwrap();
+        // Where the new file would be written is a folder.
+        fs::create_dir(state.path().join("keys.json.new")).unwrap();
+        write(state.path(), &BTreeMap::from([("demo".to_owned(), "other".to_owned())])).unwrap_err();
+        assert_eq!(load(state.path()).unwrap(), keys);
     }
 }

@@ -307,7 +307,8 @@ impl Door for Directory {
     fn admit(&self, offer: &Offer) -> Result<Admission, Refusal> {
         if offer.application.trim_end_matches('/') != APPLICATION {
             // A publisher that swapped the two must not have the key in the log.
-            let is_key = self.entries().values().any(|entry| entry.plan.has_key(offer.application.trim_matches('/')));
+            let application = offer.application.trim_matches('/');
+            let is_key = self.entries().values().any(|entry| entry.plan.has_key(application)) || self.halted_by_key(application).is_some();
             let named = if is_key { "(a stream key)".into() } else { offer.application.chars().take(64).collect() };
             return Err(Refusal::Application(named));
         }

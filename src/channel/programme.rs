@@ -88,6 +88,8 @@ pub struct Programme {
     spliced: String,
     /// What is left to be done for the plan's sake.
     change: Option<PlanChange>,
+    /// The next worker begins with the ladder that waits.
+    joins_in_place: bool,
     /// Leave for the planned change of workers under way.
     cutting: Option<Cutting>,
     /// How many discontinuities there were before.
@@ -114,6 +116,7 @@ impl Programme {
             quarantine: Quarantine::default(),
             spliced: String::new(),
             change: None,
+            joins_in_place: false,
             cutting: None,
             discontinuities: 0,
             actions: Vec::new(),

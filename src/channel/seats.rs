@@ -183,9 +183,9 @@ impl SeatDesk {
         self.machine().foreseen(channel, need, before)
     }
 
-    /// Whether a device has room for one more worker as needed, without anybody being pushed out.
-    pub fn has_room_beside(&self, need: &Need) -> bool {
-        self.machine().devices().has_room(need)
+    /// Whether a device has room for a worker as needed when those of `before` have ended, without anybody being pushed out.
+    pub fn has_room(&self, need: &Need, before: &[Ticket]) -> bool {
+        self.machine().devices().has_room(need, before)
     }
 
     /// Leave for one more planned change of workers; none while enough of them are under way.

@@ -225,7 +225,7 @@ impl WorkerProcess {
     /// How the process ended, for the log; kills it if it does not end by itself when its link closes.
     pub async fn end(mut self) -> String {
         // Until the process has ended, whatever becomes of this call.
-        let (_lease, _room) = (self.lease.take(), self.room.take());
+        let (lease, room) = (self.lease.take(), self.room.take());
         drop(self.frames);
         self.events.close();
         if let Ok(Ok(status)) = tokio::time::timeout(LEAVING_LIMIT, self.child.wait()).await {
@@ -241,8 +241,13 @@ impl WorkerProcess {
                 tracing::error!(
                     process,
                     worker = self.id,
-                    "worker was killed and does not end: a driver hangs in the kernel. It is left behind"
+                    "worker was killed and does not end: a driver hangs in the kernel. It is left behind, and keeps its place"
                 );
+                let mut child = self.child;
+                tokio::spawn(async move {
+                    let _ = child.wait().await;
+                    drop((lease, room));
+                });
                 "killed by the front and left behind".to_owned()
             }
         }

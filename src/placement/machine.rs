@@ -290,9 +290,13 @@ impl Machine {
         };
         // Who has a seat in software keeps its presets: others would show in the playlists.
         let own = self.own_in_software(channel);
-        let ways: Vec<Fallback> = match ways.iter().find(|way| own == Some(way.preset)) {
-            Some(way) => vec![*way],
-            None => ways,
+        let ways: Vec<Fallback> = match (ways.iter().find(|way| own == Some(way.preset)), own.flatten()) {
+            (Some(way), _) => vec![*way],
+            (None, Some(preset)) => {
+                let amount = self.cost.in_software(need, &no_slower(need.rungs, preset));
+                vec![Fallback { amount, preset: Some(preset) }]
+            }
+            (None, None) => ways,
         };
         let fits = |way: &Fallback, push: &[String]| {
             self.pool.has_room(channel, way.amount, None, &push.iter().map(String::as_str).collect::<Vec<_>>())

@@ -49,6 +49,11 @@ impl Reloader {
     pub(super) async fn run(&self, name: String, runs: bool) -> Result<(), NotChanged> {
         let mut running = self.running().await?;
         check_open(&running)?;
+        self.let_run(&mut running, name, runs).await
+    }
+
+    /// Starts or stops a channel of what runs, and keeps that.
+    pub(super) async fn let_run(&self, running: &mut Running, name: String, runs: bool) -> Result<(), NotChanged> {
         if running.plan.channels.iter().all(|channel| channel.name != name) {
             return Err(NotChanged::Unknown(name));
         }

@@ -35,8 +35,11 @@ impl Reloader {
             }
         };
         let is_late = tokio::time::timeout(within, emptied).await.is_err();
+        let Ok(mut running) = self.running().await else { return };
+        // Looked at again only now: it may have been started while another change was made. Whether channels may be changed was asked when
+        // it began.
         let Some(publishers) = directory.drained(&name, number) else { return };
-        match self.run(name.clone(), false).await {
+        match self.let_run(&mut running, name.clone(), false).await {
             Ok(()) => tracing::info!(channel = name, is_late, publishers, "channel is drained and stopped"),
             Err(cause) => {
                 tracing::error!(channel = name, %cause, "channel is drained and could not be stopped; stop it, or start it to take the drain back")

@@ -33,6 +33,8 @@ pub(super) struct Coming {
     joining: Option<Ladder>,
     /// That worker was lost before it had opened its encoders.
     is_to_blame: bool,
+    /// A worker was opened with it once.
+    was_joining: bool,
     failures: u32,
     refused: bool,
 }
@@ -49,14 +51,22 @@ impl OnAir {
 
     /// Another ladder: it joins with the next planned change of workers.
     pub fn set_next_ladder(&mut self, ladder: Ladder) {
-        let is_present = ladder.rungs == self.rungs && ladder.audio == self.audio && self.coming.joining.is_none();
-        self.coming.next = (!is_present).then_some(ladder);
-        (self.coming.is_bound, self.coming.failures, self.coming.refused) = (false, 0, false);
+        let is_meant = match &self.coming.joining {
+            Some(joining) => *joining == ladder,
+            None => ladder.rungs == self.rungs && ladder.audio == self.audio,
+        };
+        self.coming.next = (!is_meant).then_some(ladder);
+        (self.coming.is_bound, self.coming.was_joining, self.coming.failures, self.coming.refused) = (false, false, 0, false);
     }
 
     /// The planned change that was just made has its seat for the ladder that waits.
     pub fn bind_next_ladder(&mut self) {
         self.coming.is_bound = self.coming.next.is_some();
+    }
+
+    /// The rungs that there are to be: those that wait, those that a worker is being opened with, or those on the air.
+    pub fn meant_rungs(&self) -> &[Rung] {
+        self.coming.next.as_ref().or(self.coming.joining.as_ref()).map_or(&self.rungs, |ladder| &ladder.rungs)
     }
 
     /// The ladder that waits for a planned change of workers.
@@ -73,7 +83,7 @@ impl OnAir {
 
     /// As [`OnAir::adopt_next_ladder`], unless that ladder was tried and could not be opened, or is being tried now.
     pub fn adopt_untried_ladder(&mut self) {
-        if self.coming.failures == 0 && self.coming.joining.is_none() {
+        if !self.coming.was_joining && self.coming.joining.is_none() {
             self.adopt_next_ladder();
         }
     }
@@ -161,10 +171,11 @@ impl OnAir {
     }
 
     /// The planned change has failed: what is on the air stays. The new ladder waits for another one.
-    pub(super) fn fail_joining(&mut self) {
+    pub fn fail_joining(&mut self) {
         self.coming.is_bound = false;
         let is_to_blame = std::mem::take(&mut self.coming.is_to_blame);
         let Some(ladder) = self.coming.joining.take() else { return };
+        self.coming.was_joining = true;
         if self.coming.next.is_some() {
             // It was corrected meanwhile.
             return;

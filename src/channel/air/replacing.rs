@@ -51,13 +51,25 @@ impl OnAir {
         &self.rungs
     }
 
+    /// As [`OnAir::restart`], with the ladder that waits: the one on the air stays until its encoders are open.
+    pub fn restart_with_next(&mut self, seat: &Seat, preset: Option<&'static str>) {
+        self.fail_joining();
+        self.bind_next_ladder();
+        self.join_next_ladder();
+        self.begin_again(seat, preset);
+    }
+
     /// A new worker begins in this seat, with no slower preset than the one given, at the commit point, with the input from the entry before it.
     pub fn restart(&mut self, seat: &Seat, preset: Option<&'static str>) {
+        self.fail_joining();
+        self.begin_again(seat, preset);
+    }
+
+    fn begin_again(&mut self, seat: &Seat, preset: Option<&'static str>) {
         (self.seat, self.preset) = (seat.clone(), preset);
         if self.handover.take().is_some() {
             tracing::info!(channel = self.channel, "the planned change of workers is off: a replacement is due anyway");
         }
-        self.fail_joining();
         self.commit.restart();
         self.give_up_what_is_old();
         self.begin_at(self.commit.resume_slot());

@@ -47,7 +47,9 @@ impl Programme {
         let changes = changes(&self.plan, &plan);
         self.rearrange_feeds(&plan, now);
         self.seating.take_plan(&plan);
-        let is_other_ladder = plan.ladder != self.plan.ladder;
+        let before = self.change.take();
+        // What waited to begin anew had a ladder of its own, perhaps.
+        let is_other_ladder = plan.ladder != self.plan.ladder || before.as_ref().is_some_and(|change| change.is_anew);
         let is_other_relief = plan.overload != self.plan.overload;
         let is_elsewhere = plan.device != self.plan.device || plan.priority != self.plan.priority;
         self.plan = plan;
@@ -65,16 +67,17 @@ impl Programme {
         }
         let rungs = match is_other_ladder {
             true => self.rungs(self.source_shape().map(|shape| (shape.width, shape.height)), air.grid().rate),
-            false => air.next_ladder().map_or(air.rungs(), |next| &next.rungs).to_vec(),
+            false => air.meant_rungs().to_vec(),
         };
         let ladder = Ladder { rungs, audio: self.plan.audio.clone() };
-        let was_elsewhere = self.change.take().is_some_and(|change| change.is_elsewhere);
+        let was_elsewhere = before.as_ref().is_some_and(|change| change.is_elsewhere);
         let fill = self.fill();
         let Some(air) = &mut self.air else { return };
         air.take_plan(&self.plan, fill);
         air.set_next_ladder(ladder);
         let has_cut = changes.iter().any(|change| change.effect == Effect::NextCut);
-        if has_cut || was_elsewhere || air.next_ladder().is_some() {
+        // What the plan before was to change at a cut is not done yet.
+        if has_cut || before.is_some() || air.next_ladder().is_some() {
             self.change = Some(PlanChange { is_elsewhere: is_elsewhere || was_elsewhere, ..present });
         }
         if self.supervisor.whose(self.supervisor.id()) == Whose::Nobodys {
@@ -106,7 +109,7 @@ impl Programme {
     pub(super) fn make_due_change(&mut self, now: Mono) {
         let Some(air) = &mut self.air else { return };
         let is_free = self.supervisor.is_settled() && !air.is_handing_over() && !self.seating.has_next();
-        if is_free {
+        if is_free || self.supervisor.whose(self.supervisor.id()) == Whose::Nobodys {
             self.cutting = None;
         }
         if air.take_refused_ladder() {
@@ -145,7 +148,7 @@ impl Programme {
                     worker = self.supervisor.id(),
                     "the new plan takes effect now: the device has no room for two workers, so the present one ends first"
                 );
-                air.adopt_next_ladder();
+                self.joins_in_place = air.next_ladder().is_some();
                 self.actions.push(Action::EndWorker(self.supervisor.id()));
                 self.supervisor.begins_anew(now);
                 self.start_if_due(now);

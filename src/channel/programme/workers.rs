@@ -170,6 +170,15 @@ impl Programme {
             // The ladder on the air cannot be opened perhaps: what was put in its place must not wait for it.
             air.adopt_untried_ladder();
         }
+        if std::mem::take(&mut self.joins_in_place)
+            && let Some(next) = air.next_ladder()
+            && let Ok(lease) = self.seating.seat(&next.rungs, source, now)
+        {
+            air.restart_with_next(&lease.seat, lease.preset);
+            let id = self.supervisor.started(lease.ticket().is_some());
+            self.actions.push(Action::StartWorker(id, lease));
+            return;
+        }
         match self.seating.seat(air.rungs(), source, now) {
             Ok(lease) => {
                 air.restart(&lease.seat, lease.preset);
@@ -295,9 +304,13 @@ impl Programme {
             true => self.seating.lost_with_new_ladder(),
             false => self.seating.lost(whose, loss, now),
         };
-        if let Some(air) = self.air.as_mut().filter(|_| is_of_ladder) {
-            air.blame_joining();
+        if let Some(air) = &mut self.air {
+            if is_of_ladder {
+                air.blame_joining();
+            }
+            air.fail_joining();
         }
+        self.cutting = None;
         events::say(EventKind::Worker, &self.plan.name, format!("worker {} is replaced: {}", self.supervisor.id(), loss.words()));
         metrics().worker_restarts.with_label_values(&[&*self.plan.name, fault.label()]).inc();
         self.actions.extend(self.supervisor.leaving().map(Action::EndWorker));

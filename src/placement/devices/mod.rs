@@ -266,9 +266,9 @@ impl Devices {
         self.held.get(&ticket).is_some_and(|held| held.gpu == gpu)
     }
 
-    /// Whether one of them has room for one more worker as needed.
-    pub fn has_room(&self, need: &Need) -> bool {
-        self.choose(need, &[]).0.is_some()
+    /// Whether one of them has room for a worker as needed when those of `before` have ended.
+    pub fn has_room(&self, need: &Need, before: &[Ticket]) -> bool {
+        self.choose(need, before).0.is_some()
     }
 
     /// The best GPU for a need: one that encodes before one that does not, one that decodes the source before one that does not, then the one

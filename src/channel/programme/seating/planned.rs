@@ -18,17 +18,23 @@ impl Seating {
         rungs: &[Rung],
         source: Option<SourceShape>,
     ) -> Result<Cut, String> {
-        let uuid = match self.present.as_ref().map(|lease| &lease.seat) {
-            Some(Seat::Cuda(seat)) if !is_elsewhere => Some(seat.uuid.clone()),
+        let on_device = match self.present.as_ref().map(|lease| &lease.seat) {
+            Some(Seat::Cuda(seat)) => Some(on_gpu(&seat.uuid)),
             _ => None,
         };
-        if let Some(uuid) = uuid {
-            let need = Need { wish: &on_gpu(&uuid), source, rungs, avoid: &[], load: self.load };
-            if !self.desk.has_room_beside(&need) {
-                return Ok(Cut::InPlace);
+        let mut moves = is_elsewhere;
+        if let Some(same) = on_device {
+            let wish = if is_elsewhere { self.wish() } else { same };
+            let need = Need { wish: &wish, source, rungs, avoid: &[], load: self.load };
+            if !self.desk.has_room(&need, &[]) {
+                if self.desk.has_room(&need, &self.tickets()) {
+                    return Ok(Cut::InPlace);
+                }
+                // It does not fit there at all.
+                moves = true;
             }
         }
-        let to = if is_elsewhere { self.move_for_plan() } else { MoveTo::Same };
+        let to = if moves { self.move_for_plan() } else { MoveTo::Same };
         self.plan_move(&to, rungs, source).map(|()| Cut::Beside)
     }
 

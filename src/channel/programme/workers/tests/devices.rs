@@ -19,7 +19,7 @@ use crate::channel::status::State;
 use crate::channel::supervisor::Whose;
 use crate::media::Rung;
 use crate::media::device::{DeviceReport, Verdict};
-use crate::placement::{DevicePolicy, DeviceWish, GpuChoice, Load, Need};
+use crate::placement::{DevicePolicy, DeviceWish, GpuChoice, Load, Need, Priority};
 
 const RETURN_AFTER: Duration = Duration::from_secs(5);
 
@@ -413,4 +413,32 @@ fn a_ladder_that_cannot_be_opened_does_not_cost_the_channel_its_device() {
     house.most_rungs = 2;
     house.run(600 * 25);
     assert_eq!(house.programme.status(house.now).rungs.len(), 3, "what refused it has gone by");
+}
+
+#[test]
+fn another_priority_does_not_cost_a_channel_its_full_device() {
+    let desk = desk(1);
+    let mut house = live(&desk, DevicePolicy::Prefer);
+    let plan = ChannelPlan { priority: Priority::BestEffort, ..house.programme.plan.clone() };
+    house.programme.take_plan(plan, house.now);
+    house.run(150);
+    assert_eq!((house.seat(), house.programme.status(house.now).fallback), (Some("GPU-0"), None));
+    house.assert_unbroken();
+}
+
+#[test]
+fn a_ladder_for_which_a_full_device_has_no_room_leaves_the_one_on_the_air() {
+    // The second one fits when the first one has ended, and cannot be opened.
+    for (sessions, deaths) in [(1, 0), (2, 2)] {
+        let desk = SeatDesk::new(report(&[sessions]), RETURN_AFTER);
+        let mut house = live(&desk, DevicePolicy::Require);
+        house.most_rungs = 1;
+        let rungs = ["720p", "360p"].map(|name| Rung::new(name, 640, 360, 800_000, "superfast"));
+        let plan = ChannelPlan { ladder: LadderPlan::Rungs(rungs.to_vec()), ..house.programme.plan.clone() };
+        house.programme.take_plan(plan, house.now);
+        house.run(400);
+        let names: Vec<String> = house.programme.status(house.now).rungs.into_iter().map(|rung| rung.name).collect();
+        assert_eq!((house.deaths, house.seat(), names), (deaths, Some("GPU-0"), vec!["360p".to_owned(), "audio".to_owned()]));
+        house.assert_unbroken();
+    }
 }

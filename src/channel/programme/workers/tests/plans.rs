@@ -196,3 +196,33 @@ fn not_all_channels_change_their_workers_at_once() {
         house.assert_unbroken();
     }
 }
+
+#[test]
+fn a_small_change_while_a_ladder_joins_does_not_take_it_back() {
+    let mut house = House::live();
+    house.programme.take_plan(with_rungs(&house, &["720p", "360p"]), house.now);
+    let is_joining = |house: &House| house.programme.air.as_ref().is_some_and(|air| air.is_joining());
+    let mut steps = 0;
+    while !is_joining(&house) {
+        house.run(1);
+        steps += 1;
+        assert!(steps < 200, "no cut is made");
+    }
+    let plan = ChannelPlan { window: Ticks::from_millis(50_000), ..house.programme.plan.clone() };
+    house.programme.take_plan(plan, house.now);
+    house.run(300);
+    assert_eq!(rungs(&house), ["720p", "360p", "audio"]);
+    house.assert_unbroken_but_for(1);
+}
+
+#[test]
+fn a_second_plan_does_not_forget_what_the_first_one_was_to_change_at_a_cut() {
+    let mut house = House::live();
+    let plan = ChannelPlan { hold: Ticks::from_millis(3_000), ..house.programme.plan.clone() };
+    house.programme.take_plan(plan, house.now);
+    let plan = ChannelPlan { window: Ticks::from_millis(50_000), ..house.programme.plan.clone() };
+    house.programme.take_plan(plan, house.now);
+    house.run(150);
+    let open = house.present.as_ref().and_then(|worker| worker.open.as_ref()).expect("opened");
+    assert_eq!(open.hold, Ticks::from_millis(3_000));
+}
