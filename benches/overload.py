@@ -28,7 +28,7 @@ def main():
     options.add_argument("--back", type=int, default=90)
     options = options.parse_args()
     measure.HEADEND = options.binary.resolve()
-    too_large = watched("too large by itself", ladder(50, "medium", [(1080, "6M"), (720, "3M"), (480, "1.5M")]), [(options.seconds, 0)])
+    too_large = watched("too large by itself", ladder(50, "slower", [(1080, "6M"), (720, "3M"), (480, "1.5M")]), [(options.seconds, 0)])
     fitting = ladder(25, "veryfast", [(720, "3M"), (480, "1.5M"), (360, "800k")])
     loaded = watched("other work comes and goes", fitting, [(15, 0), (options.seconds, options.hogs), (options.back, 0)])
     rows = [row for result in (too_large, loaded) for row in result["rows"]]
