@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 use tokio::sync::watch;
 
+use crate::app::kept_file::replace;
 use crate::channel::seats::SeatDesk;
 use crate::channel::worker_process::WorkerProgram;
 use crate::config::Plan;
@@ -106,12 +107,9 @@ async fn measured(program: &WorkerProgram) -> Result<Measured, NotMeasured> {
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// A crash in between leaves the file of before.
 fn keep(state_dir: &Path, fingerprint: String, measured: Measured) -> Result<(), NotMeasured> {
     let kept = Kept { fingerprint, measured };
-    let beside = state_dir.join(FILE).with_extension("new");
-    fs::write(&beside, serde_json::to_vec_pretty(&kept)?)?;
-    Ok(fs::rename(beside, state_dir.join(FILE))?)
+    Ok(replace(&state_dir.join(FILE), &serde_json::to_vec_pretty(&kept)?)?)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::app::keys::{replace, sync_folder};
+use crate::app::kept_file::{replace, sync_folder};
 use crate::config::Overlay;
 
 const FOLDER: &str = "channels.d";

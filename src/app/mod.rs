@@ -10,6 +10,7 @@ pub mod cli;
 pub mod control_socket;
 pub mod devices;
 pub mod feeds;
+pub mod kept_file;
 pub mod keys;
 pub mod limits;
 pub mod listeners;

@@ -204,7 +204,7 @@ async fn run(begin: Begin, runtimes: &Runtimes) -> Result<(), ServeError> {
     channels.spawn(telemetry::watch_machine(plan.state_dir.clone(), stopped.clone()));
     channels.spawn(watch_load(seats.clone(), house.worker.clone(), stopped.clone()));
     calibrate::begin(&plan, machine.clone(), &seats, &house.worker, &stopped).await;
-    let directory = Arc::new(Directory::new(house, shelves.clone(), channels, Vec::new()));
+    let directory = Arc::new(Directory::new(house, shelves.clone(), channels));
     let (publishing, said) = watch::channel(said_of_publishing(&plan));
     let book = Arc::new(TokenBook::new(plan.access.tokens.clone(), &plan.state_dir));
     let guard = Guard::new(&plan.access, Arc::clone(&book));
