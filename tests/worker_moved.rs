@@ -80,7 +80,7 @@ impl Running {
         let sequences = SequenceStore::open(folder.path()).expect("a state directory");
         let flights = FlightStore::open(folder.path()).expect("a state directory");
         let house = House { worker, board: board.clone(), sequences, flights, cores: 2, seats: SeatDesk::default() };
-        let directory = Arc::new(Directory::new(house, shelves.clone(), runtime.handle().clone(), Vec::new()));
+        let directory = Arc::new(Directory::new(house, shelves.clone(), runtime.handle().clone()));
         directory.start(plan());
         let bind = || runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).expect("a free port");
         let (http, rtmp) = (bind(), bind());

@@ -102,7 +102,7 @@ fn ground(board: Board) -> Ground {
         cores: 2,
         seats: seats.clone(),
     };
-    let directory = Arc::new(Directory::new(house, Shelves::default(), Handle::current(), Vec::new()));
+    let directory = Arc::new(Directory::new(house, Shelves::default(), Handle::current()));
     let publishing = watch::channel(Publishing { rtmp_port: Some(1935), rtmps_port: None, default_keys: true, events: true }).1;
     Ground { board, seats, publishing, directory, control: Arc::new(Idle), stop: watch::channel(false).1 }
 }

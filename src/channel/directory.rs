@@ -140,10 +140,9 @@ pub struct Directory {
 
 impl Directory {
     /// An empty directory whose channels run on `runtime`.
-    pub fn new(house: House, shelves: Shelves, runtime: Handle, wildcards: Vec<Wildcard>) -> Directory {
+    pub fn new(house: House, shelves: Shelves, runtime: Handle) -> Directory {
         let pull_secret = StreamKey::new(format!("{:032x}", rand::random::<u128>()));
-        let state = State(Mutex::new(Changing { wildcards, ..Changing::default() }));
-        Directory { house, shelves, runtime, state, entries: Mutex::default(), pull_secret }
+        Directory { house, shelves, runtime, state: State::default(), entries: Mutex::default(), pull_secret }
     }
 
     /// Starts a channel.

@@ -451,4 +451,4 @@ impl Programme {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

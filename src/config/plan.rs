@@ -5,13 +5,12 @@ use std::path::PathBuf;
 
 use crate::base::Ticks;
 use crate::base::tls::PairFiles;
-use crate::channel::plan::{ChannelPlan, FeedPlan, StreamKey};
+use crate::channel::plan::ChannelPlan;
 use crate::placement::Admission;
 use crate::placement::PinningWish;
 
 use super::access::AccessPlan;
 use super::devices::DevicesPlan;
-use super::values::is_name;
 
 /// What one run of the appliance is to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,21 +66,6 @@ impl Plan {
     /// Whether nobody but this machine can publish, so that a channel's name may be its key.
     pub fn publishes_locally(&self) -> bool {
         [self.rtmp, self.rtmps, self.srt].into_iter().flatten().all(|address| address.ip().to_canonical().is_loopback())
-    }
-
-    /// The channel that a stream name opens where no configured channel has it as its key: the stream name is the
-    /// channel's name and key. The wildcard with the longest prefix takes it. `None` for what is no name and for the name of a
-    /// configured channel, which is not to be had without its key.
-    pub fn opened_by(&self, stream: &str) -> Option<(&WildcardPlan, ChannelPlan)> {
-        if !is_name(stream) || self.channels.iter().any(|channel| channel.name == stream) {
-            return None;
-        }
-        let matching = self.wildcards.iter().filter(|wildcard| stream.starts_with(&wildcard.prefix));
-        let wildcard = matching.max_by_key(|wildcard| wildcard.prefix.len())?;
-        let stream_key = StreamKey::new(stream);
-        let feeds = FeedPlan::publisher(&stream_key);
-        let channel = ChannelPlan { name: stream.into(), stream_key, feeds, ..wildcard.template.clone() };
-        Some((wildcard, channel))
     }
 }
 

@@ -4,8 +4,9 @@ use bytes::Bytes;
 
 use super::*;
 use crate::base::WallTime;
-use crate::channel::plan::{FeedPlan, Formats, Idle, LadderPlan, SecondPublisher, StreamKey};
-use crate::media::{AudioRung, VideoCodec, VideoTrack};
+use crate::channel::plan::{Idle, LadderPlan, SecondPublisher};
+use crate::channel::programme::tests::plan;
+use crate::media::{VideoCodec, VideoTrack};
 
 /// avcC of a 640x360 High profile stream made by libx264.
 const AVCC: &[u8] = &[
@@ -15,29 +16,8 @@ const AVCC: &[u8] = &[
 ];
 
 fn channel() -> CopyProgramme {
-    let plan = ChannelPlan {
-        name: "demo".into(),
-        stream_key: StreamKey::new("demo"),
-        idle: Idle::Wait,
-        rate: None,
-        ladder: LadderPlan::Copy,
-        audio: AudioRung::default(),
-        formats: Formats { cmaf: true, ts: false },
-        gop: Ticks::from_millis(2_000),
-        segment: Ticks::from_millis(4_000),
-        window: Ticks::from_millis(60_000),
-        hold: Ticks::from_millis(1_000),
-        feeds: FeedPlan::publisher(&StreamKey::new("demo")),
-        failover: Default::default(),
-        watch: Default::default(),
-        srt: None,
-        slate: Default::default(),
-        thumbnail_every: None,
-        overload: Vec::new(),
-        device: Default::default(),
-        priority: Default::default(),
-        second_publisher: SecondPublisher::Replace,
-    };
+    let plan =
+        ChannelPlan { ladder: LadderPlan::Copy, overload: Vec::new(), second_publisher: SecondPublisher::Replace, ..plan(Idle::Wait) };
     CopyProgramme::new(plan, ProgrammeClock::starting(Mono(0), WallTime(1_790_000_001_234_567)), None)
 }
 

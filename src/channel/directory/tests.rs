@@ -7,13 +7,13 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::*;
-use crate::channel::plan::{FeedSource, Formats, LadderPlan};
+use crate::channel::plan::{FeedSource, Idle, LadderPlan};
+use crate::channel::programme::tests::plan;
 use crate::channel::recorder::FlightStore;
 use crate::channel::seats::SeatDesk;
 use crate::channel::sequence::SequenceStore;
 use crate::channel::status::Board;
 use crate::channel::worker_process::WorkerProgram;
-use crate::media::AudioRung;
 
 const NAMES: [&str; 6] = ["steady", "a", "b", "c", "d", "e"];
 
@@ -23,24 +23,9 @@ fn copied(name: &str, key: &str) -> ChannelPlan {
         name: name.into(),
         feeds: FeedPlan::publisher(&key),
         stream_key: key,
-        idle: crate::channel::plan::Idle::Wait,
-        rate: None,
         ladder: LadderPlan::Copy,
-        audio: AudioRung::default(),
-        formats: Formats { cmaf: true, ts: false },
-        gop: Ticks::from_millis(2_000),
-        segment: Ticks::from_millis(4_000),
-        window: Ticks::from_millis(60_000),
-        hold: Ticks::from_millis(1_000),
-        second_publisher: SecondPublisher::Refuse,
-        failover: Default::default(),
-        watch: Default::default(),
-        srt: None,
-        slate: Default::default(),
-        thumbnail_every: None,
-        device: Default::default(),
         overload: Vec::new(),
-        priority: Default::default(),
+        ..plan(Idle::Wait)
     }
 }
 
@@ -62,7 +47,7 @@ fn place() -> Place {
         cores: 2,
         seats: SeatDesk::default(),
     };
-    let directory = Arc::new(Directory::new(house, shelves.clone(), Handle::current(), Vec::new()));
+    let directory = Arc::new(Directory::new(house, shelves.clone(), Handle::current()));
     Place { directory, board, shelves, _folder: folder }
 }
 
@@ -312,4 +297,21 @@ async fn a_drained_appliance_refuses_publishers_until_that_is_taken_back() {
     assert_eq!(directory.feeds(None)[0].peer, None);
     assert!(directory.feeds(Some("nobody")).is_empty());
     directory.stop().await;
+}
+
+#[tokio::test]
+async fn a_wildcard_opens_channels_but_never_somebody_elses() {
+    let place = place();
+    let wildcard = |prefix: &str| Wildcard { prefix: prefix.into(), template: copied("", ""), most: 8 };
+    let wildcards = vec![wildcard(""), wildcard("studio-")];
+    place.directory.apply(Roster { wildcards, ..roster(vec![copied("news", "key")]) });
+    for (stream, prefix) in [("studio-7", "studio-"), ("other", "")] {
+        let admitted = place.directory.admit(&offer(stream)).expect("it is let in");
+        assert_eq!(admitted.channel, stream);
+        assert_eq!(place.directory.entries()[stream].wild.as_deref(), Some(prefix), "the longest beginning that fits");
+    }
+    for stream in ["news", "A/b", ""] {
+        assert!(matches!(place.directory.admit(&offer(stream)), Err(Refusal::Key(_))), "{stream}");
+    }
+    place.directory.stop().await;
 }

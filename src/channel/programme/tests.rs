@@ -17,7 +17,7 @@ const AVCC: &[u8] = &[
 const AAC_LC_48K_STEREO: &[u8] = &[0x11, 0x90];
 const TICK_MS: u64 = 40;
 
-pub(super) fn plan(idle: Idle) -> ChannelPlan {
+pub(in crate::channel) fn plan(idle: Idle) -> ChannelPlan {
     ChannelPlan {
         name: "demo".into(),
         stream_key: StreamKey::new("demo"),

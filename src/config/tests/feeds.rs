@@ -263,8 +263,8 @@ fn copy_channels_and_wildcards_have_one_feed_as_it_is() {
     refused(&copied(&format!("{one}[[channel.feeds]]\n")), "channel[0].feeds[1]: is a second feed, but with ladder = \"copy\"");
     refused("[[channel]]\nname = \"*\"\n[[channel.feeds]]\n", "channel[0].feeds[0]: has no meaning on a wildcard");
     let wild = taken("[[channel]]\nname = \"*\"\nsrt.passphrase = \"0123456789\"\nfailover.freeze = \"off\"\n");
-    let (_, opened) = wild.opened_by("roof").unwrap();
-    assert!(opened.srt.is_some() && opened.watch.freeze_after.is_none() && opened.has_key("roof"));
+    let template = wild.wildcards[0].template();
+    assert!(template.srt.is_some() && template.watch.freeze_after.is_none());
 }
 
 #[test]
