@@ -7,6 +7,7 @@ use std::process::Command;
 use headend::codec::nvidia::cuda::Device;
 use headend::codec::nvidia::nvml::Monitor;
 use headend::media::VideoCodec;
+use headend::media::calibration::GpuRates;
 use headend::media::device::{DeviceReport, Verdict};
 use nvidia_support::*;
 
@@ -82,4 +83,28 @@ fn load_figures_come_from_the_management_library() {
         assert_eq!(monitor.loads().unwrap(), [load]);
         assert_eq!(monitor.load("GPU-of-nobody"), None);
     });
+}
+
+#[test]
+fn the_encoders_of_a_gpu_are_measured_unless_it_is_another_one_or_lends_too_few_sessions() {
+    let Some(driver) = driver("the_encoders_of_a_gpu_are_measured_unless_it_is_another_one_or_lends_too_few_sessions") else { return };
+    let uuid = report(Some((&driver, ""))).gpus[0].uuid.clone();
+    let measured = |faults: &str, uuid: &str, sessions: &str| {
+        let mut worker = Command::new(env!("CARGO_BIN_EXE_headend-worker"));
+        worker.args(["calibrate", "--gpu", uuid, "--ordinal", "0", "--sessions", sessions]);
+        driver.set(faults);
+        driver.equip(&mut worker);
+        worker.output().unwrap()
+    };
+    let output = measured("", &uuid, "2");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let rates: GpuRates = serde_json::from_slice(&output.stdout).unwrap();
+    // Two hundred pictures of 720p, by doubles that are no faster than this machine and take no longer than a minute.
+    assert!(rates.uuid == uuid && rates.encoded > 3e6 && rates.encoded < 1e11, "{rates:?}");
+    assert!(driver.report().violations().is_empty(), "{:?}", driver.report());
+    for (faults, uuid, sessions, says) in [("nvenc.sessions=1", &*uuid, "2", "session"), ("", "GPU-other", "1", "GPU-other")] {
+        let output = measured(faults, uuid, sessions);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(says) && !said.contains("panicked"), "{faults}: {said}");
+    }
 }

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use headend::codec::software::forward_library_logs;
-use headend::worker::{RoleError, calibrate, codec_role, devices, die_with_parent, file_role, load, probe, use_small_pages};
+use headend::media::device::CudaSeat;
+use headend::worker::{RoleError, calibrate, calibrate_gpu, codec_role, devices, die_with_parent, file_role, load, probe, use_small_pages};
 use tracing_subscriber::EnvFilter;
 
 /// Decodes, scales and encodes for one channel of headend, in a process of its own.
@@ -34,8 +35,18 @@ enum Role {
     Codec,
     /// A file in, its access units out: descriptor 0 is the link, descriptor 1 the file, opened for reading.
     File,
-    /// Measures what a core of this machine does, for a second or two, and prints it as JSON.
-    Calibrate,
+    /// Measures what a core of this machine does, for a second or two, and prints it as JSON; or what the encoders of a GPU do.
+    Calibrate {
+        /// A GPU, which must be at `--ordinal`.
+        #[arg(long, value_name = "UUID")]
+        gpu: Option<String>,
+        /// The driver's number of it.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        ordinal: u32,
+        /// Encode sessions at once.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        sessions: u32,
+    },
     /// Prints what this machine can decode and encode, as JSON.
     Probe,
     /// Prints what this machine's GPUs are good for, found by trying, as JSON.
@@ -74,9 +85,13 @@ fn main() -> ExitCode {
             die_with_parent();
             load(BufReader::new(std::io::stdin()), std::io::stdout()).map_err(RoleError::from)
         }
-        Role::Calibrate => {
+        Role::Calibrate { gpu, ordinal, sessions } => {
             die_with_parent();
-            calibrate().and_then(|text| Ok(writeln!(std::io::stdout(), "{text}")?))
+            let measured = match gpu {
+                None => calibrate(),
+                Some(uuid) => calibrate_gpu(&CudaSeat { ordinal: *ordinal, uuid: uuid.clone(), encodes: true }, *sessions),
+            };
+            measured.and_then(|text| Ok(writeln!(std::io::stdout(), "{text}")?))
         }
         Role::Codec => link().and_then(|link| codec_role(link, input()?)),
         Role::File => link().and_then(|link| file_role(link, input()?)),

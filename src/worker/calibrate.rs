@@ -6,13 +6,18 @@
 use std::fs;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use crate::base::{Fault, Rate, Ticks};
 use crate::codec::software::{LadderScaler, VideoDecoder, X264Encoder, X264Options};
 use crate::codec::{Attached, CodecError, Color, Decoder, Encoder, Frame, HostPicture, Planar, PlanarPool, Scaler, Surface};
-use crate::media::calibration::{Measured, PixelRates};
+use crate::media::calibration::PixelRates;
+use crate::media::device::CudaSeat;
 use crate::media::{AccessUnit, Grid, Packet, Rung, Slot, Track};
 
 use super::error::RoleError;
+
+mod gpu;
 
 const COMPONENT: &str = "calibration";
 
@@ -26,14 +31,25 @@ const BITRATE_BPS: u32 = 3_000_000;
 /// How often the pictures are decoded and scaled, which goes faster than encoding.
 const ROUNDS: usize = 3;
 
-/// The [`Measured`] as one line of JSON.
+/// What a core does: the [`PixelRates`] as one line of JSON.
 ///
 /// # Errors
 /// Where a codec fails, or the kernel does not say how long a thread has run.
 pub fn calibrate() -> Result<String, RoleError> {
+    said(software())
+}
+
+/// What the encoders of a GPU do, measured by so many sessions: the [`GpuRates`](crate::media::calibration::GpuRates) as one line of JSON.
+///
+/// # Errors
+/// Where the GPU is another one by now, or a session cannot be had or fails.
+pub fn calibrate_gpu(seat: &CudaSeat, sessions: u32) -> Result<String, RoleError> {
+    said(gpu::rates(seat, sessions))
+}
+
+fn said(rates: Result<impl Serialize, CodecError>) -> Result<String, RoleError> {
     let failed = |cause: CodecError| RoleError::Failed { fault: cause.fault(), place: "calibration".to_owned(), detail: cause.to_string() };
-    let measured = Measured { software: software().map_err(failed)?, gpus: Vec::new() };
-    serde_json::to_string(&measured).map_err(|cause| RoleError::Protocol(cause.to_string()))
+    serde_json::to_string(&rates.map_err(failed)?).map_err(|cause| RoleError::Protocol(cause.to_string()))
 }
 
 fn software() -> Result<PixelRates, CodecError> {
@@ -162,9 +178,9 @@ mod tests {
 
     #[test]
     fn every_stage_is_measured_and_encoding_is_the_slowest() {
-        let measured: Measured = serde_json::from_str(&calibrate().unwrap()).unwrap();
-        let PixelRates { decoded, scaled, encoded } = measured.software;
-        assert!(encoded > 1e6 && decoded > encoded && scaled > encoded, "{:?}", measured.software);
+        let rates: PixelRates = serde_json::from_str(&calibrate().unwrap()).unwrap();
+        let PixelRates { decoded, scaled, encoded } = rates;
+        assert!(encoded > 1e6 && decoded > encoded && scaled > encoded, "{rates:?}");
     }
 
     #[test]

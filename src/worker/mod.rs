@@ -45,7 +45,7 @@ mod thumbnails;
 mod video;
 mod watch;
 
-pub use calibrate::calibrate;
+pub use calibrate::{calibrate, calibrate_gpu};
 pub use codec_role::codec_role;
 pub use devices::devices;
 pub use error::RoleError;

@@ -16,9 +16,9 @@ impl Programme {
         let Some(overload) = &mut self.overload else { return };
         match message {
             FromWorker::Opened { .. } => overload.worker_began(now),
-            FromWorker::Progress { stage, lag, busy_percent, done, dropped, .. } => {
+            FromWorker::Progress { stage, pts, lag, busy_percent, done, dropped, .. } => {
                 metrics().stage_lag.with_label_values(&[&*self.plan.name, stage.label()]).set(lag.as_secs_f64());
-                let reading = Reading { stage: *stage, lag: *lag, busy_percent: *busy_percent, done: *done, dropped: *dropped };
+                let reading = Reading { stage: *stage, pts: *pts, lag: *lag, busy_percent: *busy_percent, done: *done, dropped: *dropped };
                 overload.hear(&reading, now);
             }
             _ => {}

@@ -16,7 +16,7 @@ mod demand;
 mod health;
 mod need;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 
 pub use demand::{Demand, lendable_bytes};
 pub use health::State;

@@ -103,19 +103,22 @@ DOUBLE_EXPORT CUresult cuModuleUnload(CUmodule handle) {
     return CUDA_SUCCESS;
 }
 
-static void *cpu_library(void) {
-    static void *library;
-    static int tried;
+static void *kernels;
+
+static void open_kernels(void) {
     Dl_info self;
     char path[4096];
-    if (tried) return library;
-    tried = 1;
-    if (!dladdr((void *)cpu_library, &self)) return NULL;
+    if (!dladdr((void *)open_kernels, &self)) return;
     const char *slash = strrchr(self.dli_fname, '/');
     snprintf(path, sizeof path, "%.*slibheadend-kernels-cpu.so", slash ? (int)(slash + 1 - self.dli_fname) : 0, self.dli_fname);
-    library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!library) fprintf(stderr, "double of libcuda: no kernels: %s\n", dlerror());
-    return library;
+    kernels = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (!kernels) fprintf(stderr, "double of libcuda: no kernels: %s\n", dlerror());
+}
+
+static void *cpu_library(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, open_kernels);
+    return kernels;
 }
 
 static const char *find_entry(const char *ptx, const char *name) {

@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
+use super::lateness::STALE;
 use super::*;
-use crate::base::Rate;
+use crate::base::{MediaTime, Rate};
 
 const REPORT: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(40);
@@ -37,7 +38,8 @@ impl Told {
                 self.counted = (self.counted.0 + 12, self.counted.1 + dropped);
                 for stage in [Stage::Scale, Stage::Encode] {
                     let (lag, (done, dropped)) = (Ticks::from_millis(lag_ms), self.counted);
-                    self.overload.hear(&Reading { stage, lag, busy_percent, done, dropped }, self.now);
+                    let pts = MediaTime(0) + Ticks::from_millis(self.now.since(Mono::default()).as_millis() as i64) - lag;
+                    self.overload.hear(&Reading { stage, pts, lag, busy_percent, done, dropped }, self.now);
                 }
             }
             let changes = self.overload.look(self.now);
@@ -58,6 +60,9 @@ fn steps_are_taken_in_the_configured_order_and_taken_back_in_reverse() {
     told.pass(30_000, 900, 100, 0);
     let down = [Step::Preset, Step::FrameRate, Step::Rung(0), Step::Rung(1)];
     assert_eq!(told.steps(), down.map(|step| (step, true)));
+    // They help, and a while later other work goes.
+    told.pass(10_000, 100, 70, 0);
+    assert_eq!(told.overload.level(), 4);
     told.pass(60_000, 100, 30, 0);
     let up: Vec<_> = down.iter().rev().map(|step| (*step, false)).collect();
     assert_eq!(told.steps()[4..], up);
@@ -145,6 +150,8 @@ fn each_relapse_doubles_the_wait_up_to_a_quarter_of_an_hour() {
     let mut waits = Vec::new();
     for _ in 0..12 {
         told.pass(10_000, 900, 100, 0);
+        // The step helps, and a while later the other work goes.
+        told.pass(10_000, 100, 70, 0);
         assert_eq!(told.overload.level(), 1);
         let (from, count) = (told.now, told.changes.len());
         while told.changes.len() == count {

@@ -261,6 +261,53 @@ fn a_ladder_twice_too_large_settles_within_ten_seconds_and_comes_back_when_the_l
 }
 
 #[test]
+fn a_ladder_too_large_by_a_little_settles_within_ten_seconds_before_a_picture_is_left_out() {
+    for speed in [0.93, 0.9, 0.8] {
+        let mut machine = Machine::new(&Relief::ALL, 1.8);
+        machine.pass(20);
+        machine.speed = speed;
+        machine.longest_lag = Ticks::ZERO;
+        machine.pass(10);
+        assert_eq!(machine.status().steps, ["preset"], "at {speed}");
+        machine.pass(20);
+        assert_eq!((machine.status().level, machine.dropped()), (1, 0), "at {speed}");
+        assert!(machine.longest_lag < Ticks::from_millis(1_300), "{:?} at {speed}", machine.longest_lag);
+    }
+}
+
+#[test]
+fn a_step_that_would_have_to_be_taken_again_is_not_taken_back_while_the_machine_is_as_slow() {
+    let mut machine = Machine::new(&[Relief::FrameRate], 1.8);
+    machine.pass(20);
+    machine.speed = 0.96;
+    machine.pass(30);
+    let (status, dropped) = (machine.status(), machine.dropped());
+    assert_eq!(status.steps, ["frame_rate"]);
+    let calm_s = (0..200).take_while(|_| {
+        machine.pass(1);
+        machine.status().level == 1
+    });
+    let calm_s = calm_s.count();
+    assert!((80..=130).contains(&calm_s), "{calm_s} s until it is tried after all");
+    machine.pass(30);
+    assert_eq!((machine.status().level, machine.dropped()), (1, dropped), "and taken again");
+    machine.pass(200);
+    assert_eq!(machine.status().level, 1, "now for longer");
+}
+
+#[test]
+fn a_step_that_other_work_cost_is_taken_back_as_soon_as_that_is_gone() {
+    let mut machine = Machine::new(&[Relief::FrameRate], 1.8);
+    machine.pass(20);
+    machine.speed = 0.96;
+    machine.pass(60);
+    assert_eq!(machine.status().level, 1);
+    machine.speed = 1.8;
+    machine.pass(5);
+    assert_eq!(machine.status().level, 0);
+}
+
+#[test]
 fn far_too_large_costs_the_largest_rung_which_is_a_gap_and_leaves_the_list_until_it_is_back() {
     let mut machine = Machine::new(&Relief::ALL, 1.8);
     machine.pass(20);
