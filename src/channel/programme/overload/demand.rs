@@ -129,7 +129,8 @@ impl Demand {
             let others = self.taken.iter_mut().filter(|taken| taken.group == group);
             others.for_each(|taken| taken.saved = taken.saved.map(|saved| (saved * before / after).max(1.0)));
         }
-        self.groups += u32::from(self.unsettled().next().is_some());
+        let is_first = self.unsettled().next().is_some();
+        self.groups += u32::from(is_first);
         for taken in self.taken.iter_mut().filter(|taken| taken.saved.is_none()) {
             (taken.saved, taken.group) = (Some((taken.before / after).max(1.0)), self.groups);
         }
