@@ -80,11 +80,17 @@ async fn stream(State(told): State<Told>, from: Result<Query<From>, QueryRejecti
     if Arc::strong_count(&told.readers) > MOST_READERS {
         return problem(StatusCode::SERVICE_UNAVAILABLE, "too many readers of events; close some".to_owned());
     }
-    let begin = last.or(from.since).unwrap_or_else(|| *events().newest().borrow());
+    let begin = begins_behind(last, from.since, *events().newest().borrow());
     let (pieces, due) = mpsc::channel(WAITING_PIECES);
     tokio::spawn(tell(events(), begin, pieces, told.stop, told.readers));
     let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];
     (headers, Body::new(Pieces(due))).into_response()
+}
+
+/// The event behind which a reader begins. A browser that connects again keeps the address with its `since`, and says in a header how far it
+/// has come.
+fn begins_behind(last: Option<u64>, since: Option<u64>, newest: u64) -> u64 {
+    last.or(since).unwrap_or(newest)
 }
 
 /// Tells events from `last` on until nobody reads or the appliance stops.
@@ -173,6 +179,35 @@ mod tests {
         assert!(piece(&mut due).await.contains("\"text\":\"reloaded\""));
         drop(due);
         teller.await.unwrap();
+    }
+
+    #[test]
+    fn a_reader_that_comes_back_goes_on_where_it_was() {
+        assert_eq!(begins_behind(Some(7), Some(3), 9), 7);
+        assert_eq!(begins_behind(None, Some(3), 9), 3);
+        assert_eq!(begins_behind(None, None, 9), 9);
+    }
+
+    #[tokio::test]
+    async fn one_reader_too_many_is_told_so_until_another_leaves() {
+        let (_stop, stop) = watch::channel(false);
+        let told = Told { stop, readers: Arc::new(()) };
+        let ask = || stream(State(told.clone()), Ok(Query(From { since: None })), HeaderMap::new());
+        let mut readers = Vec::new();
+        loop {
+            match ask().await {
+                response if response.status() == StatusCode::OK => readers.push(response),
+                response => break assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE),
+            }
+            assert!(readers.len() <= MOST_READERS);
+        }
+        assert!(readers.len() + 2 >= MOST_READERS, "{} readers", readers.len());
+        drop(readers.pop());
+        // The stream notices when its task runs.
+        while Arc::strong_count(&told.readers) >= MOST_READERS {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(ask().await.status(), StatusCode::OK);
     }
 
     #[tokio::test]

@@ -85,3 +85,27 @@ impl Look {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{board, ground};
+    use super::*;
+
+    #[tokio::test]
+    async fn who_delivers_a_feed_is_shown_to_viewers_only() {
+        let look = Look { directory: ground(board()).directory, board: board() };
+        let place = |peer: Option<&str>| FeedPlace {
+            channel: "demo".into(),
+            name: "publisher".into(),
+            kind: FeedKind::Publish,
+            peer: peer.map(|peer| peer.parse().unwrap()),
+        };
+        let shown = look.feed(place(Some("192.0.2.9:40000")), true);
+        assert_eq!((shown.peer.as_deref(), shown.connected, shown.on_air), (Some("192.0.2.9:40000"), true, true));
+        assert!(shown.measured.is_some_and(|measured| measured.bitrate_bps == 4_100_000));
+        let hidden = look.feed(place(Some("192.0.2.9:40000")), false);
+        assert_eq!((hidden.peer, hidden.connected), (None, true));
+        let nobody = look.feed(place(None), true);
+        assert!(!nobody.connected && !nobody.on_air && nobody.measured.is_none(), "{nobody:?}");
+    }
+}

@@ -101,3 +101,20 @@ async fn move_worker(
 pub(super) fn understood<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Box<Response>> {
     body.map(|Json(body)| body).map_err(|cause| Box::new(problem(cause.status(), cause.body_text())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seat_is_called_by_the_names_that_the_api_shows() {
+        let meant = |seat: Option<&str>| Seat { seat: seat.map(str::to_owned) }.meant();
+        assert!(matches!(meant(None), Ok(MoveTo::Same)));
+        assert!(matches!(meant(Some("auto")), Ok(MoveTo::Auto)));
+        assert!(matches!(meant(Some(SOFTWARE)), Ok(MoveTo::Software)));
+        assert!(matches!(meant(Some("GPU-5d2c1a90")), Ok(MoveTo::Gpu(uuid)) if uuid == "GPU-5d2c1a90"));
+        for wrong in ["", "GPU-", "gpu-5d2c1a90", "cuda:0", "anywhere"] {
+            assert!(meant(Some(wrong)).is_err_and(|detail| detail.contains("/api/v1/devices")), "{wrong}");
+        }
+    }
+}

@@ -23,7 +23,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tower::ServiceExt;
 
-fn board() -> Board {
+mod rights;
+
+pub(super) fn board() -> Board {
     let board = Board::default();
     for name in ["sports", "demo"] {
         board.post(ChannelStatus {
@@ -91,7 +93,7 @@ impl Control for Idle {
     }
 }
 
-fn ground(board: Board) -> Ground {
+pub(super) fn ground(board: Board) -> Ground {
     let seats = SeatDesk::new(DeviceReport { absent: Some("no NVIDIA driver".into()), ..DeviceReport::default() }, Duration::ZERO);
     let folder = tempfile::tempdir().unwrap();
     let house = House {
