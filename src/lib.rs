@@ -18,18 +18,31 @@
 //! | 8 | [`ingest`], [`origin`], [`api`], [`ui`] | sockets and HTTP |
 //! | 9 | [`app`] | command line, wiring, signals, telemetry |
 
+#[forbid(unsafe_code)]
 pub mod api;
+#[forbid(unsafe_code)]
 pub mod app;
+#[forbid(unsafe_code)]
 pub mod base;
+#[forbid(unsafe_code)]
 pub mod channel;
 pub mod codec;
+#[forbid(unsafe_code)]
 pub mod config;
+#[forbid(unsafe_code)]
 pub mod ingest;
+#[forbid(unsafe_code)]
 pub mod media;
+#[forbid(unsafe_code)]
 pub mod origin;
+#[forbid(unsafe_code)]
 pub mod pack;
+#[forbid(unsafe_code)]
 pub mod placement;
+#[forbid(unsafe_code)]
 pub mod shelf;
+#[forbid(unsafe_code)]
 pub mod ui;
+#[forbid(unsafe_code)]
 pub mod wire;
 pub mod worker;

@@ -1,4 +1,5 @@
 //! The front: every socket, the timeline, the packagers, the origin. See `headend --help`.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 

@@ -29,7 +29,7 @@ const FLOORS: [(&str, u32); 16] = [
 ];
 
 /// Folders whose files may fence foreign functions with `#![allow(unsafe_code)]`.
-const FOREIGN_FUNCTION_FOLDERS: [&str; 3] = ["codec/", "worker/", "base/"];
+const FOREIGN_FUNCTION_FOLDERS: [&str; 2] = ["codec/", "worker/"];
 
 /// What sans-IO code does not name, by the text that would name it.
 const OUTSIDE_WORLD: [&str; 6] = ["tokio::", "std::net::Tcp", "std::net::Udp", "std::fs", "clock::mono", "clock::wall"];
@@ -82,6 +82,20 @@ fn no_file_is_longer_than_a_reader_can_hold() {
 fn unsafe_stays_in_foreign_function_modules_and_says_why_it_is_sound() {
     let broken: Vec<String> = sources().iter().flat_map(|(path, text)| unsafe_breaks(path, text)).collect();
     assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+}
+
+/// `forbid` cannot be taken back further down, `deny` can.
+#[test]
+fn the_front_cannot_have_unsafe_at_all() {
+    let library = fs::read_to_string(root().join("lib.rs")).unwrap();
+    for (module, _) in FLOORS.iter().filter(|(module, _)| *module != "lib") {
+        let is_fenced = FOREIGN_FUNCTION_FOLDERS.contains(&&*format!("{module}/"));
+        let forbids = library.contains(&format!("#[forbid(unsafe_code)]\npub mod {module};\n"));
+        assert_eq!(forbids, !is_fenced, "{module}");
+    }
+    for program in ["main.rs", "bin/headend-worker.rs", "bin/headend-srt.rs"] {
+        assert!(fs::read_to_string(root().join(program)).unwrap().contains("#![forbid(unsafe_code)]"), "{program}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ pub mod certificates;
 pub mod channel_files;
 pub mod check;
 pub mod cli;
+pub mod confinement;
 pub mod control_socket;
 pub mod devices;
 pub mod feeds;

@@ -4,13 +4,14 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::app::cli::ProbeArguments;
 use crate::app::{devices, logging, print};
 use crate::base::Rate;
 use crate::channel::device_watch::ProbeFailure;
 use crate::channel::worker_process::WorkerProgram;
+use crate::media::confinement::{Confinement, Enforced};
 use crate::media::device::{DeviceReport, GpuReport, Verdict};
 use crate::placement::devices::{codec_name, gpu_name};
 use crate::placement::pinning::Place;
@@ -35,11 +36,9 @@ pub enum ProbeError {
 pub fn probe(arguments: &ProbeArguments) -> Result<(), ProbeError> {
     let program = WorkerProgram::beside_this_binary("text", &logging::levels("warn"))?;
     let (link, _ours): (OwnedFd, _) = UnixStream::pair().map(|(theirs, ours)| (theirs.into(), ours))?;
-    let output = program.command("probe", "probe", link).stdout(Stdio::piped()).output()?;
-    if !output.status.success() {
-        return Err(ProbeError::Failed(output.status));
-    }
-    let codecs: Value = serde_json::from_slice(&output.stdout)?;
+    let codecs = said(program.command("probe", "probe", link))?;
+    let (link, _ours): (OwnedFd, _) = UnixStream::pair().map(|(theirs, ours)| (theirs.into(), ours))?;
+    let sandbox: Confinement = serde_json::from_value(said(program.command("confinement", "probe", link))?)?;
     let inventory = placement::linux::inventory();
     let (ladder, left_out) = placement::auto(1920, 1080, Rate::new(30, 1), inventory.cores_allowed);
     let ladder: Vec<&str> = ladder.iter().map(|rung| rung.name.as_str()).collect();
@@ -50,6 +49,7 @@ pub fn probe(arguments: &ProbeArguments) -> Result<(), ProbeError> {
         "cores": inventory.cores_allowed,
         "pinning": pinning(),
         "memory_bytes": inventory.memory_bytes,
+        "sandbox": parts(&sandbox),
         "software": codecs,
         "auto_ladder_in_software_1080p30": { "rungs": ladder, "left_out": left_out },
     });
@@ -67,6 +67,25 @@ pub fn probe(arguments: &ProbeArguments) -> Result<(), ProbeError> {
         print::out(format_args!("{}{}", table(&report), gpu_lines(&gpus)));
     }
     Ok(())
+}
+
+/// What a role prints.
+fn said(mut command: std::process::Command) -> Result<Value, ProbeError> {
+    let output = command.stdout(Stdio::piped()).output()?;
+    match output.status.success() {
+        true => Ok(serde_json::from_slice(&output.stdout)?),
+        false => Err(ProbeError::Failed(output.status)),
+    }
+}
+
+/// Each part of the lock-down of workers with what this machine's kernel makes of it.
+fn parts(sandbox: &Confinement) -> Value {
+    let words = |enforced: &Enforced| match enforced {
+        Enforced::Yes => "yes".to_owned(),
+        Enforced::Partly(but) => format!("partly: {but}"),
+        Enforced::No(why) => format!("no: {why}"),
+    };
+    sandbox.parts().iter().map(|(part, enforced)| ((*part).to_owned(), Value::from(words(enforced)))).collect::<Map<_, _>>().into()
 }
 
 /// Who runs on which cores where nothing is configured.

@@ -16,7 +16,7 @@ use crate::app::control_socket::ControlSocket;
 use crate::app::limits::raised_open_files;
 use crate::app::reload::{Ground, Reloader, Source, said_of_publishing};
 use crate::app::runtimes::Runtimes;
-use crate::app::{banner, calibrate, certificates, devices, keys, logging, print, telemetry};
+use crate::app::{banner, calibrate, certificates, confinement, devices, keys, logging, print, telemetry};
 use crate::base::cores::Cores;
 use crate::base::tls::{Certificates, PairError, TlsError};
 use crate::base::{Ticks, clock};
@@ -203,6 +203,7 @@ async fn run(begin: Begin, runtimes: &Runtimes) -> Result<(), ServeError> {
     channels.spawn(watch_devices(seats.clone(), house.worker.clone(), stopped.clone()));
     channels.spawn(telemetry::watch_machine(plan.state_dir.clone(), stopped.clone()));
     channels.spawn(watch_load(seats.clone(), house.worker.clone(), stopped.clone()));
+    channels.spawn(confinement::tell(house.worker.clone()));
     calibrate::begin(&plan, machine.clone(), &seats, &house.worker, &stopped).await;
     let directory = Arc::new(Directory::new(house, shelves.clone(), channels));
     let (publishing, said) = watch::channel(said_of_publishing(&plan));

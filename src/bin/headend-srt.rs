@@ -1,4 +1,5 @@
 //! `headend-srt`: the process around libsrt. `headend` starts it, one for all SRT ports.
+#![forbid(unsafe_code)]
 
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
@@ -6,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
+use headend::worker::sandbox::{Confined, lock_down};
 use headend::worker::srt::gateway_role;
 use headend::worker::{RoleError, die_with_parent};
 use tracing_subscriber::EnvFilter;
@@ -31,6 +33,7 @@ enum LogForm {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_log(arguments.log);
+    lock_down(Confined::Gateway);
     let _in_gateway = tracing::error_span!("srt").entered();
     match link().and_then(gateway_role) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,5 @@
 //! `headend-worker`: the process around native codecs. `headend` starts it; people only ever need `probe`, `devices` and `load`.
+#![forbid(unsafe_code)]
 
 use std::fs::File;
 use std::io::{BufReader, IsTerminal, Write};
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use headend::codec::software::forward_library_logs;
 use headend::media::device::CudaSeat;
+use headend::worker::sandbox::{Confined, lock_down};
 use headend::worker::{RoleError, calibrate, calibrate_gpu, codec_role, devices, die_with_parent, file_role, load, probe, use_small_pages};
 use tracing_subscriber::EnvFilter;
 
@@ -49,6 +51,8 @@ enum Role {
     },
     /// Prints what this machine can decode and encode, as JSON.
     Probe,
+    /// Prints how far this machine's kernel lets it be locked down, as JSON.
+    Confinement,
     /// Prints what this machine's GPUs are good for, found by trying, as JSON.
     Devices {
         /// A GPU in use, whose encode sessions are not counted again: one is opened, to see that it can be.
@@ -68,6 +72,7 @@ enum LogForm {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_log(arguments.log);
+    let confinement = lock_down(Confined::Codecs);
     forward_library_logs();
     // A codec worker learns its channel's name over the link: it may have been started before there was one.
     let in_channel = tracing::error_span!("worker", channel = tracing::field::Empty).entered();
@@ -76,6 +81,7 @@ fn main() -> ExitCode {
     }
     let ended = match &arguments.role {
         Role::Probe => return print(probe()),
+        Role::Confinement => return print(serde_json::to_string(&confinement)),
         Role::Devices { known } => {
             // A driver that hangs must not keep this process when its front is gone.
             die_with_parent();

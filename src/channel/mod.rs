@@ -25,6 +25,7 @@ pub mod quarantine;
 pub mod receivers;
 pub mod recorder;
 pub mod replay;
+pub mod resident;
 pub mod run;
 pub mod seats;
 pub mod sequence;

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::base::processes::{Listed, Role};
 use crate::base::{Mono, clock};
+use crate::channel::resident;
 use crate::channel::seats::Lease;
 use crate::channel::spare::Spares;
 use crate::channel::worker_cores::{Room, WorkerCores};
@@ -39,7 +40,6 @@ const KILL_LIMIT: Duration = Duration::from_secs(5);
 /// A worker may be resident with this much before it is replaced: more than any ladder needs, so that a leak costs its channel a
 /// worker before it costs the machine its memory.
 pub const MEMORY_LIMIT_BYTES: u64 = 6 << 30;
-const MEMORY_EVERY: Duration = Duration::from_secs(1);
 
 /// Something from a worker.
 #[derive(Debug)]
@@ -279,23 +279,10 @@ pub async fn room(link: Option<mpsc::Sender<Bytes>>) {
 
 /// Tells once when the process is resident with more than `limit`; ends with the channel's interest in it.
 async fn watch_memory(process: u32, limit: u64, events: mpsc::Sender<WorkerEvent>) {
-    loop {
-        if tokio::time::timeout(MEMORY_EVERY, events.closed()).await.is_ok() {
-            return;
-        }
-        let Ok(Some(resident)) = tokio::task::spawn_blocking(move || resident_bytes(process)).await else { return };
-        if resident > limit {
-            let _ = events.send(WorkerEvent::Memory(resident)).await;
-            return;
-        }
+    tokio::select! {
+        () = events.closed() => {}
+        resident = resident::beyond(process, limit) => drop(events.send(WorkerEvent::Memory(resident)).await),
     }
-}
-
-/// Resident memory of a process (proc(5), `VmRSS`, in KiB whatever the size of a page). A zombie has none.
-fn resident_bytes(process: u32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let resident = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    resident.split_ascii_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }
 
 async fn write_link(mut socket: OwnedWriteHalf, mut frames: mpsc::Receiver<Bytes>) {

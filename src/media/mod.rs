@@ -6,6 +6,7 @@ pub mod av1;
 pub mod bits;
 pub mod calibration;
 pub mod color;
+pub mod confinement;
 pub mod device;
 pub mod grid;
 pub mod h264;

@@ -21,6 +21,7 @@ pub mod load;
 pub mod paint;
 pub mod probe;
 pub mod sample_line;
+pub mod sandbox;
 #[cfg(feature = "srt-gateway")]
 pub mod srt;
 pub mod tone;

@@ -45,6 +45,8 @@ impl Driver {
         command.env("HEADEND_DOUBLE_REPORT", self.report_file());
         command.env("HEADEND_DOUBLE_CONTROL", self.control_file());
         command.env("HEADEND_DOUBLE_STATE", &self.folder);
+        // Workers lock themselves down before they load the driver.
+        command.env("HEADEND_SANDBOX_WRITE", &self.folder);
     }
 
     /// The faults from now on, for running programs too (`tests/doubles/README.md` lists them).

@@ -28,6 +28,8 @@ pub struct MachineMetrics {
     pub descriptor_limit: IntGaugeVec,
     /// Bytes of the state directory's file system that can be written to.
     pub state_free: IntGaugeVec,
+    /// 1 where a part of the lock-down of workers is whole, by part.
+    pub sandbox: IntGaugeVec,
     /// Size of that file system in bytes.
     pub state_size: IntGaugeVec,
 }
@@ -51,6 +53,7 @@ impl MachineMetrics {
             descriptors: gauge("headend_process_open_descriptors", "Descriptors that are open.", &["role"]),
             descriptor_limit: gauge("headend_process_descriptor_limit", "Descriptors that may be open.", &["role"]),
             state_free: gauge("headend_state_directory_free_bytes", "What can be written where the state directory is.", &[]),
+            sandbox: gauge("headend_sandbox", "1 where this part of the lock-down of workers is whole.", &["part"]),
             state_size: gauge("headend_state_directory_size_bytes", "Size of the file system of the state directory.", &[]),
         }
     }

@@ -12,11 +12,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::{Child, Command};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::config::{GatewayProgram, SrtError};
 use crate::base::processes::{Listed, Role};
+use crate::channel::resident;
 use crate::wire::link::gateway::{Doors, FromGateway, Listen, ToGateway, VERSION};
 use crate::wire::link::{Deframer, framed};
 
@@ -26,6 +27,8 @@ const LINK_QUEUE_FRAMES: usize = 256;
 const OPENING_LIMIT: Duration = Duration::from_secs(5);
 /// A gateway that has not left by then is killed.
 const LEAVING_LIMIT: Duration = Duration::from_millis(500);
+/// Resident memory that it may have: hundreds of callers with seconds of what they sent.
+const MEMORY_LIMIT_BYTES: u64 = 4 << 30;
 /// Bytes that one read of the link takes at most, before they are messages.
 const READ_BYTES: usize = 256 << 10;
 
@@ -38,6 +41,8 @@ pub(super) struct Gateway {
     early: VecDeque<(FromGateway, Bytes)>,
     frames: mpsc::Sender<Bytes>,
     child: Child,
+    /// It is resident with so many bytes, more than it may.
+    too_large: oneshot::Receiver<u64>,
     _listed: Option<Listed>,
 }
 
@@ -75,8 +80,17 @@ impl Gateway {
         let (socket, write) = UnixStream::from_std(ours)?.into_split();
         let (frames, frames_due) = mpsc::channel(LINK_QUEUE_FRAMES);
         tokio::spawn(write_link(write, frames_due));
+        let (mut grown, too_large) = oneshot::channel();
+        if let Some(process) = child.id() {
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = grown.closed() => {}
+                    resident = resident::beyond(process, MEMORY_LIMIT_BYTES) => drop(grown.send(resident)),
+                }
+            });
+        }
         let listed = child.id().map(|process| Listed::new(process, Role::Srt, ""));
-        Ok(Gateway { socket, deframer: Deframer::default(), early: VecDeque::new(), frames, child, _listed: listed })
+        Ok(Gateway { socket, deframer: Deframer::default(), early: VecDeque::new(), frames, child, too_large, _listed: listed })
     }
 
     async fn opened(&mut self, addresses: &mut [SocketAddr]) -> Result<(), SrtError> {
@@ -134,7 +148,13 @@ impl Gateway {
             }
             let buffer = self.deframer.buffer();
             buffer.reserve(READ_BYTES.saturating_sub(buffer.len()).max(1));
-            match self.socket.read_buf(buffer).await {
+            let read = tokio::select! {
+                read = self.socket.read_buf(buffer) => read,
+                Ok(resident) = &mut self.too_large => {
+                    return Err(SrtError::Ended(format!("it was resident with {} MiB of {}", resident >> 20, MEMORY_LIMIT_BYTES >> 20)));
+                }
+            };
+            match read {
                 Ok(0) => return Err(SrtError::Ended("it closed the link".into())),
                 Ok(_) => {}
                 Err(cause) => return Err(SrtError::Ended(cause.to_string())),
