@@ -12,6 +12,7 @@ LISTEN ?=
 ARGS ?=
 FUZZ_SECONDS ?= 30
 SOAK_MINUTES ?= 60
+SOAK_SEED ?= 20261121
 SOAK_KILLS ?= 200
 SOAK_CYCLES ?= 1000
 SOAK_STARTS ?= 1000
@@ -91,7 +92,7 @@ lint: deps ## style, lints
 
 # Tests in real time wait most of the time, so three lanes run side by side: players and publishers that are not ours, which give up
 # on a machine that is too busy; what only computes, with what is left of the cores; and all that is named in neither.
-PLAYER_LANE := nvidia_live play_broken_feed play_browsers play_copy play_pattern_splice play_rtmp_to_hls publish_others
+PLAYER_LANE := nvidia_live play_broken_feed play_browsers play_copy play_pattern_splice play_rtmp_to_hls publish_others soak
 COMPUTE_LANE := doubles_witness fuzz_short kernels kernels_built nvidia_encode nvidia_pipeline nvidia_probe nvidia_probe_words \
   pack_players transcode_file worker_audio worker_codec worker_eased worker_entries worker_file worker_timecode
 LIVE_LANE := $(filter-out $(PLAYER_LANE) $(COMPUTE_LANE),$(notdir $(basename $(wildcard tests/*.rs))))
@@ -120,8 +121,8 @@ fuzz-short: ## fuzz every target for FUZZ_SECONDS with cargo-fuzz, where it is i
 bench: build bench-deps ## compare with the peers and print the tables (minutes)
 	@export PYTHONDONTWRITEBYTECODE=1; python3 benches/transcode.py && python3 benches/copy_hls.py && python3 benches/srt_ingest.py && python3 benches/origin.py && python3 benches/latency.py && python3 benches/flood.py && python3 benches/overload.py
 
-soak: build test-deps doubles ## publish for SOAK_MINUTES with kills; SOAK_KILLS kills; SOAK_CYCLES publishers: playlists, memory, descriptors; SRT over bad lines; SOAK_STARTS channels on a device
-	@HEADEND_SOAK_MINUTES=$(SOAK_MINUTES) HEADEND_SOAK_KILLS=$(SOAK_KILLS) HEADEND_SOAK_CYCLES=$(SOAK_CYCLES) cargo test --locked --release --test soak -- --nocapture
+soak: build test-deps doubles ## a storm of SOAK_MINUTES in the order of SOAK_SEED: feeds, kills, reloads, viewers; SOAK_KILLS kills; SOAK_CYCLES publishers: playlists, memory, descriptors; SRT over bad lines; SOAK_STARTS channels on a device
+	@HEADEND_SOAK_MINUTES=$(SOAK_MINUTES) HEADEND_SOAK_SEED=$(SOAK_SEED) HEADEND_SOAK_KILLS=$(SOAK_KILLS) HEADEND_SOAK_CYCLES=$(SOAK_CYCLES) cargo test --locked --release --test soak -- --nocapture
 	@cargo test --locked --release --test srt_loss -- --ignored --nocapture
 	@HEADEND_SOAK_STARTS=$(SOAK_STARTS) cargo test --locked --test hw --test hw_on_doubles -- --nocapture channels_that_come_and_go
 
