@@ -52,6 +52,29 @@ fn a_second_publisher_is_refused_or_takes_over_as_configured() {
     assert!(!second.is_closed_within(seconds(1)), "the second publisher lost its connection");
 }
 
+#[test]
+fn whoever_guesses_keys_waits_and_a_right_key_from_beside_does_not() {
+    let appliance = Appliance::start(&config(&[channel("demo")]));
+    let guess = |number: u32| {
+        let start = wait::Stopwatch::start();
+        let mut client = Client::shaken(appliance.rtmp);
+        client.connect("live");
+        client.publish(&format!("guess-{number}"));
+        (client, start)
+    };
+    for number in 0..10 {
+        let (mut client, start) = guess(number);
+        assert_eq!(client.hear("unknown stream key", seconds(5)), Heard::Text, "{:?}", client.received);
+        assert!(start.seconds() < 3.0, "guess {number} waited {:.1} s", start.seconds());
+    }
+    let (mut late, start) = guess(10);
+    assert!(!late.is_closed_within(seconds(3)), "the eleventh guess was answered after {:.1} s", start.seconds());
+    let rightful = wait::Stopwatch::start();
+    let _publisher = Client::publishing(appliance.rtmp, "demo");
+    assert!(rightful.seconds() < 3.0, "a right key waited {:.1} s", rightful.seconds());
+    assert_eq!(late.hear("unknown stream key", seconds(10)), Heard::Text, "{:?}", late.received);
+}
+
 /// ffmpeg publishes there and fails, the log names peer and reason, the refusal is counted.
 fn refused(appliance: &Appliance, url: &str, reason: &str) {
     if !tools::has(&["ffmpeg"]) {

@@ -1,6 +1,7 @@
 //! What every floor stands on: time, faults, bounded queues, metrics handles, the one clock.
 
 pub mod arrival;
+pub mod attempts;
 pub mod backoff;
 pub mod clock;
 pub mod cores;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use axum::http::header::{AUTHORIZATION, FORWARDED, HeaderName, ORIGIN};
 use axum::http::{HeaderMap, Method, StatusCode};
 
-use super::attempts::Attempts;
 use super::book::TokenBook;
 use super::{Caller, LOCAL, NOBODY};
+use crate::base::attempts::Attempts;
 use crate::base::{Arrival, Mono};
 use crate::config::{Network, Role};
 

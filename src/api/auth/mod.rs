@@ -9,7 +9,6 @@
 //! [`Guard::over`] puts the rule in front of a router and leaves a [`Caller`] in each request's extensions. Every operating
 //! call leaves a line in the log, target `audit`: who, from where, what, and how it ended.
 
-mod attempts;
 mod book;
 mod judge;
 #[cfg(test)]
@@ -32,9 +31,9 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use book::{TokenBook, TokenFileError, hex};
 
-use self::attempts::Attempts;
 use self::judge::{Asking, Denial, Need, Rules, judge};
 use super::problem::{mended, problem};
+use crate::base::attempts::Attempts;
 use crate::base::metrics::metrics;
 use crate::base::{Arrival, clock};
 use crate::config::{AccessPlan, Role};

@@ -1,7 +1,7 @@
 //! One connection: socket to session, session to demuxer, demuxer to channel.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use prometheus::core::{AtomicU64, GenericCounter};
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::presence::{Presence, Registry};
-use super::{Cause, PROTOCOL, PROTOCOL_TLS, RtmpLimits, stopped};
+use super::{Cause, Guesses, PROTOCOL, PROTOCOL_TLS, RtmpLimits, stopped};
 use crate::base::metrics::metrics;
 use crate::base::tls::Socket;
 use crate::base::{Fault, Mono, Ticks, clock};
@@ -24,6 +24,9 @@ const EARLY_READ_BYTES: usize = 4 << 10;
 
 /// Bytes read at once from a publisher.
 const READ_BYTES: usize = 64 << 10;
+
+/// A wrong key is answered this late at most.
+const LONGEST_WAIT_FOR_NO: Duration = Duration::from_secs(6);
 
 /// RTMP timestamps start over after 2^32 ms.
 const WRAP: Ticks = Ticks::from_millis(1 << 32);
@@ -41,6 +44,7 @@ pub(super) struct Connection {
     door: Arc<dyn Door>,
     limits: Arc<RtmpLimits>,
     registry: Registry,
+    guesses: Guesses,
     shutdown: watch::Receiver<bool>,
     /// The appliance stops, the peer was asked to reconnect, and is served up to here.
     served_until: Option<Mono>,
@@ -77,6 +81,7 @@ impl Connection {
         door: Arc<dyn Door>,
         limits: Arc<RtmpLimits>,
         registry: Registry,
+        guesses: Guesses,
         shutdown: watch::Receiver<bool>,
     ) -> Connection {
         Connection {
@@ -84,6 +89,7 @@ impl Connection {
             peer,
             door,
             registry,
+            guesses,
             shutdown,
             served_until: None,
             session: Session::new(limits.session),
@@ -273,10 +279,30 @@ impl Connection {
                 Ok(())
             }
             Err(refusal) => {
+                if let Refusal::Key(_) = refusal {
+                    self.slow_down().await?;
+                }
                 let (code, text) = status_of(&refusal);
                 self.session.refuse_publish(code, text);
                 Err(refusal.into())
             }
+        }
+    }
+
+    /// Who has offered many wrong keys waits for the answer to the next one. Nobody is locked out: a right key from the same address is taken
+    /// at once. How many guesses wait side by side is bounded by the connections that an address may have.
+    async fn slow_down(&mut self) -> Result<(), Cause> {
+        let wait = {
+            let (mut guesses, now) = (self.guesses.lock().unwrap_or_else(PoisonError::into_inner), clock::mono());
+            let wait = guesses.wait(self.peer.ip(), now);
+            guesses.failed(self.peer.ip(), now);
+            wait
+        };
+        let Some(wait) = wait else { return Ok(()) };
+        tokio::select! {
+            biased;
+            () = stopped(&mut self.shutdown) => Err(Cause::Shutdown),
+            () = tokio::time::sleep(wait.min(LONGEST_WAIT_FOR_NO)) => Ok(()),
         }
     }
 

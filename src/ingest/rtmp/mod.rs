@@ -8,7 +8,7 @@ mod refusals;
 mod tests;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -21,6 +21,7 @@ use self::cause::Cause;
 use self::connection::Connection;
 use self::presence::Registry;
 use self::refusals::Refusals;
+use crate::base::attempts::Attempts;
 use crate::base::metrics::metrics;
 use crate::base::places::Places;
 use crate::base::tls::{Socket, TlsServer};
@@ -89,6 +90,9 @@ pub async fn serve_rtmp(listener: TcpListener, door: Arc<dyn Door>, limits: Rtmp
     RtmpServer::new(door, limits).serve(listener, None, shutdown, retire).await;
 }
 
+/// Wrong stream keys by address. Clones share it.
+type Guesses = Arc<Mutex<Attempts>>;
+
 /// What the RTMP listeners of an appliance share: caps, and who is there. Clones share it too.
 #[derive(Clone, Debug)]
 pub struct RtmpServer {
@@ -97,13 +101,21 @@ pub struct RtmpServer {
     places: Places,
     registry: Registry,
     refusals: Refusals,
+    guesses: Guesses,
 }
 
 impl RtmpServer {
     /// A server that has no listener yet.
     pub fn new(door: Arc<dyn Door>, limits: RtmpLimits) -> RtmpServer {
         let places = Places::new(limits.connections, limits.connections_per_address);
-        RtmpServer { door, limits: Arc::new(limits), places, registry: Registry::default(), refusals: Refusals::default() }
+        RtmpServer {
+            door,
+            limits: Arc::new(limits),
+            places,
+            registry: Registry::default(),
+            refusals: Refusals::default(),
+            guesses: Guesses::default(),
+        }
     }
 
     /// As [`serve_rtmp`], through TLS (`rtmps://`) where `tls` is given. When `retire` turns true the port is closed, and the connections that
@@ -171,7 +183,7 @@ impl RtmpServer {
             },
         };
         let closing = self.clone();
-        let mut connection = Connection::new(socket, peer, self.door, self.limits, self.registry, shutdown);
+        let mut connection = Connection::new(socket, peer, self.door, self.limits, self.registry, self.guesses, shutdown);
         let cause = connection.run().await;
         let channel = connection.channel();
         connection.close(&cause).await;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::base::Mono;
-use crate::base::places::household;
+use super::Mono;
+use super::places::household;
 
 /// What one failed attempt costs.
 const COST: Duration = Duration::from_secs(6);
@@ -14,21 +14,21 @@ const BURST: u32 = 10;
 /// Addresses that are remembered.
 const MOST_ADDRESSES: usize = 4096;
 
-/// When each address will have paid for its failures.
+/// When each address will have paid for its failures. An IPv6 /64 is one address.
 #[derive(Debug, Default)]
-pub(super) struct Attempts {
+pub struct Attempts {
     paid_at: HashMap<IpAddr, Mono>,
 }
 
 impl Attempts {
     /// How long this address has to wait for its next attempt, if it has.
-    pub(super) fn wait(&self, address: IpAddr, now: Mono) -> Option<Duration> {
+    pub fn wait(&self, address: IpAddr, now: Mono) -> Option<Duration> {
         let debt = self.paid_at.get(&household(address))?.since(now);
         debt.checked_sub(COST * (BURST - 1)).filter(|wait| !wait.is_zero())
     }
 
     /// Counts a failed attempt.
-    pub(super) fn failed(&mut self, address: IpAddr, now: Mono) {
+    pub fn failed(&mut self, address: IpAddr, now: Mono) {
         let address = household(address);
         if self.paid_at.len() >= MOST_ADDRESSES && !self.paid_at.contains_key(&address) {
             self.forget(now);
