@@ -147,6 +147,25 @@ fn alert_rules_fire_and_are_silent_when_they_should() {
 }
 
 #[test]
+fn every_alert_is_in_the_runbook_with_what_it_means_and_what_to_do() {
+    let read = |path: &str| fs::read_to_string(tools::repository().join(path)).unwrap_or_else(|cause| panic!("{path}: {cause}"));
+    let rules = ["channels", "devices", "machine"].map(|group| read(&format!("configs/prometheus/{group}.rules.yml"))).concat();
+    let alerts: BTreeSet<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    let runbook = read("docs/operations.md");
+    let mut sections = BTreeSet::new();
+    for section in runbook.split("\n#").filter_map(|section| section.strip_prefix("## Headend")) {
+        let (rest, text) = section.split_once('\n').expect("a heading is a line");
+        let alert = alerts.iter().find(|alert| alert.strip_prefix("Headend") == Some(rest));
+        let alert = alert.unwrap_or_else(|| panic!("the runbook has Headend{rest}, which is no alert"));
+        for part in ["**Means.**", "**First look.**", "**Remedy.**", "**Goes**"] {
+            assert!(text.contains(part), "the runbook does not say of {alert}: {part}");
+        }
+        sections.insert(*alert);
+    }
+    assert_eq!(sections, alerts, "alerts that the runbook leaves out");
+}
+
+#[test]
 fn a_prometheus_answers_every_query_of_dashboards_and_rules_from_a_running_appliance() {
     let (true, Some(driver)) = (tools::has(&["prometheus", "ffmpeg"]), Driver::new("dashboards")) else { return };
     let configuration = config(&[channel("demo").text("device", "require"), channel("calls").pattern().text("device", "prefer")]);

@@ -99,6 +99,21 @@ fn the_front_cannot_have_unsafe_at_all() {
 }
 
 #[test]
+fn every_test_that_the_threat_model_names_is_there() {
+    let repository = root().parent().expect("src lies in the repository");
+    let model = fs::read_to_string(repository.join("docs/threat-model.md")).expect("the threat model is there");
+    let named: Vec<(&str, &str)> = model.split('`').filter_map(|word| word.split_once(".rs::")).collect();
+    assert!(named.len() > 40, "{} tests are named", named.len());
+    for (file, test) in named {
+        let text = fs::read_to_string(repository.join(format!("{file}.rs"))).unwrap_or_else(|cause| panic!("{file}.rs: {cause}"));
+        let (before, _) = text.split_once(&format!("fn {test}(")).unwrap_or_else(|| panic!("{file}.rs has no test {test}"));
+        // plain tests, tokio's, and those of proptest, which may have their conditions in between
+        let attributes = before.rsplit("\n\n").next().unwrap_or_default();
+        assert!(["test]", "test("].iter().any(|end| attributes.contains(end)), "{test} of {file}.rs is no test");
+    }
+}
+
+#[test]
 fn the_checks_see_what_they_are_for() {
     let breaks = |text: &str| floor_breaks("pack/hls.rs", text).len();
     assert_eq!(breaks("use crate::{base::Ticks, media};\nuse super::change;\nuse crate::pack::change;\n"), 0);
