@@ -7,12 +7,16 @@ use support::configs::{channel, config};
 use support::publisher::Publisher;
 use support::rtmp_client::{Client, Heard, PUBLISH_STARTED};
 use support::wait::{self, seconds};
-use support::{media, tools};
+use support::{http, media, tools};
 
 #[test]
 fn a_wrong_key_is_refused_and_the_log_says_what_to_use() {
     let appliance = Appliance::start(&config(&[channel("demo").text("stream_key", "right-key-7431")]));
     refused(&appliance, &appliance.publish_url("wrong-key"), "key");
+    // Whoever swaps the two parts of the address types the key as the application.
+    refused(&appliance, &format!("rtmp://{}/right-key-7431/live", appliance.rtmp), "application");
+    let events = http::request(appliance.http, "GET", "/api/v1/events?since=0", &[("Accept", "application/json")]).unwrap().text();
+    assert!(events.contains("(a stream key)") && !events.contains("right-key-7431"), "{events}");
     // the lines to paste, printed at the start, show the key on purpose; the log does not
     let is_event = |line: &&str| [" INFO ", " WARN ", " ERROR ", " DEBUG "].iter().any(|level| line.contains(level));
     let log = appliance.log();

@@ -11,6 +11,8 @@ use crate::pack::SegmentSet;
 
 /// Packets that one rung may hold uncommitted; beyond it the oldest rung's absence is no longer waited for.
 const HELD_PACKETS: usize = 8_192;
+/// And bytes: a minute at 35 Mb/s.
+const HELD_BYTES: usize = 256 << 20;
 /// Sound that begins this much before the first slot belongs to it: half a frame of AAC at 48 kHz.
 const HALF_FRAME: Ticks = Ticks::from_millis(11);
 
@@ -20,6 +22,7 @@ const HELD_CHANGES: usize = 32;
 #[derive(Debug, Default)]
 struct Line {
     packets: VecDeque<Packet>,
+    bytes: usize,
     /// From when on nothing is made of the rung by plan, and from when on it is made again, in order.
     left_out: VecDeque<(MediaTime, bool)>,
 }
@@ -124,7 +127,10 @@ impl Commit {
 
     /// Forgets what is not published; a replacement worker makes it again.
     pub fn restart(&mut self) {
-        self.lines.iter_mut().for_each(|line| line.packets.clear());
+        for line in &mut self.lines {
+            line.packets.clear();
+            line.bytes = 0;
+        }
         self.expect_all(MediaTime(i64::MIN));
         self.final_to = MediaTime(i64::MIN);
         self.first_had_it = None;
@@ -184,9 +190,11 @@ impl Commit {
         let is_video = rung < self.videos;
         let floor = if is_video { self.published_to() } else { self.audio_floor };
         let Some(line) = self.lines.get_mut(rung) else { return };
-        if packet.pts < floor || line.packets.back().is_some_and(|last| packet.dts <= last.dts) || line.packets.len() >= HELD_PACKETS {
+        let is_full = line.packets.len() >= HELD_PACKETS || line.bytes.saturating_add(packet.data.len()) > HELD_BYTES;
+        if packet.pts < floor || line.packets.back().is_some_and(|last| packet.dts <= last.dts) || is_full {
             return;
         }
+        line.bytes += packet.data.len();
         line.packets.push_back(packet);
     }
 
@@ -240,6 +248,7 @@ impl Commit {
         let packets = self.lines.iter_mut().enumerate().map(|(rung, line)| {
             let count = line.packets.iter().take_while(|packet| packet.pts.min(packet.dts) < end).count();
             let taken: Vec<Packet> = line.packets.drain(..count).collect();
+            line.bytes -= taken.iter().map(|packet| packet.data.len()).sum::<usize>();
             line.forget(end);
             (!missing.contains(&rung) && !left_out.contains(&rung) && !taken.is_empty()).then_some(taken)
         });

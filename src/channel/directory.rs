@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::base::Ticks;
-use crate::channel::feed::{Admission, Door, DoorKey, DoorPrefix, DoorTable, Ending, FEED_QUEUE_EVENTS, Offer, Refusal, Timed};
+use crate::channel::feed::{A_KEY, Admission, Door, DoorKey, DoorPrefix, DoorTable, Ending, FEED_QUEUE_EVENTS, Offer, Refusal, Timed};
 use crate::channel::feeds::FeedInfo;
 use crate::channel::plan::{ChannelPlan, FeedPlan, LadderPlan, SecondPublisher, StreamKey};
 use crate::channel::programme::{Immovable, MoveTo};
@@ -305,10 +305,8 @@ impl Directory {
 impl Door for Directory {
     fn admit(&self, offer: &Offer) -> Result<Admission, Refusal> {
         if offer.application.trim_end_matches('/') != APPLICATION {
-            // A publisher that swapped the two must not have the key in the log.
-            let application = offer.application.trim_matches('/');
-            let is_key = self.entries().values().any(|entry| entry.plan.has_key(application)) || self.halted_by_key(application).is_some();
-            let named = if is_key { "(a stream key)".into() } else { offer.application.chars().take(64).collect() };
+            let is_secret = offer.application.split('/').any(|part| self.is_key(part));
+            let named = if is_secret { A_KEY.to_owned() } else { offer.application.chars().take(64).collect() };
             return Err(Refusal::Application(named));
         }
         let mut entries = self.entries();
@@ -319,6 +317,10 @@ impl Door for Directory {
         let (name, index) = self.find(&mut entries, &offer.stream)?;
         let Some(entry) = entries.get_mut(&name) else { return Err(Refusal::Key(name)) };
         entry.admit(index, offer.peer, offer.wrap)
+    }
+
+    fn is_key(&self, text: &str) -> bool {
+        self.entries().values().any(|entry| entry.plan.has_key(text)) || self.halted_by_key(text).is_some()
     }
 
     fn table(&self) -> DoorTable {

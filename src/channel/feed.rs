@@ -134,6 +134,9 @@ pub enum Refusal {
     Full(usize),
 }
 
+/// What is said where an application's name is somebody's key.
+pub const A_KEY: &str = "(a stream key)";
+
 impl Refusal {
     /// The value of the `reason` label.
     pub fn label(&self) -> &'static str {
@@ -189,6 +192,11 @@ pub struct DoorPrefix {
 pub trait Door: Send + Sync + fmt::Debug {
     /// Lets a publisher in or says why not.
     fn admit(&self, offer: &Offer) -> Result<Admission, Refusal>;
+
+    /// Whether a text is a stream key, which must not be said.
+    fn is_key(&self, _text: &str) -> bool {
+        false
+    }
 
     /// Whom it would let in now; nobody, where a door keeps no table. Only `admit` decides: the table may be a moment old when it is used.
     fn table(&self) -> DoorTable {

@@ -62,6 +62,14 @@ pub enum PackError {
         /// TARGETDURATION.
         target_s: u32,
     },
+    /// A worker's output is nothing that it can have been asked for.
+    #[error("rung {rung}: {what}")]
+    Unasked {
+        /// The rung's number.
+        rung: u8,
+        /// What is wrong.
+        what: &'static str,
+    },
     /// A video segment must begin with an IDR.
     #[error("segment {number} of rendition {name} does not begin with an IDR")]
     NoKey {
@@ -107,9 +115,11 @@ impl PackError {
         match self {
             PackError::Name { .. } => Fault::Config,
             PackError::Nothing(_) => Fault::Unsupported,
-            PackError::Configuration { .. } | PackError::Duration { .. } | PackError::NoKey { .. } | PackError::Size { .. } => {
-                Fault::Corrupt
-            }
+            PackError::Unasked { .. }
+            | PackError::Configuration { .. }
+            | PackError::Duration { .. }
+            | PackError::NoKey { .. }
+            | PackError::Size { .. } => Fault::Corrupt,
             PackError::Shape { .. }
             | PackError::Sequence { .. }
             | PackError::Backwards { .. }

@@ -15,7 +15,7 @@ use super::{Cause, Guesses, PROTOCOL, PROTOCOL_TLS, RtmpLimits, stopped};
 use crate::base::metrics::metrics;
 use crate::base::tls::Socket;
 use crate::base::{Fault, Mono, Ticks, clock};
-use crate::channel::feed::{Admission, Door, FeedEvent, Offer, Refusal, SourceUnit, Timed};
+use crate::channel::feed::{A_KEY, Admission, Door, FeedEvent, Offer, Refusal, SourceUnit, Timed};
 use crate::wire::flv::{self, Demuxer};
 use crate::wire::rtmp::{Event, MediaKind, Session, Stage};
 
@@ -253,7 +253,9 @@ impl Connection {
             return Ok(());
         }
         self.session.refuse_connect("no such application; publish to rtmp://HOST/live/KEY");
-        Err(Refusal::Application(application).into())
+        // Who swaps the two parts of the address has typed the key here.
+        let is_secret = application.split('/').any(|part| self.door.is_key(part));
+        Err(Refusal::Application(if is_secret { A_KEY.to_owned() } else { application.chars().take(64).collect() }).into())
     }
 
     async fn on_publish(&mut self, application: String, stream: String) -> Result<(), Cause> {
