@@ -54,6 +54,23 @@ fn a_stream_goes_in_by_rtmps_and_out_by_http_2() {
 }
 
 #[test]
+fn a_certificate_that_is_missing_at_the_start_costs_tls_alone_until_it_is_there() {
+    if !tools::has(&["ffmpeg", "curl", "openssl"]) {
+        return;
+    }
+    let secured = Secured::start_with("", false);
+    secured.appliance.wait_for_log(&["error", "a certificate cannot be used", "one.pem"], seconds(5));
+    let _publisher = Publisher::start(&media::PLAIN.flv(), &secured.appliance.publish_url("demo"));
+    secured.appliance.wait_on_air("demo", seconds(20));
+    assert!(secured.openssl(&[], "").contains("Cipher is (NONE)"), "a certificate is shown that is not there");
+    let (succeeded, text) = secured.appliance.reload(&[]);
+    assert!(!succeeded && text.contains("one.pem"), "a reload builds first: {text}");
+    fs::rename(secured.folder.path().join("later.pem"), secured.folder.path().join("one.pem")).expect("a file");
+    secured.appliance.wait_for_log(&["certificate renewed"], seconds(15));
+    assert_eq!(secured.curl("/healthz", &[]), "ok\n");
+}
+
+#[test]
 fn what_hostile_clients_do_costs_their_own_connection_only() {
     if !tools::has(&["curl", "openssl"]) {
         return;
@@ -141,6 +158,11 @@ fn operating_takes_a_token_of_the_right_role_and_leaves_a_trace() {
 
 impl Secured {
     fn start(first_lines: &str) -> Secured {
+        Secured::start_with(first_lines, true)
+    }
+
+    /// `is_there`: its certificate's files are, when it starts; else they lie beside.
+    fn start_with(first_lines: &str, is_there: bool) -> Secured {
         let folder = tempfile::tempdir().expect("a folder");
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(vec![HOST.to_owned()]).expect("a name");
@@ -148,6 +170,9 @@ impl Secured {
         let (chain, key_file) = (folder.path().join("one.pem"), folder.path().join("one.key"));
         fs::write(&chain, params.self_signed(&key).expect("a certificate").pem()).expect("a file");
         fs::write(&key_file, key.serialize_pem()).expect("a file");
+        if !is_there {
+            fs::rename(&chain, folder.path().join("later.pem")).expect("a file");
+        }
         let (https, rtmps) = (free_address(), free_address());
         let text = format!(
             "{first_lines}https.listen = \"{https}\"\nrtmps.listen = \"{rtmps}\"\n[[certificate]]\nchain = \"{}\"\nkey = \"{}\"\nnames = [\"{HOST}\"]\n\n{}",

@@ -22,6 +22,7 @@ pub mod probe;
 pub mod reload;
 pub mod runtimes;
 pub mod serve;
+pub mod state_dir;
 pub mod stream_keys;
 pub mod telemetry;
 pub mod token;

@@ -25,7 +25,7 @@ use crate::app::limits::http_room;
 use crate::app::listeners::{Opened, Port, Serving, SrtSide};
 use crate::app::serve::ServeError;
 use crate::base::events::{self, EventKind};
-use crate::base::tls::Certificates;
+use crate::base::tls::{Certificates, PairFiles};
 use crate::channel::change::Effect;
 use crate::channel::directory::{Directory, Roster, Wildcard};
 use crate::channel::seats::SeatDesk;
@@ -238,8 +238,9 @@ impl Reloader {
         // Unless the file was read again: whoever renews them follows them, and a channel is not refused for one that is broken by now.
         if running.is_none_or(|running| !Arc::ptr_eq(&running.parts.text, &parts.text) || running.plan.certificates != plan.certificates) {
             let pairs = plan.certificates.clone();
-            let read = tokio::task::spawn_blocking(move || Certificates::load(&pairs)).await.map_err(std::io::Error::other)?;
-            certificates = Some(read.map_err(ServeError::Certificates)?);
+            let is_start = running.is_none();
+            let read = tokio::task::spawn_blocking(move || if is_start { Ok(usable(&pairs)) } else { Certificates::load(&pairs) });
+            certificates = Some(read.await.map_err(std::io::Error::other)?.map_err(ServeError::Certificates)?);
         }
         let mut ports = Vec::new();
         for port in Port::ALL {
@@ -393,4 +394,13 @@ fn without(plan: &Plan, stopped: &BTreeSet<String>) -> Plan {
 pub fn said_of_publishing(plan: &Plan) -> Publishing {
     let port = |address: Option<std::net::SocketAddr>| address.map(|address| address.port());
     Publishing { rtmp_port: port(plan.rtmp), rtmps_port: port(plan.rtmps), default_keys: plan.publishes_locally(), events: true }
+}
+
+/// At the start the programme goes on the air without certificates that cannot be used. They are looked at again every few seconds.
+fn usable(pairs: &[PairFiles]) -> Arc<Certificates> {
+    let (certificates, wrong) = Certificates::load_usable(pairs);
+    for error in wrong {
+        tracing::error!(cause = %error, remedy = error.remedy(), "a certificate cannot be used: TLS goes without it until its files can be; all else runs");
+    }
+    certificates
 }

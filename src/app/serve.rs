@@ -16,7 +16,7 @@ use crate::app::control_socket::ControlSocket;
 use crate::app::limits::raised_open_files;
 use crate::app::reload::{Ground, Reloader, Source, said_of_publishing};
 use crate::app::runtimes::Runtimes;
-use crate::app::{banner, calibrate, certificates, confinement, devices, keys, logging, print, telemetry};
+use crate::app::{banner, calibrate, certificates, confinement, devices, keys, logging, print, state_dir, telemetry};
 use crate::base::cores::Cores;
 use crate::base::tls::{Certificates, PairError, TlsError};
 use crate::base::{Ticks, clock};
@@ -97,7 +97,8 @@ fn list(errors: &[PairError]) -> String {
 pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
     let (source, text, plan, files) = plan(&arguments)?;
     logging::start(arguments.log, "info");
-    let control = ControlSocket::open(&plan.state_dir)?;
+    let is_kept = state_dir::is_writable(&plan.state_dir)?;
+    let control = if is_kept { ControlSocket::open(&plan.state_dir)? } else { None };
     let mut worker = WorkerProgram::beside_this_binary(arguments.log.as_str(), &logging::levels("info"))?;
     // Before any thread is started: threads inherit where they run, and this one is given a place of its own, which is not all that the machine has.
     let machine = placement::linux::inventory();
@@ -133,6 +134,7 @@ fn plan(arguments: &ServeArguments) -> Result<(Source, SourceText, Plan, Channel
         srt: arguments.srt.clone(),
         state_dir: arguments.state_dir.clone(),
         generate_keys: arguments.config.is_none(),
+        bears_certificates: true,
         ..Overrides::default()
     };
     let mut source = Source { file: arguments.config.clone(), overrides };
@@ -153,6 +155,8 @@ fn plan(arguments: &ServeArguments) -> Result<(Source, SourceText, Plan, Channel
     }
     // A key that is made later could be shown to nobody.
     source.overrides.generate_keys = false;
+    // A reload with a certificate that is missing changes nothing.
+    source.overrides.bears_certificates = false;
     Ok((source, text, plan, files))
 }
 

@@ -31,8 +31,6 @@ use changing::Coming;
 
 /// A codec worker further behind its input than this leaves pictures out.
 const SHED_AFTER: Ticks = Ticks::from_millis(1_000);
-/// A worker makes them smaller than this by itself.
-const LARGEST_THUMBNAIL_BYTES: usize = 256 << 10;
 /// Input further ahead of the clock than this is not used.
 const FUTURE_LIMIT: Ticks = Ticks::from_millis(10_000);
 
@@ -286,10 +284,7 @@ impl OnAir {
     pub fn worker_message(&mut self, message: FromWorker, payload: Bytes) -> Result<Outcome, PackError> {
         match message {
             FromWorker::Opened { configs } => self.opened(configs)?,
-            FromWorker::Thumbnail { .. } if payload.len() > LARGEST_THUMBNAIL_BYTES => {
-                return Err(PackError::Unasked { rung: 0, what: "a thumbnail is larger than one can be" });
-            }
-            FromWorker::Thumbnail { .. } => return Ok(Outcome::Thumbnail(payload)),
+            FromWorker::Thumbnail { .. } => return asked::thumbnail(payload).map(Outcome::Thumbnail),
             FromWorker::Picture { frozen, black, silence, .. } => self.see(Look { frozen, black, silent: silence }),
             FromWorker::Eased { rung, easing, from } => {
                 self.commit.leave_out(usize::from(rung), from, easing.off);
@@ -307,9 +302,7 @@ impl OnAir {
             }
             message => {
                 if let Some(packet) = message.into_packet(payload) {
-                    if let Some(what) = asked::unasked(&packet, self.advance_to) {
-                        return Err(PackError::Unasked { rung: packet.rung, what });
-                    }
+                    asked::packet(&packet, self.advance_to)?;
                     self.note_packet(&packet);
                     if self.rungs.is_empty() || usize::from(packet.rung) < self.rungs.len() {
                         self.made = self.made.max(packet.pts + packet.duration);

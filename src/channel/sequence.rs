@@ -6,10 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::MediaTime;
+use crate::base::{MediaTime, Mono, clock};
+
+/// How often it is told that nothing can be kept.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// The newest segment that was listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,7 +57,8 @@ impl SequenceStore {
     /// The store below the state directory, which is made if need be.
     pub fn open(state_dir: &Path) -> io::Result<SequenceStore> {
         let directory = state_dir.join("sequence");
-        fs::create_dir_all(&directory)?;
+        // Where it cannot be made, that is told with everything that is not kept in it.
+        let _ = fs::create_dir_all(&directory);
         let due = Arc::<Due>::default();
         let (thread_directory, thread_due) = (directory.clone(), Arc::clone(&due));
         let thread = Builder::new().name("sequences".into()).spawn(move || write_due(&thread_directory, &thread_due))?;
@@ -103,16 +108,24 @@ impl Drop for Writer {
 }
 
 fn write_due(directory: &Path, due: &Due) {
+    let mut told = None;
     while let Some(newest) = due.take() {
-        write(directory, newest);
+        write(directory, newest, &mut told);
     }
 }
 
-fn write(directory: &Path, sequences: BTreeMap<String, Sequence>) {
-    for (channel, sequence) in sequences {
-        if let Err(cause) = save(directory, &channel, sequence) {
-            tracing::error!(channel, %cause, "sequence number cannot be kept in the state directory; check space and rights");
+/// Each segment of each channel asks for it: what is wrong is told once a minute, from `told` on, and that it is well again.
+fn write(directory: &Path, sequences: BTreeMap<String, Sequence>, told: &mut Option<Mono>) {
+    let now = clock::mono();
+    let failed = sequences.into_iter().filter_map(|(channel, sequence)| Some((save(directory, &channel, sequence).err()?, channel))).last();
+    match failed {
+        Some((cause, channel)) if told.is_none_or(|at| now.since(at) >= TELL_EVERY) => {
+            *told = Some(now);
+            tracing::error!(channel, %cause, "sequence numbers cannot be kept in the state directory; check space and rights");
         }
+        Some(_) => {}
+        None if told.take().is_some() => tracing::info!("sequence numbers are kept in the state directory again"),
+        None => {}
     }
 }
 

@@ -43,8 +43,8 @@ fn host(scalar: &Scalar) -> Result<String, Complaint> {
     }
 }
 
-/// The certificates. Their files are looked up from `folder` and read; without a folder they are not looked at.
-pub fn certificates(written: &Written, folder: Option<&Path>, sink: &mut Sink) -> Vec<PairFiles> {
+/// The certificates. Their files are looked up from `folder`, and read where `reads`; without a folder they are not looked at.
+pub fn certificates(written: &Written, folder: Option<&Path>, reads: bool, sink: &mut Sink) -> Vec<PairFiles> {
     for listener in [&written.https, &written.rtmps] {
         if let (Field::Given(Entry { value: Some(_), place }), true) = (listener, written.certificates.is_empty()) {
             let rule = "needs a certificate, and the file has none";
@@ -54,10 +54,10 @@ pub fn certificates(written: &Written, folder: Option<&Path>, sink: &mut Sink) -
     if let Some(extra) = written.certificates.get(MOST_CERTIFICATES) {
         sink.add(&extra.place, format!("is one more than {MOST_CERTIFICATES}"), "use certificates with several names, or wildcards");
     }
-    written.certificates.iter().filter_map(|certificate| settled(certificate, folder, sink)).collect()
+    written.certificates.iter().filter_map(|certificate| settled(certificate, folder, reads, sink)).collect()
 }
 
-fn settled(written: &WrittenCertificate, folder: Option<&Path>, sink: &mut Sink) -> Option<PairFiles> {
+fn settled(written: &WrittenCertificate, folder: Option<&Path>, reads: bool, sink: &mut Sink) -> Option<PairFiles> {
     for (field, key) in [(&written.chain, "chain"), (&written.key, "key")] {
         if *field == Field::Absent {
             sink.add(&written.place.of(key), "is missing", format!("set it to a PEM file: {key} = \"/etc/headend/{key}.pem\""));
@@ -66,6 +66,9 @@ fn settled(written: &WrittenCertificate, folder: Option<&Path>, sink: &mut Sink)
     let (chain, key) = (written.chain.given()?, written.key.given()?);
     let Some(folder) = folder else { return Some(PairFiles { chain: chain.value.clone(), key: key.value.clone() }) };
     let files = PairFiles { chain: absolute(folder, &chain.value), key: absolute(folder, &key.value) };
+    if !reads {
+        return Some(files);
+    }
     match Pair::load(&files) {
         Ok(pair) => check_names(written, &pair, sink),
         Err(errors) => {

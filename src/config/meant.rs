@@ -41,7 +41,7 @@ pub fn plan(written: &Written, folder: Option<&Path>, overrides: &Overrides, sin
         rtmp,
         https,
         rtmps,
-        certificates: certificates(written, folder, sink),
+        certificates: certificates(written, folder, !overrides.bears_certificates, sink),
         access: access(&written.access, sink),
         srt,
         srt_latency: srt_latency(&written.srt_latency, sink),

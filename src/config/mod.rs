@@ -89,6 +89,8 @@ pub struct Overrides {
     /// Makes a key for every channel that still has none where others can publish, instead of refusing the file.
     /// [`Plan::generated_keys`] names those channels. Meant for the embedded default configuration.
     pub generate_keys: bool,
+    /// Files of certificates are not looked at: an appliance that starts goes on the air without those that are missing or broken.
+    pub bears_certificates: bool,
 }
 
 /// The configuration that runs where no file is given.

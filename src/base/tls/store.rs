@@ -24,7 +24,8 @@ struct Slot {
 
 #[derive(Clone, Debug)]
 struct Held {
-    pair: Arc<Pair>,
+    /// None until its files can be used for the first time.
+    pair: Option<Arc<Pair>>,
     /// What the files held when they were last looked at, so that a bad file is reported once.
     seen: Seen,
 }
@@ -50,6 +51,21 @@ impl Certificates {
         Ok(Arc::new(Certificates { slots: RwLock::new(slots(files)?) }))
     }
 
+    /// Reads all of them, and keeps a place for those that cannot be used: they are shown once their files can be. What is wrong with those.
+    /// Blocks.
+    pub fn load_usable(files: &[PairFiles]) -> (Arc<Certificates>, Vec<PairError>) {
+        let mut wrong = Vec::new();
+        let slot = |files: &PairFiles| {
+            Slot::read(files).unwrap_or_else(|errors| {
+                wrong.extend(errors.clone());
+                let held = Held { pair: None, seen: Seen::Nothing(errors) };
+                Slot { files: files.clone(), held: RwLock::new(held) }
+            })
+        };
+        let slots: Arc<[Slot]> = files.iter().map(slot).collect();
+        (Arc::new(Certificates { slots: RwLock::new(slots) }), wrong)
+    }
+
     /// Shows those of `others` from the next handshake on.
     pub fn take_over(&self, others: &Certificates) {
         *self.slots.write().unwrap_or_else(PoisonError::into_inner) = others.slots();
@@ -67,12 +83,12 @@ impl Certificates {
 
     /// Every certificate and its file.
     pub fn all(&self) -> Vec<(PathBuf, Arc<Pair>)> {
-        self.slots().iter().map(|slot| (slot.files.chain.clone(), slot.pair())).collect()
+        self.slots().iter().filter_map(|slot| Some((slot.files.chain.clone(), slot.pair()?))).collect()
     }
 
     /// The certificates for a host, best first: those of its very name, of a wildcard, and the first of all.
     fn for_host(&self, host: Option<&str>) -> impl Iterator<Item = Arc<Pair>> {
-        let pairs: Vec<Arc<Pair>> = self.slots().iter().map(Slot::pair).collect();
+        let pairs: Vec<Arc<Pair>> = self.slots().iter().filter_map(Slot::pair).collect();
         let host = host.map(|host| host.trim_end_matches('.').to_lowercase());
         let exact = pairs.iter().filter(|pair| host.as_ref().is_some_and(|host| pair.names().contains(host)));
         let covering = pairs.iter().filter(|pair| host.as_ref().is_some_and(|host| pair.covers(host)));
@@ -85,9 +101,8 @@ impl Certificates {
 fn slots(files: &[PairFiles]) -> Result<Arc<[Slot]>, Vec<PairError>> {
     let (mut slots, mut wrong) = (Vec::new(), Vec::new());
     for files in files {
-        let read = Texts::read(files).and_then(|texts| Ok((Pair::parse(files, &texts)?, Seen::of(&texts))));
-        match read {
-            Ok((pair, seen)) => slots.push(Slot { files: files.clone(), held: RwLock::new(Held { pair: Arc::new(pair), seen }) }),
+        match Slot::read(files) {
+            Ok(slot) => slots.push(slot),
             Err(errors) => wrong.extend(errors),
         }
     }
@@ -103,8 +118,14 @@ impl ResolvesServerCert for Certificates {
 }
 
 impl Slot {
-    fn pair(&self) -> Arc<Pair> {
-        Arc::clone(&self.held.read().unwrap_or_else(PoisonError::into_inner).pair)
+    fn read(files: &PairFiles) -> Result<Slot, Vec<PairError>> {
+        let texts = Texts::read(files)?;
+        let held = Held { pair: Some(Arc::new(Pair::parse(files, &texts)?)), seen: Seen::of(&texts) };
+        Ok(Slot { files: files.clone(), held: RwLock::new(held) })
+    }
+
+    fn pair(&self) -> Option<Arc<Pair>> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).pair.clone()
     }
 
     fn renew(&self) -> Option<Renewal> {
@@ -119,8 +140,9 @@ impl Slot {
         held.seen = seen;
         match renewed {
             Ok(pair) => {
-                held.pair = Arc::new(pair);
-                Some(Renewal::Taken(Arc::clone(&held.pair)))
+                let pair = Arc::new(pair);
+                held.pair = Some(Arc::clone(&pair));
+                Some(Renewal::Taken(pair))
             }
             Err(errors) => Some(Renewal::Refused(errors)),
         }

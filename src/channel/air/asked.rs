@@ -3,9 +3,12 @@
 //! A worker that hostile media have taken over writes whatever it likes to its link. Packets of a time that nobody has asked for would close
 //! segment after segment, ahead of the clock, and the numbers would stay there when the worker is long replaced.
 
+use bytes::Bytes;
+
 use super::FUTURE_LIMIT;
 use crate::base::{MediaTime, Ticks};
 use crate::media::Packet;
+use crate::pack::PackError;
 
 /// Further ahead of what it was told to make than this no worker is: it works on the input that it has, which may be ahead by
 /// [`FUTURE_LIMIT`], in whole slots and whole frames of sound.
@@ -13,8 +16,23 @@ const AHEAD: Ticks = Ticks(FUTURE_LIMIT.0 + Ticks::from_millis(2_000).0);
 /// Earlier than this before it no packet is: more than is made afterwards for anybody.
 const BEHIND: Ticks = Ticks::from_millis(600_000);
 
-/// What is wrong with a packet of a worker that was told to make the programme up to `told`.
-pub(super) fn unasked(packet: &Packet, told: MediaTime) -> Option<&'static str> {
+/// A worker makes thumbnails smaller than this by itself.
+const LARGEST_THUMBNAIL_BYTES: usize = 256 << 10;
+
+/// A packet of a worker that was told to make the programme up to `told`.
+pub(super) fn packet(packet: &Packet, told: MediaTime) -> Result<(), PackError> {
+    unasked(packet, told).map_or(Ok(()), |what| Err(PackError::Unasked { rung: packet.rung, what }))
+}
+
+/// A small picture of the input.
+pub(super) fn thumbnail(jpeg: Bytes) -> Result<Bytes, PackError> {
+    match jpeg.len() <= LARGEST_THUMBNAIL_BYTES {
+        true => Ok(jpeg),
+        false => Err(PackError::Unasked { rung: 0, what: "a thumbnail is larger than one can be" }),
+    }
+}
+
+fn unasked(packet: &Packet, told: MediaTime) -> Option<&'static str> {
     let Packet { pts, dts, duration, .. } = packet;
     let (latest, earliest) = (told + AHEAD, told - BEHIND);
     if duration.0 < 0 || *duration > BEHIND {
@@ -29,7 +47,6 @@ pub(super) fn unasked(packet: &Packet, told: MediaTime) -> Option<&'static str> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::Bytes;
     use proptest::prelude::*;
 
     fn packet(pts: i64, dts: i64, duration: i64) -> Packet {

@@ -43,7 +43,8 @@ impl FlightStore {
     /// The store below the state directory, which is made if need be.
     pub fn open(state_dir: &Path) -> io::Result<FlightStore> {
         let directory = state_dir.join("flight");
-        fs::create_dir_all(&directory)?;
+        // Where it cannot be made, that is told with everything that is not kept in it.
+        let _ = fs::create_dir_all(&directory);
         let (dumps, due) = queue("flights", WAITING);
         let thread = Builder::new().name("flights".into()).spawn(move || write_due(&directory, &due))?;
         Ok(FlightStore(Arc::new(Writer { dumps: Some(dumps), thread: Some(thread) })))
