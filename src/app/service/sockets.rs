@@ -51,7 +51,7 @@ impl Sockets {
     }
 
     /// Why each socket is not used that is not, given what ports of which name are wanted where.
-    pub fn unused<'a>(&self, wanted: &[(&'a str, Option<SocketAddr>)]) -> Vec<String> {
+    pub fn unused(&self, wanted: &[(&str, Option<SocketAddr>)]) -> Vec<String> {
         let why = |socket: &Socket| {
             let Socket { name, address, .. } = socket;
             match wanted.iter().find(|(wanted, _)| wanted == name) {
