@@ -21,7 +21,7 @@ BUILD_PACKAGES := build-essential pkg-config clang libclang-dev libx264-dev libs
   libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libswresample-dev
 TEST_PACKAGES := binutils python3-venv curl openssl ffmpeg chromium mpv vlc-bin vlc-plugin-base vlc-plugin-video-output \
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
-  gstreamer1.0-libav prometheus libxml2-utils obs-studio xvfb xauth python3 srt-tools clang-14 libzimg-dev \
+  gstreamer1.0-libav prometheus systemd libxml2-utils obs-studio xvfb xauth python3 srt-tools clang-14 libzimg-dev \
   $(DOUBLES_PACKAGES)
 DOUBLES_PACKAGES := libffmpeg-nvenc-dev libx264-dev libx265-dev libaom-dev libavcodec-dev libavutil-dev libswscale-dev
 BENCH_PACKAGES := ffmpeg srt-tools nginx libnginx-mod-rtmp wrk python3 python3-venv

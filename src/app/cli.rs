@@ -41,6 +41,8 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line, for collectors.
     Json,
+    /// With fields and priorities, for systemd's journal; as text where standard error does not go there.
+    Journal,
 }
 
 impl LogFormat {
@@ -49,6 +51,7 @@ impl LogFormat {
         match self {
             LogFormat::Text => "text",
             LogFormat::Json => "json",
+            LogFormat::Journal => "journal",
         }
     }
 }

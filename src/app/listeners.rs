@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use crate::app::feeds;
 use crate::app::serve::ServeError;
+use crate::app::service::sockets::Sockets;
 use crate::base::tls::{Certificates, TlsServer};
 use crate::channel::directory::Directory;
 use crate::channel::feed::Door;
@@ -49,6 +50,16 @@ impl Port {
         }
     }
 
+    /// What it is called in the configuration, and in the socket units of systemd.
+    pub fn name(self) -> &'static str {
+        match self {
+            Port::Rtmp => "rtmp",
+            Port::Rtmps => "rtmps",
+            Port::Http => "http",
+            Port::Https => "https",
+        }
+    }
+
     /// Where a plan has it.
     pub fn address(self, plan: &Plan) -> Option<SocketAddr> {
         match self {
@@ -64,12 +75,14 @@ impl Port {
         matches!(self, Port::Rtmp | Port::Rtmps)
     }
 
-    /// Opens it where the plan has it, to be served on a runtime; not where the plan that runs has it open there already.
+    /// Opens it where the plan has it, to be served on a runtime; not where the plan that runs has it open there already. One that systemd has
+    /// opened (`passed`) is used.
     pub fn open(
         self,
         plan: &Plan,
         running: Option<&Plan>,
         certificates: &Arc<Certificates>,
+        passed: &Sockets,
         on: &Handle,
     ) -> Result<Option<Opened>, ServeError> {
         let before = running.and_then(|running| self.address(running));
@@ -79,7 +92,7 @@ impl Port {
             Port::Rtmps => Some(TlsServer::new(Arc::clone(certificates), "rtmps", &[])?),
             Port::Https => Some(TlsServer::new(Arc::clone(certificates), "https", &HTTP_PROTOCOLS)?),
         };
-        let listener = listen(self, address, running)?;
+        let listener = listen(self, address, running, passed)?;
         let _inside = on.enter();
         Ok(Some(Opened { port: self, listener: TcpListener::from_std(listener)?, tls }))
     }
@@ -180,9 +193,10 @@ impl SrtSide {
 }
 
 /// Opens a port, while those of `running` are open.
-fn listen(port: Port, address: SocketAddr, running: Option<&Plan>) -> Result<StdTcpListener, ServeError> {
+fn listen(port: Port, address: SocketAddr, running: Option<&Plan>, passed: &Sockets) -> Result<StdTcpListener, ServeError> {
     let (protocol, option) = (port.protocol(), port.option());
-    let opened = StdTcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    let bind = || StdTcpListener::bind(address).and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    let opened = passed.listener(port.name(), address).unwrap_or_else(bind);
     opened.map_err(|cause| {
         let has_it = |other: &Port| running.and_then(|running| other.address(running)).is_some_and(|open| open.port() == address.port());
         let holder = Port::ALL.into_iter().find(has_it);
@@ -194,7 +208,9 @@ fn listen(port: Port, address: SocketAddr, running: Option<&Plan>) -> Result<Std
             (io::ErrorKind::AddrInUse, _) => {
                 format!("another program has the port (`ss -ltnp 'sport = :{port}'` shows which): stop it, or choose another with {option}")
             }
-            (io::ErrorKind::PermissionDenied, _) => format!("ports below 1024 need CAP_NET_BIND_SERVICE: choose a higher one with {option}"),
+            (io::ErrorKind::PermissionDenied, _) => format!(
+                "ports below 1024 need CAP_NET_BIND_SERVICE, or a socket unit of systemd that passes it (docs/service.md): choose a higher one with {option}"
+            ),
             (io::ErrorKind::AddrNotAvailable, _) => format!("this machine has no such address: choose one of `ip addr` with {option}"),
             _ => format!("choose another address with {option}"),
         };
@@ -218,7 +234,7 @@ mod tests {
             parse("a.toml", &text, &Overrides::default()).unwrap()
         };
         let (running, wanted) = (plan(at[0], at[1]), plan(at[1], at[0]));
-        let open = |port: Port, wanted: &Plan| port.open(wanted, Some(&running), &Arc::default(), &Handle::current());
+        let open = |port: Port, wanted: &Plan| port.open(wanted, Some(&running), &Arc::default(), &Sockets::default(), &Handle::current());
         for (port, holder) in [(Port::Rtmp, "HTTP"), (Port::Http, "RTMP")] {
             let refused = open(port, &wanted).unwrap_err().to_string();
             assert!(refused.contains(&format!("running {holder} listener")) && refused.contains("restart headend"), "{refused}");
@@ -226,5 +242,24 @@ mod tests {
         let refused = open(Port::Rtmp, &plan(at[0], at[2])).unwrap_err().to_string();
         assert!(refused.contains("another program"), "{refused}");
         assert!(open(Port::Rtmp, &running).unwrap().is_none(), "it is open there");
+    }
+
+    #[tokio::test]
+    async fn a_port_that_systemd_holds_is_taken_over_and_kept_over_reloads() {
+        let held = StdTcpListener::bind("127.0.0.1:0").unwrap();
+        held.set_nonblocking(true).unwrap();
+        let at = held.local_addr().unwrap();
+        let passed = Sockets::of(vec![("http", held)]);
+        let text = format!("[http]\nlisten = \"{at}\"\n[rtmp]\nlisten = \"off\"\n[[channel]]\nname = \"news\"\n");
+        let plan = parse("a.toml", &text, &Overrides::default()).unwrap();
+        let open = |passed: &Sockets| Port::Http.open(&plan, None, &Arc::default(), passed, &Handle::current());
+        for _ in 0..2 {
+            let opened = open(&passed).unwrap().expect("it is not open yet");
+            let caller = tokio::net::TcpStream::connect(at).await.unwrap();
+            let (_, peer) = opened.listener.accept().await.unwrap();
+            assert_eq!(peer, caller.local_addr().unwrap());
+        }
+        let refused = open(&Sockets::default()).unwrap_err().to_string();
+        assert!(refused.contains("another program has the port"), "{refused}");
     }
 }

@@ -22,6 +22,7 @@ pub mod probe;
 pub mod reload;
 pub mod runtimes;
 pub mod serve;
+pub mod service;
 pub mod state_dir;
 pub mod stream_keys;
 pub mod telemetry;
@@ -30,11 +31,15 @@ pub mod transcode;
 
 use std::process::ExitCode;
 
+use tracing::Level;
+
+use crate::base::syslog::{stderr_is_journal, with_priority};
+
 /// Runs the command line; what `main` does.
 pub fn run() -> ExitCode {
     let command = cli::parse();
     match command {
-        cli::Command::Serve(arguments) => report(serve::serve(arguments)),
+        cli::Command::Serve(arguments) => report(serve::serve(arguments).inspect_err(|cause| service::failed(&cause.to_string()))),
         cli::Command::Reload(arguments) => ask_reload::ask_reload(&arguments),
         cli::Command::Check(arguments) => check::check(&arguments),
         cli::Command::Transcode(arguments) => report(transcode::transcode(&arguments)),
@@ -48,7 +53,11 @@ fn report<E: std::fmt::Display>(result: Result<(), E>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {
-            print::err(format_args!("headend: {cause}\n"));
+            let text = format!("headend: {cause}");
+            match stderr_is_journal() {
+                true => print::err(with_priority(&Level::ERROR, &text)),
+                false => print::err(format_args!("{text}\n")),
+            }
             ExitCode::FAILURE
         }
     }

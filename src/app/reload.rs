@@ -24,6 +24,10 @@ use crate::app::feeds::{Datagrams, srt_calls};
 use crate::app::limits::http_room;
 use crate::app::listeners::{Opened, Port, Serving, SrtSide};
 use crate::app::serve::ServeError;
+use crate::app::service::Service;
+use crate::app::service::farewell::stay;
+use crate::app::service::sockets::Sockets;
+use crate::base::Ticks;
 use crate::base::events::{self, EventKind};
 use crate::base::tls::{Certificates, PairFiles};
 use crate::channel::change::Effect;
@@ -71,8 +75,14 @@ pub struct Ground {
     pub guard: Guard,
     /// What listeners of publishers share.
     pub publishers: RtmpServer,
+    /// Ports that systemd has opened.
+    pub sockets: Sockets,
+    /// Whoever is told of reloads.
+    pub service: Service,
     /// Turns true when the appliance stops.
     pub stop: watch::Receiver<bool>,
+    /// Turned true when viewers are served no longer, which is later.
+    pub close: watch::Sender<bool>,
     /// What the page says of publishing.
     pub publishing: watch::Sender<Publishing>,
 }
@@ -137,8 +147,9 @@ impl Reloader {
         Ok(())
     }
 
-    /// Waits until nobody is served any more, after the appliance was told to stop.
-    pub async fn end(&self) {
+    /// Waits until nobody is served any more, after the appliance was told to stop. What is listed is served for `linger` after the channels
+    /// have ended, unless `hurried` turns true.
+    pub async fn end(&self, linger: Duration, hurried: watch::Receiver<bool>) {
         let mut running = self.running.lock().await;
         // Publishers first: those that can are asked to reconnect, and served up to their next keyframe.
         let (publishers, viewers): (Vec<_>, Vec<_>) =
@@ -151,6 +162,8 @@ impl Reloader {
         }
         std::mem::take(&mut running.datagrams).stop().await;
         self.ground.directory.stop().await;
+        stay(linger, hurried).await;
+        self.ground.close.send_replace(true);
         for (_, serving) in viewers {
             serving.ended().await;
         }
@@ -177,6 +190,14 @@ impl Reloader {
             }
             Err(cause) => cause.to_string().lines().for_each(|line| tracing::error!("configuration not changed: {line}")),
         }
+    }
+
+    /// Length of the longest segments that channels have.
+    pub async fn longest_segment(&self) -> Ticks {
+        let running = self.running.lock().await;
+        let plan = &running.plan;
+        let wild = plan.wildcards.iter().map(|wildcard| wildcard.template().segment);
+        plan.channels.iter().map(|channel| channel.segment).chain(wild).max().unwrap_or_default()
     }
 
     /// What runs, unless the appliance is ending: whoever waited for another change must not start anything then.
@@ -233,7 +254,7 @@ impl Reloader {
 
     /// Opens what a plan has and what runs has not.
     async fn build(&self, running: Option<&Running>, plan: Plan, parts: Parts) -> Result<Built, ServeError> {
-        let Ground { directory, gateway, certificates: shown, .. } = &self.ground;
+        let Ground { directory, gateway, certificates: shown, sockets, .. } = &self.ground;
         let mut certificates = None;
         // Unless the file was read again: whoever renews them follows them, and a channel is not refused for one that is broken by now.
         if running.is_none_or(|running| !Arc::ptr_eq(&running.parts.text, &parts.text) || running.plan.certificates != plan.certificates) {
@@ -244,7 +265,7 @@ impl Reloader {
         }
         let mut ports = Vec::new();
         for port in Port::ALL {
-            ports.extend(port.open(&plan, running.map(|running| &running.plan), shown, self.runtime(port))?);
+            ports.extend(port.open(&plan, running.map(|running| &running.plan), shown, sockets, self.runtime(port))?);
         }
         let has_srt = running.is_some_and(|running| running.srt.is_some() && running.plan.srt == plan.srt);
         let srt = match has_srt {
@@ -277,11 +298,15 @@ impl Reloader {
                     Serving::start(self.runtime(port), move |retire| publishers.serve(listener, tls, stop, retire))
                 }
                 false => {
-                    let (origin, limits) = (origin.clone(), HttpLimits::default());
-                    Serving::start(self.runtime(port), move |retire| origin::serve_until(listener, tls, origin, limits, stop, retire))
+                    let (origin, limits, close) = (origin.clone(), HttpLimits::default(), self.ground.close.subscribe());
+                    Serving::start(self.runtime(port), move |retire| origin::serve_until(listener, tls, origin, limits, close, retire))
                 }
             };
             retired.extend(running.ports.insert(port, serving).map(Serving::retire));
+        }
+        let wanted = Port::ALL.map(|port| (port.name(), port.address(&plan)));
+        for unused in self.ground.sockets.unused(&wanted) {
+            tracing::warn!("a socket that systemd has opened is not used: {unused}");
         }
         let closed = Port::ALL.into_iter().filter(|port| port.address(&plan).is_none());
         retired.extend(closed.filter_map(|port| running.ports.remove(&port)).map(Serving::retire));
@@ -311,6 +336,7 @@ impl Reloader {
 
     async fn again(&self, dry_run: bool) -> Result<Reloaded, NotChanged> {
         let mut running = self.running().await?;
+        let _announced = (!dry_run).then(|| self.ground.service.reloading());
         let (state_dir, file) = (running.plan.state_dir.clone(), self.ground.source.file.clone());
         let read = move || (SourceText::read(file.as_deref()), channel_files::read(&state_dir));
         let (text, files) = tokio::task::spawn_blocking(read).await.map_err(|cause| NotChanged::State(cause.to_string()))?;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
+use crate::app::service::{Beats, Part};
 use crate::base::clock;
 use crate::base::cores::give_way;
 use crate::base::metrics::metrics;
@@ -32,6 +33,8 @@ pub struct Runtimes {
     pub packaging: Runtime,
     /// Viewers, the API, the page.
     pub edge: Runtime,
+    /// Where each of them shows that it goes on.
+    pub beats: Arc<Beats>,
 }
 
 impl Runtimes {
@@ -43,11 +46,13 @@ impl Runtimes {
         if map.pins() {
             settle(&map.packaging, true);
         }
-        let runtime = |role: &'static str, place: &Place| runtime(role, place, map);
+        let beats = Arc::new(Beats::default());
+        let runtime = |part: Part, place: &Place| runtime(part, place, map, &beats);
         Ok(Runtimes {
-            ingest: runtime("ingest", &map.ingest)?,
-            packaging: runtime("packaging", &map.packaging)?,
-            edge: runtime("edge", &map.edge)?,
+            ingest: runtime(Part::Ingest, &map.ingest)?,
+            packaging: runtime(Part::Packaging, &map.packaging)?,
+            edge: runtime(Part::Edge, &map.edge)?,
+            beats,
         })
     }
 
@@ -59,8 +64,9 @@ impl Runtimes {
     }
 }
 
-/// A runtime with `role` as the name of its threads, numbered from 0, and `blocking` as that of its blocking pool's.
-fn runtime(role: &'static str, place: &Place, map: &PinningMap) -> io::Result<Runtime> {
+/// A runtime with the part's label as the name of its threads, numbered from 0, and `blocking` as that of its blocking pool's.
+fn runtime(part: Part, place: &Place, map: &PinningMap, beats: &Arc<Beats>) -> io::Result<Runtime> {
+    let role = part.label();
     let threads = match (map.pins(), map.allowed.count() >= FEWEST_PINNED) {
         (true, _) => place.cores.count(),
         (false, true) => ROVING_THREADS,
@@ -80,7 +86,7 @@ fn runtime(role: &'static str, place: &Place, map: &PinningMap) -> io::Result<Ru
     let mut builder = Builder::new_multi_thread();
     builder.worker_threads(threads).max_blocking_threads(BLOCKING_THREADS).thread_name_fn(name).on_thread_start(settle_down);
     let runtime = builder.enable_all().build()?;
-    runtime.spawn(pulse(role));
+    runtime.spawn(pulse(part, Arc::clone(beats)));
     Ok(runtime)
 }
 
@@ -92,22 +98,26 @@ fn settle(place: &Place, pins: bool) {
     }
 }
 
-/// Measures how late the runtime is, for ever.
-async fn pulse(role: &'static str) {
-    let lag = metrics().scheduling.runtime_lag.with_label_values(&[role]);
+/// Measures how late the runtime is, and shows that it goes on, for ever.
+async fn pulse(part: Part, beats: Arc<Beats>) {
+    let lag = metrics().scheduling.runtime_lag.with_label_values(&[part.label()]);
     loop {
         let due = clock::mono().after(PULSE);
         tokio::time::sleep(PULSE).await;
         lag.observe(clock::mono().since(due).as_secs_f64());
+        beats.beat(part);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::service::beats::Counts;
     use crate::base::cores::Cores;
+    use crate::base::queue::queue;
     use crate::placement::PinningWish;
     use crate::placement::pinning::Topology;
+    use std::sync::Mutex;
 
     fn name_and_cores() -> (String, Cores) {
         (std::thread::current().name().unwrap_or_default().to_owned(), Cores::allowed().unwrap())
@@ -133,5 +143,35 @@ mod tests {
         assert_eq!(blocking, ("blocking".to_owned(), map.packaging.cores.clone()));
         assert!(ingest.0.starts_with("ingest-"), "{}", ingest.0);
         assert_eq!((ingest.1, main.1), (map.ingest.cores, map.packaging.cores));
+    }
+
+    #[test]
+    fn a_runtime_whose_threads_all_hang_stops_the_watchdogs_food() {
+        let map = PinningMap::of(&Topology::default(), &PinningWish { off: true, ..PinningWish::default() });
+        let runtimes = Runtimes::start(&map).unwrap();
+        let beats = Arc::clone(&runtimes.beats);
+        // The supervisor's beat is not a runtime's own.
+        let go_on = |parts: &[Part], than: Counts| {
+            while parts.iter().any(|part| beats.counts()[*part as usize] <= than[*part as usize] + 3) {
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
+        };
+        let runtimes_of = [Part::Ingest, Part::Packaging, Part::Edge];
+        go_on(&runtimes_of, beats.counts());
+        let (hang, hangs) = queue::<()>("hang", 1);
+        let (hang, hangs) = (Some(hang), Arc::new(Mutex::new(hangs)));
+        for _ in 0..ROVING_THREADS {
+            let hangs = Arc::clone(&hangs);
+            runtimes.edge.spawn(async move {
+                let _ = hangs.lock().unwrap().recv();
+            });
+        }
+        go_on(&[Part::Ingest, Part::Packaging], beats.counts());
+        let stuck = beats.counts();
+        go_on(&[Part::Ingest, Part::Packaging], stuck);
+        assert_eq!(beats.counts()[Part::Edge as usize], stuck[Part::Edge as usize]);
+        drop(hang);
+        go_on(&runtimes_of, stuck);
+        runtimes.shutdown();
     }
 }

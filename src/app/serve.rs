@@ -3,9 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::api;
@@ -16,6 +16,10 @@ use crate::app::control_socket::ControlSocket;
 use crate::app::limits::raised_open_files;
 use crate::app::reload::{Ground, Reloader, Source, said_of_publishing};
 use crate::app::runtimes::Runtimes;
+use crate::app::service::farewell;
+use crate::app::service::signals::{Ending, Signals};
+use crate::app::service::sockets::Sockets;
+use crate::app::service::{Service, status};
 use crate::app::{banner, calibrate, certificates, confinement, devices, keys, logging, print, state_dir, telemetry};
 use crate::base::cores::Cores;
 use crate::base::tls::{Certificates, PairError, TlsError};
@@ -95,15 +99,18 @@ fn list(errors: &[PairError]) -> String {
 
 /// Runs the appliance until SIGTERM or SIGINT. SIGHUP reads the configuration again.
 pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
+    let sockets = Sockets::passed();
     let (source, text, plan, files) = plan(&arguments)?;
+    let log = logging::meant(arguments.log).as_str();
     logging::start(arguments.log, "info");
     let is_kept = state_dir::is_writable(&plan.state_dir)?;
     let control = if is_kept { ControlSocket::open(&plan.state_dir)? } else { None };
-    let mut worker = WorkerProgram::beside_this_binary(arguments.log.as_str(), &logging::levels("info"))?;
+    let mut worker = WorkerProgram::beside_this_binary(log, &logging::levels("info"))?;
     // Before any thread is started: threads inherit where they run, and this one is given a place of its own, which is not all that the machine has.
     let machine = placement::linux::inventory();
     let map = pinned(&plan.pinning);
     let runtimes = Runtimes::start(&map)?;
+    let service = Service::start(Arc::clone(&runtimes.beats))?;
     let signals = Signals::register(runtimes.ingest.handle())?;
     worker.cores = WorkerCores::of(&map);
     let open_files = raised_open_files();
@@ -114,8 +121,8 @@ pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
     let machine = Inventory { nvidia: seats.devices_report(), ..machine };
     let cores = map.workers.cores.count().min(machine.cores_allowed);
     let house = House { worker, board: Board::default(), sequences, flights, cores, seats };
-    let gateway = gateway_program(&plan, arguments.log.as_str()).map(|program| GatewayProgram { cores: gateway_cores(&map), ..program });
-    let begin = Begin { source, text, plan, files, house, gateway, machine, open_files, control, signals };
+    let gateway = gateway_program(&plan, log).map(|program| GatewayProgram { cores: gateway_cores(&map), ..program });
+    let begin = Begin { source, text, plan, files, house, gateway, machine, open_files, control, signals, sockets, service };
     runtimes.ingest.block_on(run(begin, &runtimes))?;
     runtimes.shutdown();
     Ok(())
@@ -174,21 +181,8 @@ struct Begin {
     open_files: u64,
     control: Option<ControlSocket>,
     signals: Signals,
-}
-
-/// Heard from before any port opens: what is sent to a process that does not listen ends it.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn register(on: &Handle) -> io::Result<Signals> {
-        let _inside = on.enter();
-        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-        Ok(Signals { terminate, interrupt, hang_up: signal(SignalKind::hangup())? })
-    }
+    sockets: Sockets,
+    service: Service,
 }
 
 /// A build without libsrt serves everything else.
@@ -198,9 +192,10 @@ fn gateway_program(plan: &Plan, log: &str) -> Option<GatewayProgram> {
 }
 
 async fn run(begin: Begin, runtimes: &Runtimes) -> Result<(), ServeError> {
-    let Begin { source, text, plan, files, house, gateway, machine, open_files, control, signals } = begin;
-    let Signals { mut terminate, mut interrupt, mut hang_up } = signals;
+    let Begin { source, text, plan, files, house, gateway, machine, open_files, control, mut signals, sockets, service } = begin;
     let (stop, stopped) = watch::channel(false);
+    let (close, _) = watch::channel(false);
+    let (leave, leaving) = watch::channel(false);
     let shelves = Shelves::default();
     let channels = runtimes.packaging.handle().clone();
     let (board, seats) = (house.board.clone(), house.seats.clone());
@@ -228,45 +223,73 @@ async fn run(begin: Begin, runtimes: &Runtimes) -> Result<(), ServeError> {
         certificates: Arc::clone(&shown),
         guard: guard.clone(),
         publishers: RtmpServer::new(door, RtmpLimits::default()),
+        sockets,
+        service: service.clone(),
         stop: stopped.clone(),
+        close,
         publishing,
     };
     let reloader = Reloader::new(ground, text, plan, files);
-    let router = origin::routes(readiness(&directory, board.clone()))
-        .merge(api::routes(api::Ground { board, seats, publishing: said, directory, control: reloader.clone(), stop: stopped.clone() }))
+    let router = origin::routes(readiness(&directory, board.clone(), leaving.clone()))
+        .merge(api::routes(api::Ground {
+            board: board.clone(),
+            seats,
+            publishing: said,
+            directory: directory.clone(),
+            control: reloader.clone(),
+            stop: stopped.clone(),
+        }))
         .merge(ui::router());
     let origin = Origin::new(shelves, guard.over(router));
     reloader.begin(origin.clone(), |plan| print::out(banner::banner(plan))).await?;
+    service.ready();
+    let looking = status::look_after(service.clone(), directory, board.clone(), Arc::clone(&runtimes.beats), leaving);
+    runtimes.packaging.spawn(looking);
     if let Some(control) = &control {
         tokio::spawn(origin::serve_control(control.listener()?, origin, stopped.clone()));
     }
     tokio::spawn(certificates::look_after(shown, book, stopped));
 
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => {
-                tracing::info!("SIGTERM: stopping");
-                break;
-            }
-            _ = interrupt.recv() => {
-                tracing::info!("SIGINT: stopping");
-                break;
-            }
-            _ = hang_up.recv() => {
-                tracing::info!("SIGHUP: the configuration is read again");
-                tokio::spawn(reloader.clone().reload_and_log());
-            }
-        }
+    let (is_watched, ending) = signals.until_the_end(&reloader).await;
+    leave.send_replace(true);
+    let (hurry, hurried) = watch::channel(ending == Ending::AtOnce);
+    let leaving = leave_in_order(&reloader, &service, &board, is_watched, stop, hurried);
+    tokio::select! {
+        () = leaving => {}
+        () = signals.hurry(&hurry) => {}
     }
-    let _ = stop.send(true);
-    reloader.end().await;
     Ok(())
 }
 
+/// Down again: open segments are finished, then publishers are seen off, then channels end, then viewers.
+async fn leave_in_order(
+    reloader: &Reloader,
+    service: &Service,
+    board: &Board,
+    is_watched: bool,
+    stop: watch::Sender<bool>,
+    hurried: watch::Receiver<bool>,
+) {
+    let longest = reloader.longest_segment().await;
+    if is_watched {
+        service.stopping("stopping: open segments are finished".to_owned());
+        let unfinished = farewell::finish_segments(board, longest, hurried.clone()).await;
+        if !unfinished.is_empty() {
+            tracing::warn!(channels = unfinished.join(" "), "stopped before the open segment was finished");
+        }
+    }
+    service.stopping("stopping: publishers and viewers are seen off".to_owned());
+    let _ = stop.send(true);
+    reloader.end(if is_watched { farewell::linger(longest) } else { Duration::ZERO }, hurried).await;
+}
+
 /// Ready: it is not being drained, every channel that is on the air by itself lists fresh segments, and every one that has a feed has a seat.
-fn readiness(directory: &Arc<Directory>, board: Board) -> Readiness {
+fn readiness(directory: &Arc<Directory>, board: Board, leaving: watch::Receiver<bool>) -> Readiness {
     let directory = Arc::clone(directory);
     Readiness::new(move || {
+        if *leaving.borrow() {
+            return Err("stopping: what is listed is served for a moment more".to_owned());
+        }
         if directory.is_draining() {
             return Err("draining: no publisher is let in; DELETE /api/v1/drain takes it back".to_owned());
         }

@@ -109,7 +109,7 @@ pub fn transcode(arguments: &TranscodeArguments) -> Result<(), TranscodeError> {
     let segment = config::duration(&arguments.segment).map_err(|cause| TranscodeError::Option { option: "--segment", cause })?;
     let input = File::open(&arguments.input).map_err(|cause| TranscodeError::Input { path: arguments.input.clone(), cause })?;
     fs::create_dir_all(&arguments.out).map_err(|cause| TranscodeError::Output { path: arguments.out.clone(), cause })?;
-    let program = WorkerProgram::beside_this_binary(arguments.log.as_str(), &logging::levels("warn"))
+    let program = WorkerProgram::beside_this_binary(logging::meant(arguments.log).as_str(), &logging::levels("warn"))
         .map_err(|cause| worker_error("codec", cause))?;
 
     let mut demuxer = Link::start(&program, "file", Stdio::from(input))?;

@@ -12,6 +12,7 @@ pub mod places;
 pub mod processes;
 pub mod queue;
 pub mod rate;
+pub mod syslog;
 pub mod time;
 pub mod tls;
 

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
+use headend::base::syslog::Prioritized;
 use headend::worker::sandbox::{Confined, lock_down};
 use headend::worker::srt::gateway_role;
 use headend::worker::{RoleError, die_with_parent};
@@ -28,6 +29,8 @@ struct Arguments {
 enum LogForm {
     Text,
     Json,
+    /// Text with priorities, as systemd reads it.
+    Journal,
 }
 
 fn main() -> ExitCode {
@@ -61,5 +64,6 @@ fn start_log(form: LogForm) {
     match form {
         LogForm::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
         LogForm::Json => log.json().flatten_event(true).init(),
+        LogForm::Journal => log.with_ansi(false).event_format(Prioritized::default()).init(),
     }
 }

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use headend::base::syslog::Prioritized;
 use headend::codec::software::forward_library_logs;
 use headend::media::device::CudaSeat;
 use headend::worker::sandbox::{Confined, lock_down};
@@ -67,6 +68,8 @@ enum Role {
 enum LogForm {
     Text,
     Json,
+    /// Text with priorities, as systemd reads it.
+    Journal,
 }
 
 fn main() -> ExitCode {
@@ -148,5 +151,6 @@ fn start_log(form: LogForm) {
     match form {
         LogForm::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
         LogForm::Json => log.json().flatten_event(true).init(),
+        LogForm::Journal => log.with_ansi(false).event_format(Prioritized::default()).init(),
     }
 }

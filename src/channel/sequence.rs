@@ -117,7 +117,12 @@ fn write_due(directory: &Path, due: &Due) {
 /// Each segment of each channel asks for it: what is wrong is told once a minute, from `told` on, and that it is well again.
 fn write(directory: &Path, sequences: BTreeMap<String, Sequence>, told: &mut Option<Mono>) {
     let now = clock::mono();
-    let failed = sequences.into_iter().filter_map(|(channel, sequence)| Some((save(directory, &channel, sequence).err()?, channel))).last();
+    let mut failed = None;
+    for (channel, sequence) in sequences {
+        if let Err(cause) = save(directory, &channel, sequence) {
+            failed = Some((cause, channel));
+        }
+    }
     match failed {
         Some((cause, channel)) if told.is_none_or(|at| now.since(at) >= TELL_EVERY) => {
             *told = Some(now);

@@ -242,7 +242,16 @@ impl Appliance {
     /// Asks it to stop and gives how it ended.
     pub fn stop(&mut self) -> Option<std::process::ExitStatus> {
         process::signal(self.front.id(), "TERM");
-        self.front.wait(seconds(10))
+        self.front.wait(seconds(25))
+    }
+}
+
+/// Nobody is watched over who watches: the first signal hurries, and the second one, which is the process's end here, finds it on its way.
+impl Drop for Appliance {
+    fn drop(&mut self) {
+        if self.front.ended().is_none() {
+            process::signal(self.front.id(), "INT");
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use prometheus::{CounterVec, HistogramOpts, HistogramVec, Opts, Registry};
 use super::registered;
 
 /// Names of the front's threads, without the number that follows; the values of the `role` label.
-const ROLES: [&str; 6] = ["ingest", "packaging", "edge", "blocking", "sequences", "flights"];
+const ROLES: [&str; 7] = ["ingest", "packaging", "edge", "blocking", "sequences", "flights", "service"];
 
 /// A thread: its id and when it started, since ids are used again.
 type Thread = (u32, u64);

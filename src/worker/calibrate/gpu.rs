@@ -5,10 +5,9 @@
 
 use std::sync::Barrier;
 use std::thread;
-use std::time::Instant;
 
 use super::{BITRATE_BPS, COMPONENT, SIZE, pictures, pixels};
-use crate::base::{Fault, Rate};
+use crate::base::{Fault, Rate, clock};
 use crate::codec::nvidia::{ChannelDevice, DeviceLadder, Format, NvEncoder, NvOptions, PoolSize};
 use crate::codec::{CodecError, Color, Encoder, Frame};
 use crate::media::calibration::GpuRates;
@@ -35,9 +34,9 @@ pub(super) fn rates(seat: &CudaSeat, sessions: u32) -> Result<GpuRates, CodecErr
         let encode = || encode(seat, &grid, color, &source, &begin);
         let threads: Vec<_> = (0..sessions).map(|_| scope.spawn(encode)).collect();
         begin.wait();
-        let begun = Instant::now();
+        let begun = clock::mono();
         let ended: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(panicked()))).collect();
-        (begun.elapsed(), ended)
+        (clock::mono().since(begun), ended)
     });
     let (took, ended) = measured;
     let made = ended.into_iter().sum::<Result<usize, CodecError>>()?;
