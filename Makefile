@@ -161,3 +161,36 @@ hw-bundle: deps ## pack hw-test for a machine with a card and nothing else
 	@cargo build --locked --profile $(HW_PROFILE) --bin headend --bin headend-worker
 	@test=$$(cargo test --locked --profile $(HW_PROFILE) --test hw --no-run --message-format=json | sed -nE 's/.*"name":"hw".*"executable":"([^"]+)".*/\1/p' | tail -n 1); \
 	  hw-tests/bundle.sh "$$test" $(HW_BINARIES) target/headend-hw-bundle.tar.gz
+
+.PHONY: deb sbom checksums box-test
+
+# The same source makes the same package: dates are the commit's. They are not exported: cargo would build C libraries anew for each commit.
+DATED = SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git show --no-patch --format=%ct HEAD)}
+# A package of Debian 13 is newer than one of 12, so that an upgrade of Debian brings it.
+DIST := target/dist
+DEB_VERSION ?= $(shell sed -nE '0,/^version/s/^version = "(.*)"/\1/p' Cargo.toml)-1~deb$(shell . /etc/os-release; echo $$VERSION_ID)
+DEB = $(DIST)/headend_$(DEB_VERSION)_amd64.deb
+CARGO_DEB := .pkg/cargo/bin/cargo-deb
+CARGO_CYCLONEDX := .pkg/cargo/bin/cargo-cyclonedx
+
+$(CARGO_DEB) $(CARGO_CYCLONEDX):
+	@cargo install $(notdir $@) --locked --quiet --root .pkg/cargo --target-dir .pkg/build
+
+deb: build $(CARGO_DEB) ## make the Debian package, for this Debian, in target/dist
+	@.ci/apt-install "the package" dpkg-dev lintian
+	@$(DATED) systemd/debian/build $(DEB_VERSION) $(DEB)
+	@lintian --fail-on error,warning --tag-display-limit 0 $(DEB)
+
+sbom: deb $(CARGO_CYCLONEDX) ## name everything that the package is made of, as CycloneDX, in target/dist
+	@$(CARGO_CYCLONEDX) cyclonedx --quiet --format json --spec-version 1.5 --target x86_64-unknown-linux-gnu --no-build-deps --override-filename headend.cdx
+	@$(DATED) systemd/debian/sbom headend.cdx.json $(DEB) >$(DEB:.deb=.cdx.json); rm -f headend.cdx.json
+
+checksums: deb sbom ## checksums of everything in target/dist
+	@cd $(DIST) && rm -f SHA256SUMS && sha256sum -- * >SHA256SUMS.new && mv SHA256SUMS.new SHA256SUMS && cat SHA256SUMS
+
+# BOX_ARGS names stories of tests/box/run instead of all.
+BOX_ARGS ?=
+
+box-test: deb ## install the package in a booted container of this Debian, then reboots, kills, full disks, upgrades; needs root
+	@.ci/apt-install "the box" debootstrap systemd-container ffmpeg
+	@tests/box/run $(DEB) $(BOX_ARGS)

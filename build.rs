@@ -1,16 +1,18 @@
-//! Binds the installed `x264.h` and embeds the page's player when npm has fetched it.
+//! Binds the installed `x264.h`, embeds the page's player when npm has fetched it, and notes what `--version` says.
 //!
 //! The binding is made at build time because the layout of `x264_param_t` follows the library's build number.
 
 use std::{
     env, fs,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
 fn main() {
     bind_x264();
     find_libsrt();
     embed_player();
+    describe_build();
 }
 
 fn bind_x264() {
@@ -66,6 +68,67 @@ fn embed_player() {
     {
         write(&out.join(name), &fs::read(source).unwrap_or_default());
     }
+}
+
+/// What `--version` says (src/app/version.rs), as variables of the compiler.
+fn describe_build() {
+    // A source tree without git (a tarball, a packager's chroot) can be told its commit.
+    println!("cargo:rerun-if-env-changed=HEADEND_COMMIT");
+    println!("cargo:rerun-if-env-changed=SOURCE_DATE_EPOCH");
+    for path in ["HEAD", "logs/HEAD"] {
+        // A named file that is missing would make cargo run this on every build.
+        if let Some(path) = git(&["rev-parse", "--git-path", path]).filter(|path| Path::new(path).exists()) {
+            println!("cargo:rerun-if-changed={path}");
+        }
+    }
+    let commit = env::var("HEADEND_COMMIT").ok().or_else(|| git(&["rev-parse", "HEAD"]));
+    let commit = commit.map(|commit| commit.chars().take(12).collect::<String>());
+    // The commit's date and never the clock's: the same source makes the same binary.
+    let seconds = env::var("SOURCE_DATE_EPOCH").ok().or_else(|| git(&["show", "--no-patch", "--format=%ct", "HEAD"]));
+    let date = seconds.and_then(|seconds| seconds.trim().parse().ok()).map(day);
+    let libraries = |names: &[&str]| names.iter().map(|name| with_version(name)).collect::<Vec<_>>().join(", ");
+    let srt = if env::var_os("CARGO_FEATURE_SRT").is_some() { libraries(&["srt"]) } else { "the C library only".into() };
+    for (name, value) in [
+        ("HEADEND_COMMIT", commit),
+        ("HEADEND_DATE", date),
+        ("HEADEND_TARGET", env::var("TARGET").ok()),
+        ("HEADEND_RUSTC", env::var("RUSTC").ok().and_then(|rustc| first_line(Command::new(rustc).arg("--version")))),
+        ("HEADEND_CODEC_LIBRARIES", Some(libraries(&["libavcodec", "libavformat", "libavutil", "libswscale", "libswresample", "x264"]))),
+        ("HEADEND_SRT_LIBRARIES", Some(srt)),
+    ] {
+        println!("cargo:rustc-env={name}={}", value.as_deref().unwrap_or("unknown"));
+    }
+}
+
+/// A library as pkg-config knows it, `libavcodec 59.37.100`; what links it asked for it elsewhere, so nothing is passed on to the linker.
+fn with_version(name: &str) -> String {
+    match pkg_config::Config::new().cargo_metadata(false).probe(name) {
+        Ok(library) => format!("{name} {}", library.version),
+        Err(_) => format!("{name} of unknown version"),
+    }
+}
+
+fn git(arguments: &[&str]) -> Option<String> {
+    first_line(Command::new("git").args(arguments))
+}
+
+fn first_line(command: &mut Command) -> Option<String> {
+    let output = command.stderr(Stdio::null()).output().ok().filter(|output| output.status.success())?;
+    String::from_utf8(output.stdout).ok()?.lines().next().map(str::to_owned)
+}
+
+/// The day of a Unix time in UTC, `2025-03-01`: civil date from a count of days, with years that begin in March.
+fn day(seconds: i64) -> String {
+    let days = seconds.div_euclid(86_400) + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// A target folder copied with hard links shares its files with the original: makes a new file, does not write into the old one.

@@ -13,6 +13,32 @@ fn the_configurations_that_come_with_it_are_right() {
     }
 }
 
+/// A service that has just been installed is nobody's but this machine's.
+#[test]
+fn the_packaged_configuration_is_right_and_listens_to_this_machine_only() {
+    let (is_right, said) = check(&Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/debian/headend.toml"));
+    assert!(is_right, "{said}");
+    let listeners = said.lines().find(|line| line.starts_with("http ")).unwrap_or_else(|| panic!("no listeners in {said}"));
+    for listener in ["http 127.0.0.1:", "rtmp 127.0.0.1:", "srt 127.0.0.1:", "state in /var/lib/headend"] {
+        assert!(listeners.contains(listener), "no {listener} in {listeners}");
+    }
+}
+
+#[test]
+fn every_binary_says_what_it_was_made_of() {
+    let gateway = option_env!("CARGO_BIN_EXE_headend-srt");
+    for binary in [Some(env!("CARGO_BIN_EXE_headend")), Some(env!("CARGO_BIN_EXE_headend-worker")), gateway].into_iter().flatten() {
+        let asked = |option: &str| Command::new(binary).arg(option).output().expect("it runs").stdout;
+        let (long, short) = (asked("--version"), asked("-V"));
+        let (long, short) = (String::from_utf8_lossy(&long), String::from_utf8_lossy(&short));
+        for line in ["commit: ", "date: ", "built for: ", "built by: rustc ", "linked with: "] {
+            assert!(long.lines().any(|said| said.starts_with(line)), "{binary} does not say {line}\n{long}");
+        }
+        assert_eq!(short.lines().count(), 1, "{short}");
+        assert!(short.contains(env!("CARGO_PKG_VERSION")), "{short}");
+    }
+}
+
 #[test]
 fn every_mistake_is_named_with_its_place_and_a_remedy() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::app::version;
+
 /// A live-transcode appliance: RTMP, SRT and MPEG-TS in, an adaptive ladder out as HLS and DASH.
 ///
 /// `headend serve` with no options puts a test pattern on the air at http://127.0.0.1:8080/ and takes a publisher at
 /// rtmp://127.0.0.1/live/demo. `headend transcode` makes the same renditions of a file.
 #[derive(Debug, Parser)]
-#[command(name = "headend", version, max_term_width = 100)]
+#[command(name = "headend", version = version::SHORT, long_version = version::FRONT, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

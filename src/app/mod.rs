@@ -28,6 +28,7 @@ pub mod stream_keys;
 pub mod telemetry;
 pub mod token;
 pub mod transcode;
+pub mod version;
 
 use std::process::ExitCode;
 

@@ -18,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 /// It is started by `headend`, which keeps a link to it on descriptor 0 and restarts it when it fails; ports, keys and
 /// passphrases come over the link. Its log goes to standard error.
 #[derive(Debug, Parser)]
-#[command(name = "headend-srt", version, verbatim_doc_comment)]
+#[command(name = "headend-srt", version = headend::app::version::SHORT, long_version = headend::app::version::GATEWAY, verbatim_doc_comment)]
 struct Arguments {
     /// Form of the log.
     #[arg(long, value_enum, default_value_t = LogForm::Text)]

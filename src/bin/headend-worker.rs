@@ -20,7 +20,7 @@ use tracing_subscriber::EnvFilter;
 /// It is started by `headend`, which keeps a link to it on descriptor 0 and restarts it when it fails. Its log goes to
 /// standard error. Run by hand, only `headend-worker probe`, `devices` and `load` are of use.
 #[derive(Debug, Parser)]
-#[command(name = "headend-worker", version, verbatim_doc_comment)]
+#[command(name = "headend-worker", version = headend::app::version::SHORT, long_version = headend::app::version::WORKER, verbatim_doc_comment)]
 struct Arguments {
     #[command(subcommand)]
     role: Role,
