@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,7 +106,12 @@ pub fn serve(arguments: ServeArguments) -> Result<(), ServeError> {
     let log = logging::meant(arguments.log).as_str();
     logging::start(arguments.log, "info");
     let is_kept = state_dir::is_writable(&plan.state_dir)?;
-    let control = if is_kept { ControlSocket::open(&plan.state_dir)? } else { None };
+    let control = match ControlSocket::open(&plan.state_dir) {
+        // A full disk may have room for a name.
+        Err(ServeError::State { .. }) if !is_kept => None,
+        opened => opened?,
+    };
+    prepare_cuda_cache();
     let mut worker = WorkerProgram::beside_this_binary(log, &logging::levels("info"))?;
     // Before any thread is started: threads inherit where they run, and this one is given a place of its own, which is not all that the machine has.
     let machine = placement::linux::inventory();
@@ -183,6 +190,14 @@ struct Begin {
     signals: Signals,
     sockets: Sockets,
     service: Service,
+}
+
+/// Workers are shut in before the driver would make it, and may fill only what is there.
+fn prepare_cuda_cache() {
+    let Some(path) = std::env::var_os("CUDA_CACHE_PATH").map(PathBuf::from) else { return };
+    if let Err(cause) = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path) {
+        tracing::debug!(path = %path.display(), %cause, "there is no cache for CUDA; kernels are compiled at each start of a worker");
+    }
 }
 
 /// A build without libsrt serves everything else.

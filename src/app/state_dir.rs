@@ -22,7 +22,7 @@ pub fn is_writable(state_dir: &Path) -> Result<bool, ServeError> {
                 path = %state_dir.display(),
                 %cause,
                 "the state directory cannot be written to: channels go on the air with what it holds, and sequence numbers, recordings and changes over the API are not kept; \
-                 there is no control socket; mend it and restart headend before it is restarted for another reason"
+                 there may be no control socket; mend it and restart headend before it is restarted for another reason"
             );
             Ok(false)
         }

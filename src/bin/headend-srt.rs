@@ -10,7 +10,7 @@ use clap::{Parser, ValueEnum};
 use headend::base::syslog::Prioritized;
 use headend::worker::sandbox::{Confined, lock_down};
 use headend::worker::srt::gateway_role;
-use headend::worker::{RoleError, die_with_parent};
+use headend::worker::{RoleError, be_the_first_to_go, die_with_parent};
 use tracing_subscriber::EnvFilter;
 
 /// Holds the SRT connections of headend, in a process of its own.
@@ -36,6 +36,7 @@ enum LogForm {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_log(arguments.log);
+    be_the_first_to_go();
     lock_down(Confined::Gateway);
     let _in_gateway = tracing::error_span!("srt").entered();
     match link().and_then(gateway_role) {

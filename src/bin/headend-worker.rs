@@ -12,7 +12,9 @@ use headend::base::syslog::Prioritized;
 use headend::codec::software::forward_library_logs;
 use headend::media::device::CudaSeat;
 use headend::worker::sandbox::{Confined, lock_down};
-use headend::worker::{RoleError, calibrate, calibrate_gpu, codec_role, devices, die_with_parent, file_role, load, probe, use_small_pages};
+use headend::worker::{
+    RoleError, be_the_first_to_go, calibrate, calibrate_gpu, codec_role, devices, die_with_parent, file_role, load, probe, use_small_pages,
+};
 use tracing_subscriber::EnvFilter;
 
 /// Decodes, scales and encodes for one channel of headend, in a process of its own.
@@ -75,6 +77,7 @@ enum LogForm {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_log(arguments.log);
+    be_the_first_to_go();
     let confinement = lock_down(Confined::Codecs);
     forward_library_logs();
     // A codec worker learns its channel's name over the link: it may have been started before there was one.

@@ -52,5 +52,5 @@ pub use devices::devices;
 pub use error::RoleError;
 pub use file_role::file_role;
 pub use load::load;
-pub use orphan::{die_with_parent, use_small_pages};
+pub use orphan::{be_the_first_to_go, die_with_parent, use_small_pages};
 pub use probe::probe;

@@ -13,6 +13,15 @@ pub fn die_with_parent() {
     }
 }
 
+/// Where memory runs out, this process goes before the front and before others of the machine: it is replaced within a moment. A child has its
+/// parent's score, which the service lowers.
+pub fn be_the_first_to_go() {
+    const SCORE: &str = "200";
+    if let Err(cause) = std::fs::write("/proc/self/oom_score_adj", SCORE) {
+        tracing::debug!(%cause, "the kernel will not let this process go first where memory runs out");
+    }
+}
+
 /// Makes the kernel ignore requests for huge pages.
 ///
 /// x264 asks for them for every picture and rounds each allocation up to 2 MB: a ladder from 1080p takes 20 MB more, and on the

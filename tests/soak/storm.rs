@@ -110,14 +110,15 @@ impl<'a> Storm<'a> {
     pub fn rage(&mut self, length: Duration) {
         let start = Stopwatch::start();
         self.rest();
-        while !start.is_past(length) {
+        // Three rests at least: what the first holds is not what is full yet, and the last two are compared.
+        while !start.is_past(length) || self.rests.len() < 3 {
             for _ in 0..BETWEEN_RESTS {
                 let act = ACTS.choose_weighted(&mut self.random, |(_, weight)| *weight).expect("acts").0;
                 println!("{:7.1} s {act:?}", self.clock.seconds());
                 self.act(act);
                 let pause = self.random.random_range(300..3_000);
                 self.watch.for_a_while(Duration::from_millis(pause));
-                if start.is_past(length) {
+                if start.is_past(length) && self.rests.len() >= 2 {
                     break;
                 }
             }
@@ -260,8 +261,9 @@ impl<'a> Storm<'a> {
         assert_eq!(self.appliance.get("/readyz").status, 200);
         let restarts = self.appliance.metric("headend_worker_restarts_total", &["demo"]);
         assert!(restarts <= f64::from(self.lost_workers), "{restarts} workers replaced, {} lost", self.lost_workers);
-        let (Some(first), Some(last)) = (self.rests.get(1.min(self.rests.len().saturating_sub(1))), self.rests.last()) else { return };
+        let [_, first, .., last] = self.rests.as_slice() else { panic!("{} rests", self.rests.len()) };
         let is_bounded = last.front_kib <= first.front_kib + GROWTH_KIB
+            && last.workers_kib <= first.workers_kib + GROWTH_KIB
             && last.processes == first.processes
             && last.front_descriptors <= first.front_descriptors + DESCRIPTOR_NOISE
             && last.worker_descriptors <= first.worker_descriptors + DESCRIPTOR_NOISE;

@@ -47,6 +47,7 @@ pub(super) struct Teller {
     told_at: Option<Mono>,
     /// Counts when systemd last was told of progress, and when that was.
     fed: Option<(Counts, Mono)>,
+    is_ready: bool,
     has_warned: bool,
     stopping: Option<Mono>,
     extended: Option<Mono>,
@@ -62,6 +63,7 @@ impl Teller {
             told_at: None,
             fed: None,
             has_warned: false,
+            is_ready: false,
             stopping: None,
             extended: None,
         }
@@ -70,7 +72,10 @@ impl Teller {
     pub(super) fn hear(&mut self, said: Said, now: Mono) {
         match said {
             // A reload ends as a start does; a stop that has begun does not end.
-            Said::Ready | Said::Reloaded if self.stopping.is_none() => self.due.push(Notice::Ready),
+            Said::Ready | Said::Reloaded if self.stopping.is_none() => {
+                self.is_ready = true;
+                self.due.push(Notice::Ready);
+            }
             Said::Reloading if self.stopping.is_none() => self.due.push(Notice::Reloading),
             Said::Ready | Said::Reloaded | Said::Reloading => {}
             Said::Status(text) => self.status = text,
@@ -108,7 +113,8 @@ impl Teller {
 
     /// Progress is told when every part has shown some since it was told last.
     fn feed(&mut self, counts: Counts, now: Mono) -> Option<Notice> {
-        let limit = self.watchdog?;
+        // Before that nobody waits for it, and a probe of GPUs may take its time.
+        let limit = self.watchdog.filter(|_| self.is_ready)?;
         let (before, at) = *self.fed.get_or_insert((counts, now));
         let stuck = || Part::ALL.into_iter().zip(counts.iter().zip(&before)).filter(|(_, (count, before))| count == before);
         if stuck().next().is_none() {
@@ -141,13 +147,31 @@ mod tests {
         Mono::default().after(Duration::from_millis(ms))
     }
 
+    /// A teller that has been told that all is ready.
+    fn ready() -> Teller {
+        let mut teller = Teller::new(Some(Duration::from_secs(30)));
+        teller.hear(Said::Ready, at(0));
+        teller
+    }
+
+    #[test]
+    fn a_start_that_takes_its_time_is_no_standstill() {
+        let mut teller = Teller::new(Some(Duration::from_secs(30)));
+        for second in 0..60 {
+            assert!(!fed(&teller.look([0; 4], at(second * 1_000))) && !teller.has_warned);
+        }
+        teller.hear(Said::Ready, at(60_000));
+        teller.look([0; 4], at(60_000));
+        assert!(fed(&teller.look([1; 4], at(61_000))) && !teller.has_warned);
+    }
+
     fn fed(notices: &[Notice]) -> bool {
         notices.contains(&Notice::Watchdog)
     }
 
     #[test]
     fn the_watchdog_is_fed_only_when_every_part_has_gone_on() {
-        let mut teller = Teller::new(Some(Duration::from_secs(30)));
+        let mut teller = ready();
         assert!(!fed(&teller.look([1, 1, 1, 1], at(0))), "nothing is known yet");
         assert!(fed(&teller.look([2, 2, 2, 2], at(1_000))));
         for (index, part) in Part::ALL.into_iter().enumerate() {
@@ -164,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_part_that_stands_still_is_named_once_before_the_end() {
-        let mut teller = Teller::new(Some(Duration::from_secs(30)));
+        let mut teller = ready();
         teller.look([1; 4], at(0));
         teller.look([2, 1, 2, 2], at(14_000));
         assert!(!teller.has_warned);

@@ -130,7 +130,7 @@ fn filters(who: Confined) -> Result<[BpfProgram; 2], Error> {
     let mut rules: Rules = FORBIDDEN.iter().chain(FORBIDDEN_HERE).map(|call| (*call, Vec::new())).collect();
     rules.extend(processes()?);
     rules.extend(network(who)?);
-    rules.insert(libc::SYS_ioctl, vec![rule(&[(1, SeccompCmpOp::Eq, libc::TIOCSTI)])?]);
+    rules.extend(owners()?);
     // Its flags lie in memory, where no filter looks: the C library falls back to `clone`.
     let unknown = Rules::from([(libc::SYS_clone3, Vec::new())]);
     Ok([program(rules, libc::EPERM)?, program(unknown, libc::ENOSYS)?])
@@ -142,7 +142,20 @@ fn program(rules: Rules, errno: i32) -> Result<BpfProgram, Error> {
     Ok(filter.try_into()?)
 }
 
-/// Threads and no processes; signals to nobody else; limits of nobody else.
+/// A descriptor whose owner is another process sends it signals, any of them: that is a way to kill without `kill`. And no terminal is typed on.
+fn owners() -> Result<Rules, Error> {
+    const F_SETSIG: i32 = 10;
+    const F_SETOWN_EX: i32 = 15;
+    const FIOSETOWN: i32 = 0x8901;
+    const SIOCSPGRP: i32 = 0x8902;
+    let those = |commands: &[i32]| commands.iter().map(|command| rule(&[(1, SeccompCmpOp::Eq, *command)])).collect::<Result<Vec<_>, _>>();
+    Ok(Rules::from([
+        (libc::SYS_fcntl, those(&[libc::F_SETOWN, F_SETSIG, F_SETOWN_EX])?),
+        (libc::SYS_ioctl, those(&[libc::TIOCSTI as i32, FIOSETOWN, SIOCSPGRP])?),
+    ]))
+}
+
+/// Threads and no processes; signals to nobody else; limits, cores and priorities of nobody else.
 fn processes() -> Result<Rules, Error> {
     let own = std::process::id();
     let others = || rule(&[(0, SeccompCmpOp::Ne, own)]);
@@ -150,14 +163,22 @@ fn processes() -> Result<Rules, Error> {
     for flag in NEW_NAMESPACES {
         clones.push(rule(&[(0, SeccompCmpOp::MaskedEq(flag as u32 as u64), flag as u32)])?);
     }
-    Ok(Rules::from([
+    let elsewhere = |argument| rule(&[(argument, SeccompCmpOp::Ne, own), (argument, SeccompCmpOp::Ne, 0)]);
+    // The first argument of these two says of what the second is the number.
+    let mut priorities = Rules::from([(libc::SYS_setpriority, vec![elsewhere(1)?]), (libc::SYS_ioprio_set, vec![elsewhere(1)?])]);
+    for call in [libc::SYS_sched_setaffinity, libc::SYS_sched_setscheduler, libc::SYS_sched_setparam, libc::SYS_sched_setattr] {
+        priorities.insert(call, vec![elsewhere(0)?]);
+    }
+    let mut rules = Rules::from([
         (libc::SYS_clone, clones),
         (libc::SYS_kill, vec![others()?]),
         (libc::SYS_tgkill, vec![others()?]),
         (libc::SYS_rt_sigqueueinfo, vec![others()?]),
         (libc::SYS_rt_tgsigqueueinfo, vec![others()?]),
-        (libc::SYS_prlimit64, vec![rule(&[(0, SeccompCmpOp::Ne, own), (0, SeccompCmpOp::Ne, 0)])?]),
-    ]))
+        (libc::SYS_prlimit64, vec![elsewhere(0)?]),
+    ]);
+    rules.extend(priorities);
+    Ok(rules)
 }
 
 /// Codecs have datagrams to the journal and news of the kernel about devices, and no connections; the gateway has UDP beside them. No stream
