@@ -50,10 +50,12 @@ impl Desk {
 
     fn worker(&self, open: Open, faults: &str) -> Worker {
         let report = self.directory.path().join("report");
-        let environment: [(&str, &OsStr); 3] = [
+        let environment: [(&str, &OsStr); 4] = [
             ("LD_LIBRARY_PATH", self.doubles.as_os_str()),
             ("HEADEND_DOUBLE_FAULT", OsStr::new(faults)),
             ("HEADEND_DOUBLE_REPORT", report.as_os_str()),
+            // Workers lock themselves down before they load the driver.
+            ("HEADEND_SANDBOX_WRITE", self.directory.path().as_os_str()),
         ];
         Worker::codec_in(open, None, &environment)
     }

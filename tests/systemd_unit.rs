@@ -283,7 +283,8 @@ fn a_port_that_systemd_opened_is_served_and_one_that_is_of_no_use_is_said() {
         Err(cause) => Err(cause),
     };
     wait::until_ok(seconds(10), ready).unwrap_or_else(|cause| panic!("{cause}:\n{}", front.log()));
-    assert!(front.log().contains(&format!("rtmps at {rtmps_at}: the configuration has no such listener")), "{}", front.log());
+    let useless = format!("rtmps at {rtmps_at}: the configuration has no such listener");
+    wait::until("the port that is of no use is said", seconds(5), || front.log().contains(&useless));
     front.signal("HUP");
     wait::until("it has read its configuration again", seconds(5), || front.log().contains("nothing is different"));
     assert_eq!(ready(), Ok(()));
