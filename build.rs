@@ -85,7 +85,7 @@ fn describe_build() {
     let commit = commit.map(|commit| commit.chars().take(12).collect::<String>());
     // The commit's date and never the clock's: the same source makes the same binary.
     let seconds = env::var("SOURCE_DATE_EPOCH").ok().or_else(|| git(&["show", "--no-patch", "--format=%ct", "HEAD"]));
-    let date = seconds.and_then(|seconds| seconds.trim().parse().ok()).map(day);
+    let date = seconds.and_then(|seconds| first_line(Command::new("date").args(["--utc", &format!("--date=@{}", seconds.trim()), "+%F"])));
     let libraries = |names: &[&str]| names.iter().map(|name| with_version(name)).collect::<Vec<_>>().join(", ");
     let srt = if env::var_os("CARGO_FEATURE_SRT").is_some() { libraries(&["srt"]) } else { "the C library only".into() };
     for (name, value) in [
@@ -115,20 +115,6 @@ fn git(arguments: &[&str]) -> Option<String> {
 fn first_line(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).output().ok().filter(|output| output.status.success())?;
     String::from_utf8(output.stdout).ok()?.lines().next().map(str::to_owned)
-}
-
-/// The day of a Unix time in UTC, `2025-03-01`: civil date from a count of days, with years that begin in March.
-fn day(seconds: i64) -> String {
-    let days = seconds.div_euclid(86_400) + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
 }
 
 /// A target folder copied with hard links shares its files with the original: makes a new file, does not write into the old one.

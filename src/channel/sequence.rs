@@ -54,11 +54,9 @@ struct Sequences {
 }
 
 impl SequenceStore {
-    /// The store below the state directory, which is made if need be.
+    /// The store below the state directory, which is made when something is kept: the disk may be mended by then.
     pub fn open(state_dir: &Path) -> io::Result<SequenceStore> {
         let directory = state_dir.join("sequence");
-        // Where it cannot be made, that is told with everything that is not kept in it.
-        let _ = fs::create_dir_all(&directory);
         let due = Arc::<Due>::default();
         let (thread_directory, thread_due) = (directory.clone(), Arc::clone(&due));
         let thread = Builder::new().name("sequences".into()).spawn(move || write_due(&thread_directory, &thread_due))?;
@@ -139,6 +137,7 @@ fn save(directory: &Path, channel: &str, sequence: Sequence) -> io::Result<()> {
     let text = serde_json::to_vec(&sequence).map_err(io::Error::other)?;
     let path = path(directory, channel);
     let beside = path.with_extension("new");
+    fs::create_dir_all(directory)?;
     fs::write(&beside, text)?;
     fs::rename(beside, path)
 }

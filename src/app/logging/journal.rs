@@ -29,6 +29,8 @@ const MOST_FIELDS: usize = 8;
 #[derive(Debug)]
 pub(super) struct Journal {
     socket: UnixDatagram,
+    /// Waits for nothing: in use while lines are being lost, so that a journal that hangs holds nobody up line after line.
+    hasty: UnixDatagram,
     path: &'static Path,
     /// Lines that it did not take.
     lost: AtomicU64,
@@ -37,16 +39,22 @@ pub(super) struct Journal {
 impl Journal {
     /// Ready to write.
     pub(super) fn open() -> io::Result<Journal> {
-        let socket = UnixDatagram::unbound()?;
-        socket.set_write_timeout(Some(PATIENCE))?;
-        let path = Path::new(SOCKET);
+        let journal = Journal::at(Path::new(SOCKET))?;
         // Whether anybody is there; each line finds the way by itself, for the journal may be restarted.
-        socket.send_to(b"", path)?;
-        Ok(Journal { socket, path, lost: AtomicU64::new(0) })
+        journal.socket.send_to(b"", journal.path)?;
+        Ok(journal)
+    }
+
+    fn at(path: &'static Path) -> io::Result<Journal> {
+        let (socket, hasty) = (UnixDatagram::unbound()?, UnixDatagram::unbound()?);
+        socket.set_write_timeout(Some(PATIENCE))?;
+        hasty.set_nonblocking(true)?;
+        Ok(Journal { socket, hasty, path, lost: AtomicU64::new(0) })
     }
 
     fn send(&self, entry: &[u8]) {
-        if self.socket.send_to(entry, self.path).is_err() {
+        let socket = if self.lost.load(Ordering::Relaxed) > 0 { &self.hasty } else { &self.socket };
+        if socket.send_to(entry, self.path).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -148,6 +156,7 @@ fn put(entry: &mut Vec<u8>, name: &str, value: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::clock;
     use tracing_subscriber::prelude::*;
 
     fn received(say: impl FnOnce()) -> Vec<Vec<u8>> {
@@ -155,8 +164,7 @@ mod tests {
         // As long as the process lives, for the layer keeps a static path.
         let path: &'static Path = Box::leak(folder.path().join("socket").into_boxed_path());
         let listener = UnixDatagram::bind(path).unwrap();
-        let socket = UnixDatagram::unbound().unwrap();
-        let journal = Journal { socket, path, lost: AtomicU64::new(2) };
+        let journal = Journal { lost: AtomicU64::new(2), ..Journal::at(path).unwrap() };
         tracing::subscriber::with_default(tracing_subscriber::registry().with(journal), say);
         listener.set_nonblocking(true).unwrap();
         let mut buffer = vec![0; 1 << 18];
@@ -171,6 +179,19 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
         assert!(String::from_utf8_lossy(&got[1]).contains("MESSAGE=2 log lines before this one are lost"));
+    }
+
+    #[test]
+    fn a_journal_that_reads_nothing_holds_up_one_line_and_not_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path: &'static Path = Box::leak(folder.path().join("socket").into_boxed_path());
+        let _hangs = UnixDatagram::bind(path).unwrap();
+        let journal = Journal::at(path).unwrap();
+        let begun = clock::mono();
+        (0..2_000).for_each(|_| journal.send(b"MESSAGE=x\n"));
+        assert!(journal.lost.load(Ordering::Relaxed) > 500, "the queue of a socket is not that long");
+        // By PATIENCE each, they would take half a minute.
+        assert!(clock::mono().since(begun) < PATIENCE * 200);
     }
 
     #[test]

@@ -40,11 +40,9 @@ struct Writer {
 }
 
 impl FlightStore {
-    /// The store below the state directory, which is made if need be.
+    /// The store below the state directory, which is made when something is kept: the disk may be mended by then.
     pub fn open(state_dir: &Path) -> io::Result<FlightStore> {
         let directory = state_dir.join("flight");
-        // Where it cannot be made, that is told with everything that is not kept in it.
-        let _ = fs::create_dir_all(&directory);
         let (dumps, due) = queue("flights", WAITING);
         let thread = Builder::new().name("flights".into()).spawn(move || write_due(&directory, &due))?;
         Ok(FlightStore(Arc::new(Writer { dumps: Some(dumps), thread: Some(thread) })))
@@ -89,6 +87,7 @@ fn write_due(directory: &Path, due: &Receiver<Dump>) {
 fn save(directory: &Path, dump: &Dump) -> io::Result<PathBuf> {
     let file = directory.join(format!("{}-{}-{}.jsonl", dump.channel, compact(dump.wall), dump.reason));
     let beside = file.with_extension("new");
+    fs::create_dir_all(directory)?;
     fs::write(&beside, dump.recording.json_lines(&dump.channel, dump.reason, dump.wall))?;
     fs::rename(&beside, &file)?;
     thin_out(directory, &dump.channel)?;
