@@ -1,15 +1,14 @@
 //! What this machine does in a second, measured once and kept in the state directory. Until it is known the cost model's own figures hold.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{fs, process::Stdio};
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::process::Command;
 use tokio::sync::watch;
 
+use crate::app::ask_worker::{NoAnswer, ask_worker};
 use crate::app::kept_file::replace;
 use crate::channel::seats::SeatDesk;
 use crate::channel::worker_process::WorkerProgram;
@@ -18,6 +17,8 @@ use crate::media::calibration::{GpuRates, Measured};
 use crate::media::device::{DeviceReport, GpuReport, Verdict};
 use crate::placement::Inventory;
 
+/// What the worker is asked for.
+const ROLE: &str = "calibrate";
 /// The file below the state directory.
 const FILE: &str = "calibration.json";
 /// The first channels of a machine open their encoders before it is measured.
@@ -33,23 +34,6 @@ const GPU_SESSIONS: u32 = 3;
 struct Kept {
     fingerprint: String,
     measured: Measured,
-}
-
-/// Why the machine was not measured.
-#[derive(Debug, thiserror::Error)]
-enum NotMeasured {
-    /// The child cannot be run, or what it said cannot be kept.
-    #[error("{0}")]
-    Io(#[from] io::Error),
-    /// It failed.
-    #[error("the worker failed ({0}); its own message is above")]
-    Failed(std::process::ExitStatus),
-    /// It took too long.
-    #[error("it took longer than {} s", LIMIT.as_secs())]
-    Late,
-    /// It said something else.
-    #[error("what the worker said cannot be read: {0}")]
-    Answer(#[from] serde_json::Error),
 }
 
 /// What was measured on this machine as it is now; none where that was never done, or the machine has changed since.
@@ -137,11 +121,11 @@ fn say(measured: &Measured) {
 }
 
 /// Measures a core, then each GPU. Each in a process of its own: a driver that crashes or hangs costs the figure of its GPU and no other.
-async fn measured(program: &WorkerProgram, gpus: &[GpuToMeasure]) -> Result<Measured, NotMeasured> {
-    let mut measured = Measured { software: asked(program, &[]).await?, gpus: Vec::new() };
+async fn measured(program: &WorkerProgram, gpus: &[GpuToMeasure]) -> Result<Measured, NoAnswer> {
+    let mut measured = Measured { software: ask_worker(program, ROLE, &[], LIMIT).await?, gpus: Vec::new() };
     for gpu in gpus {
         let (ordinal, sessions) = (gpu.ordinal.to_string(), gpu.sessions.to_string());
-        match asked(program, &["--gpu", &gpu.uuid, "--ordinal", &ordinal, "--sessions", &sessions]).await {
+        match ask_worker(program, ROLE, &["--gpu", &gpu.uuid, "--ordinal", &ordinal, "--sessions", &sessions], LIMIT).await {
             Ok(rates) => measured.gpus.push(rates),
             Err(cause) => {
                 tracing::warn!(gpu = gpu.uuid, %cause, "a GPU could not be measured; it is taken for a usual one until the next start")
@@ -151,21 +135,10 @@ async fn measured(program: &WorkerProgram, gpus: &[GpuToMeasure]) -> Result<Meas
     Ok(measured)
 }
 
-async fn asked<T: DeserializeOwned>(program: &WorkerProgram, what: &[&str]) -> Result<T, NotMeasured> {
-    let mut command = Command::new(&program.path);
-    command.args(["calibrate", "--log", &program.log]).args(what).env("HEADEND_LOG", &program.log_levels);
-    command.stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
-    let output = tokio::time::timeout(LIMIT, command.output()).await.map_err(|_| NotMeasured::Late)??;
-    if !output.status.success() {
-        return Err(NotMeasured::Failed(output.status));
-    }
-    Ok(serde_json::from_slice(&output.stdout)?)
-}
-
 impl Keep {
-    fn keep(self, measured: Measured) -> Result<(), NotMeasured> {
+    fn keep(self, measured: Measured) -> io::Result<()> {
         let kept = Kept { fingerprint: self.fingerprint, measured };
-        Ok(replace(&self.state_dir.join(FILE), &serde_json::to_vec_pretty(&kept)?)?)
+        replace(&self.state_dir.join(FILE), &serde_json::to_vec_pretty(&kept).map_err(io::Error::other)?)
     }
 }
 
@@ -206,9 +179,9 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_fails_or_talks_nonsense_measures_nothing() {
         let (_folder, fails) = shell("exit 3");
-        assert!(matches!(measured(&fails, &[]).await, Err(NotMeasured::Failed(_))));
+        assert!(matches!(measured(&fails, &[]).await, Err(NoAnswer::Failed(_))));
         let (_folder, talks) = shell("echo hello");
-        assert!(matches!(measured(&talks, &[]).await, Err(NotMeasured::Answer(_))));
+        assert!(matches!(measured(&talks, &[]).await, Err(NoAnswer::Answer(_))));
         let (_folder, well) = shell(&format!("echo '{}'", serde_json::to_string(&rates().software).unwrap()));
         assert_eq!(measured(&well, &[]).await.unwrap(), rates());
     }

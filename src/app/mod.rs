@@ -1,6 +1,7 @@
 //! Command line, wiring, signals, telemetry: the only floor that sees all others.
 
 pub mod ask_reload;
+pub mod ask_worker;
 pub mod banner;
 pub mod calibrate;
 pub mod certificates;
